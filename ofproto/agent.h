@@ -1,0 +1,56 @@
+/*
+ * The switch side of OpenFlow, once: an agent over a table of backend operations.
+ *
+ * The agent owns the connections to controllers (out and listening), roles and generation ids, asynchronous configuration, multipart segmentation, barriers, errors; the backend answers
+ * questions and carries out changes.  vswitchd's backend is the datapath; controllerd's (later) a virtual switch.  Loop thread only.
+ */
+#ifndef OFPROTO_AGENT_H
+#define OFPROTO_AGENT_H 1
+
+#include "ofproto/flow_table.h"
+#include "ofproto/of_conn.h"
+
+struct of_backend_ops {         /* aux is the backend's. */
+    void (*features)(void *aux, struct of_features *);
+    void (*desc)(void *aux, struct of_desc *);
+    struct flow_tables *(*flows)(void *aux);                    /* The agent calls flow_tables_* on it for flow-mod and statistics. */
+    struct group_table *(*groups)(void *aux);
+    void (*table_stats)(void *aux, uint8_t table, struct of_table_stats *);
+    /* Each port once; ports in ascending number. */
+    void (*ports)(void *aux, void (*fn)(const struct of_port *, void *fn_aux), void *fn_aux);
+    bool (*port_stats)(void *aux, uint32_t port_no, struct of_port_stats *);
+    bool (*group_stats)(void *aux, struct group *, struct of_group_stats *);       /* Fills counters; id, refs, duration are the agent's. */
+    struct of_error (*port_mod)(void *aux, const struct of_port_mod *);
+    struct of_error (*packet_out)(void *aux, const struct of_packet_out *);
+    struct of_error (*meter_mod)(void *aux, const struct of_meter_mod *);          /* NULL: meters unsupported. */
+    /* Everything sent before is in force when done() is called (at once, or later from the loop). */
+    void (*barrier)(void *aux, void (*done)(void *token), void *token);
+    /* One Polder request (JSON text) to its JSON reply text, malloc'd; NULL op: BAD_EXPERIMENTER. */
+    char *(*polder_request)(void *aux, const char *json, size_t size);
+    /* The number of connected controllers (equal or master) changed; for fail-secure/standalone. May be NULL. */
+    void (*controllers_changed)(void *aux, unsigned n_up);
+};
+
+struct of_agent_config {
+    struct { const char *target; unsigned max_backoff_ms; } *controllers;
+    unsigned n_controllers;
+    const char **listen;
+    unsigned n_listen;
+    struct tls_config *tls;     /* May be NULL. */
+    unsigned max_connections;
+    uint32_t versions;          /* Bitmap, 1 << OF13_VERSION today. */
+    unsigned packet_in_rate;    /* Per connection and second, burst the same; 0: 1000. Above it: dropped and counted. */
+};
+
+struct of_agent;
+struct of_agent *of_agent_new(struct event_base *, const struct of_agent_config *, struct clock, const struct of_backend_ops *, void *aux, struct err *);
+void of_agent_free(struct of_agent *);
+/* Asynchronous messages, filtered by role and async config. `controller_id`/userdata variants come with the next issue. */
+bool of_agent_packet_in(struct of_agent *, const struct of_packet_in *);           /* False when no connection took it (limit, none up). */
+void of_agent_flow_removed(struct of_agent *, const struct flow_entry *, uint8_t reason);
+void of_agent_port_status(struct of_agent *, uint8_t reason, const struct of_port *);
+/* For show: one line per connection: peer, role, state, counters. */
+void of_agent_each_connection(struct of_agent *, void (*fn)(const char *peer, const char *role, const struct of_conn_counters *, bool outgoing, void *aux), void *aux);
+unsigned of_agent_listen_port(struct of_agent *, unsigned i);
+
+#endif

@@ -1,0 +1,33 @@
+noinst_LIBRARIES += ofproto/libofproto.a
+# The model: fields, matches, actions, text.
+ofproto_libofproto_a_SOURCES = \
+	ofproto/action.c ofproto/action.h ofproto/action_row.h \
+	ofproto/action_check.c \
+	ofproto/action_codec.c \
+	ofproto/action_nx.c \
+	ofproto/error.c ofproto/error.h \
+	ofproto/field.c ofproto/field.h \
+	ofproto/flow.h \
+	ofproto/instruction.c \
+	ofproto/match.c ofproto/match.h \
+	ofproto/oxm.c \
+	ofproto/polder.c ofproto/polder.h \
+	ofproto/text.c ofproto/text.h \
+	ofproto/text_action.c \
+	ofproto/text_field.c \
+	ofproto/text_instruction.c \
+	ofproto/text_match.c
+
+check_PROGRAMS += ofproto/ofproto_test
+TESTS += ofproto/ofproto_test
+ofproto_ofproto_test_SOURCES = \
+	ofproto/ofproto_test.c \
+	ofproto/action_test.c \
+	ofproto/action_check_test.c \
+	ofproto/field_test.c \
+	ofproto/match_test.c \
+	ofproto/oxm_test.c \
+	ofproto/random_model.c ofproto/random_model.h \
+	ofproto/text_test.c \
+	tests/unit.h
+ofproto_ofproto_test_LDADD = ofproto/libofproto.a lib/libpolder.a $(CUNIT_LIBS) $(POLDER_LIBS)

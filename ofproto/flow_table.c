@@ -1,0 +1,479 @@
+/*
+ * One hash map per table, keyed by (priority, match), so that a strict request is a look-up; non-strict requests walk their table.
+ * Entries with timeouts are in a binary heap by the earliest time at which they could expire.  Hits are not told to us: when an entry comes to the top, the owner is
+ * asked when it was last used, and it goes back down if it has been.
+ */
+#include "ofproto/flow_table.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include "ofproto/flow_table_filter.h"
+#include "ofproto/flow_table_refs.h"
+
+#define NS_PER_S UINT64_C(1000000000)
+#define BAD_TABLE OF_ERROR(OFPET_FLOW_MOD_FAILED, OFPFMFC_BAD_TABLE_ID)
+
+struct flow_tables {
+    struct hmap tables[OF_N_TABLES];
+    struct hmap refs;           /* struct flow_ref */
+    unsigned n, max_flows;
+    struct clock clock;
+    const struct flow_table_ops *ops;
+    void *aux;
+    struct flow_entry **heap;   /* heap[0] is unused. */
+    unsigned n_heap, heap_room;
+};
+
+/* Some entries, gathered before any is changed. */
+struct selection { struct flow_entry **v; size_t n, room; };
+
+/* --- The heap of timeouts --- */
+
+static void heap_put(struct flow_tables *ft, unsigned pos, struct flow_entry *e)
+{
+    ft->heap[pos] = e;
+    e->heap_pos = pos;
+}
+
+static void heap_up(struct flow_tables *ft, unsigned pos, struct flow_entry *e)
+{
+    for (; pos > 1 && ft->heap[pos / 2]->expires_ns > e->expires_ns; pos /= 2) {
+        heap_put(ft, pos, ft->heap[pos / 2]);
+    }
+    heap_put(ft, pos, e);
+}
+
+static void heap_down(struct flow_tables *ft, unsigned pos, struct flow_entry *e)
+{
+    for (unsigned child; (child = 2 * pos) <= ft->n_heap; pos = child) {
+        if (child < ft->n_heap && ft->heap[child + 1]->expires_ns < ft->heap[child]->expires_ns) {
+            child++;
+        }
+        if (ft->heap[child]->expires_ns >= e->expires_ns) {
+            break;
+        }
+        heap_put(ft, pos, ft->heap[child]);
+    }
+    heap_put(ft, pos, e);
+}
+
+static uint64_t timeout_ns(uint64_t since, uint16_t seconds)
+{
+    return seconds ? since + seconds * NS_PER_S : UINT64_MAX;
+}
+
+static void heap_insert(struct flow_tables *ft, struct flow_entry *e)
+{
+    if (!e->idle_timeout && !e->hard_timeout) {
+        return;
+    }
+    if (ft->n_heap + 1 >= ft->heap_room) {
+        ft->heap_room = ft->heap_room ? 2 * ft->heap_room : 16;
+        ft->heap = xrealloc(ft->heap, ft->heap_room * sizeof *ft->heap);
+    }
+    e->expires_ns = MIN(timeout_ns(e->created_ns, e->hard_timeout), timeout_ns(e->created_ns, e->idle_timeout));
+    heap_up(ft, ++ft->n_heap, e);
+}
+
+static void heap_remove(struct flow_tables *ft, struct flow_entry *e)
+{
+    unsigned pos = e->heap_pos;
+    if (!pos) {
+        return;
+    }
+    e->heap_pos = 0;
+    struct flow_entry *last = ft->heap[ft->n_heap--];
+    if (last != e) {
+        if (pos > 1 && ft->heap[pos / 2]->expires_ns > last->expires_ns) {
+            heap_up(ft, pos, last);
+        } else {
+            heap_down(ft, pos, last);
+        }
+    }
+}
+
+/* --- Entries --- */
+
+static uint32_t entry_hash(uint16_t priority, const struct minimatch *match)
+{
+    return (uint32_t) hash_mix64((uint64_t) priority << 32 | match->hash);
+}
+
+static struct flow_entry *find_strict(const struct flow_tables *ft, uint8_t table, uint16_t priority, const struct minimatch *match)
+{
+    struct flow_entry *e;
+    HMAP_FOR_EACH_WITH_HASH (e, node, entry_hash(priority, match), &ft->tables[table]) {
+        if (e->priority == priority && minimatch_equal(e->match, match)) {
+            return e;
+        }
+    }
+    return NULL;
+}
+
+static void entry_destroy(struct flow_entry *e)
+{
+    free(e->match);
+    instructions_fini(&e->instructions);
+    e->match = NULL;
+    if (!e->n_holds) {
+        free(e);
+    }
+}
+
+struct flow_entry *flow_entry_hold(struct flow_entry *e)
+{
+    e->n_holds++;
+    return e;
+}
+
+void flow_entry_release(struct flow_entry *e)
+{
+    assert(e->n_holds);
+    if (!--e->n_holds && e->removed) {
+        free(e);
+    }
+}
+
+static void remove_entry(struct flow_tables *ft, struct flow_entry *e, int reason)
+{
+    hmap_remove(&ft->tables[e->table_id], &e->node);
+    ft->n--;
+    heap_remove(ft, e);
+    flow_refs_remove(&ft->refs, e);
+    e->removed = true;
+    ft->ops->remove(e, reason, ft->aux);
+    entry_destroy(e);
+}
+
+struct flow_tables *flow_tables_new(unsigned max_flows, struct clock clock, const struct flow_table_ops *ops, void *aux)
+{
+    struct flow_tables *ft = XNEW(struct flow_tables);
+    for (unsigned i = 0; i < OF_N_TABLES; i++) {
+        hmap_init(&ft->tables[i]);
+    }
+    hmap_init(&ft->refs);
+    ft->max_flows = max_flows;
+    ft->clock = clock;
+    ft->ops = ops;
+    ft->aux = aux;
+    return ft;
+}
+
+void flow_tables_free(struct flow_tables *ft)
+{
+    if (!ft) {
+        return;
+    }
+    for (unsigned i = 0; i < OF_N_TABLES; i++) {
+        struct flow_entry *e;
+        HMAP_FOR_EACH (e, node, &ft->tables[i]) {
+            remove_entry(ft, e, -1);
+        }
+        hmap_fini(&ft->tables[i]);
+    }
+    hmap_fini(&ft->refs);
+    free(ft->heap);
+    free(ft);
+}
+
+unsigned flow_tables_count(const struct flow_tables *ft, uint8_t table)
+{
+    return table == OFPTT_ALL ? ft->n : table < OF_N_TABLES ? (unsigned) ft->tables[table].n : 0;
+}
+
+struct flow_entry *flow_tables_find(struct flow_tables *ft, uint8_t table, uint16_t priority, const struct match *match)
+{
+    if (table >= OF_N_TABLES) {
+        return NULL;
+    }
+    struct minimatch *m = minimatch_new(match);
+    struct flow_entry *e = find_strict(ft, table, priority, m);
+    free(m);
+    return e;
+}
+
+/* --- Selecting --- */
+
+static void selection_add(struct selection *s, struct flow_entry *e)
+{
+    if (s->n == s->room) {
+        s->room = s->room ? 2 * s->room : 16;
+        s->v = xrealloc(s->v, s->room * sizeof *s->v);
+    }
+    s->v[s->n++] = e;
+}
+
+static void select_each(struct flow_tables *ft, const struct of_flow_filter *f, struct selection *out)
+{
+    struct minimatch *match = minimatch_new(&f->match);
+    unsigned first = f->table_id == OFPTT_ALL ? 0 : f->table_id;
+    unsigned end = f->table_id == OFPTT_ALL ? OF_N_TABLES : f->table_id >= OF_N_TABLES ? first : first + 1u;
+    for (unsigned i = first; i < end; i++) {
+        struct flow_entry *e;
+        HMAP_FOR_EACH (e, node, &ft->tables[i]) {
+            if (minimatch_subsumes(match, e->match) && flow_entry_passes(e, f->cookie, f->cookie_mask, f->out_port, f->out_group)) {
+                selection_add(out, e);
+            }
+        }
+    }
+    free(match);
+}
+
+/* What a modify or delete applies to.  `cookie_mask` is ignored by adds only (section 6.4). */
+static void select_for_mod(struct flow_tables *ft, const struct of_flow_mod *fm, struct selection *out)
+{
+    bool delete = fm->command == OFPFC_DELETE || fm->command == OFPFC_DELETE_STRICT;
+    uint32_t out_port = delete ? fm->out_port : OFPP_ANY, out_group = delete ? fm->out_group : OFPG_ANY;
+    if (fm->command == OFPFC_MODIFY || fm->command == OFPFC_DELETE) {
+        struct of_flow_filter f = { fm->table_id, out_port, out_group, fm->cookie, fm->cookie_mask, fm->match };
+        select_each(ft, &f, out);
+        return;
+    }
+    struct minimatch *match = minimatch_new(&fm->match);
+    unsigned first = fm->table_id == OFPTT_ALL ? 0 : fm->table_id, end = fm->table_id == OFPTT_ALL ? OF_N_TABLES : first + 1u;
+    for (unsigned i = first; i < end; i++) {
+        struct flow_entry *e = find_strict(ft, (uint8_t) i, fm->priority, match);
+        if (e && flow_entry_passes(e, fm->cookie, fm->cookie_mask, out_port, out_group)) {
+            selection_add(out, e);
+        }
+    }
+    free(match);
+}
+
+static int by_table_and_priority(const void *a_, const void *b_)
+{
+    const struct flow_entry *a = *(struct flow_entry *const *) a_, *b = *(struct flow_entry *const *) b_;
+    if (a->table_id != b->table_id) {
+        return a->table_id < b->table_id ? -1 : 1;
+    }
+    if (a->priority != b->priority) {
+        return a->priority > b->priority ? -1 : 1;
+    }
+    return a->created_ns < b->created_ns ? -1 : a->created_ns > b->created_ns;
+}
+
+void flow_tables_each(struct flow_tables *ft, const struct of_flow_filter *f, bool sorted, void (*fn)(struct flow_entry *, void *aux), void *aux)
+{
+    struct selection s = { NULL, 0, 0 };
+    select_each(ft, f, &s);
+    if (sorted && s.n > 1) {
+        qsort(s.v, s.n, sizeof *s.v, by_table_and_priority);
+    }
+    for (size_t i = 0; i < s.n; i++) {
+        fn(s.v[i], aux);
+    }
+    free(s.v);
+}
+
+/* --- Flow-mods (section 6.4) --- */
+
+/* One add could match a packet that an entry of the same priority matches too. */
+static bool overlaps(const struct flow_tables *ft, const struct of_flow_mod *fm, const struct minimatch *match)
+{
+    const struct flow_entry *e;
+    HMAP_FOR_EACH (e, node, &ft->tables[fm->table_id]) {
+        if (e->priority == fm->priority && minimatch_overlaps(e->match, match)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct flow_entry *entry_new(const struct flow_tables *ft, const struct of_flow_mod *fm, struct minimatch *match)
+{
+    struct flow_entry *e = XNEW(struct flow_entry);
+    e->match = match;
+    e->priority = fm->priority;
+    e->idle_timeout = fm->idle_timeout;
+    e->hard_timeout = fm->hard_timeout;
+    e->flags = fm->flags & (uint16_t) ~OFPFF_RESET_COUNTS;
+    e->importance = fm->importance;
+    e->table_id = fm->table_id;
+    e->cookie = fm->cookie;
+    instructions_copy(&e->instructions, &fm->instructions);
+    e->created_ns = e->modified_ns = clock_now_ns(&ft->clock);
+    return e;
+}
+
+static struct of_error add(struct flow_tables *ft, const struct of_flow_mod *fm)
+{
+    struct minimatch *match = minimatch_new(&fm->match);
+    struct of_error error = OF_OK;
+    if ((fm->flags & OFPFF_CHECK_OVERLAP) && overlaps(ft, fm, match)) {
+        error = OF_ERROR(OFPET_FLOW_MOD_FAILED, OFPFMFC_OVERLAP);
+    }
+    struct flow_entry *old = find_strict(ft, fm->table_id, fm->priority, match);
+    if (of_ok(error) && !old && ft->n >= ft->max_flows) {
+        error = OF_ERROR(OFPET_FLOW_MOD_FAILED, OFPFMFC_TABLE_FULL);
+    }
+    if (!of_ok(error)) {
+        free(match);
+        return error;
+    }
+    struct flow_entry *e = entry_new(ft, fm, match);
+    /* "If the OFPFF_RESET_COUNTS flag is set, the flow entry counters must be cleared, otherwise they should be copied from the replaced flow entry." */
+    e->replaces = fm->flags & OFPFF_RESET_COUNTS ? NULL : old;
+    error = ft->ops->insert(e, ft->aux);
+    e->replaces = NULL;
+    if (!of_ok(error)) {
+        entry_destroy(e);
+        return error;
+    }
+    if (old) {
+        remove_entry(ft, old, -1);
+    }
+    hmap_insert(&ft->tables[e->table_id], &e->node, entry_hash(e->priority, match));
+    ft->n++;
+    heap_insert(ft, e);
+    flow_refs_add(&ft->refs, e);
+    return OF_OK;
+}
+
+static struct of_error modify(struct flow_tables *ft, const struct of_flow_mod *fm)
+{
+    struct selection s = { NULL, 0, 0 };
+    select_for_mod(ft, fm, &s);
+    struct instructions *olds = s.n ? xcalloc(s.n, sizeof *olds) : NULL;
+    struct of_error error = OF_OK;
+    size_t n_done = 0;
+    while (n_done < s.n) {
+        struct flow_entry *e = s.v[n_done];
+        olds[n_done] = e->instructions;
+        instructions_copy(&e->instructions, &fm->instructions);
+        error = ft->ops->modify(e, &olds[n_done], fm->flags & OFPFF_RESET_COUNTS, ft->aux);
+        if (!of_ok(error)) {
+            instructions_fini(&e->instructions);
+            e->instructions = olds[n_done];
+            break;
+        }
+        n_done++;
+    }
+    if (of_ok(error)) {
+        uint64_t now = clock_now_ns(&ft->clock);
+        for (size_t i = 0; i < n_done; i++) {
+            s.v[i]->modified_ns = now;
+            flow_refs_remove(&ft->refs, s.v[i]);
+            flow_refs_add(&ft->refs, s.v[i]);
+            instructions_fini(&olds[i]);
+        }
+    } else {
+        while (n_done--) {              /* What was valid before is valid again; a refusal now would be the owner's bug. */
+            struct flow_entry *e = s.v[n_done];
+            struct instructions new = e->instructions;
+            e->instructions = olds[n_done];
+            struct of_error undone = ft->ops->modify(e, &new, false, ft->aux);
+            assert(of_ok(undone));
+            (void) undone;
+            instructions_fini(&new);
+        }
+    }
+    free(olds);
+    free(s.v);
+    return error;
+}
+
+static void delete(struct flow_tables *ft, const struct of_flow_mod *fm)
+{
+    struct selection s = { NULL, 0, 0 };
+    select_for_mod(ft, fm, &s);
+    for (size_t i = 0; i < s.n; i++) {
+        remove_entry(ft, s.v[i], OFPRR_DELETE);
+    }
+    free(s.v);
+}
+
+struct of_error flow_tables_mod(struct flow_tables *ft, const struct of_flow_mod *fm)
+{
+    bool deletes = fm->command == OFPFC_DELETE || fm->command == OFPFC_DELETE_STRICT;
+    if (fm->table_id >= OF_N_TABLES && !(deletes && fm->table_id == OFPTT_ALL)) {
+        return BAD_TABLE;
+    }
+    if (deletes) {
+        delete(ft, fm);
+        return OF_OK;
+    }
+    struct of_error error = instructions_check(&fm->instructions, &fm->match, fm->table_id);
+    if (!of_ok(error)) {
+        return error;
+    }
+    switch (fm->command) {
+    case OFPFC_ADD:
+        return add(ft, fm);
+    case OFPFC_MODIFY:
+    case OFPFC_MODIFY_STRICT:
+        return modify(ft, fm);
+    default:
+        return OF_ERROR(OFPET_FLOW_MOD_FAILED, OFPFMFC_BAD_COMMAND);
+    }
+}
+
+/* --- Statistics, time, references --- */
+
+void flow_entry_stats(struct flow_tables *ft, const struct flow_entry *e, struct of_flow_stats *out)
+{
+    uint64_t used_ns, age_ns = clock_now_ns(&ft->clock) - e->created_ns;
+    *out = (struct of_flow_stats) {
+        .table_id = e->table_id, .priority = e->priority, .idle_timeout = e->idle_timeout, .hard_timeout = e->hard_timeout,
+        .flags = e->flags, .importance = e->importance, .cookie = e->cookie,
+        .duration_sec = (uint32_t) (age_ns / NS_PER_S), .duration_nsec = (uint32_t) (age_ns % NS_PER_S),
+    };
+    ft->ops->counters(e, &out->packet_count, &out->byte_count, &used_ns, ft->aux);
+    minimatch_expand(e->match, &out->match);
+    instructions_copy(&out->instructions, &e->instructions);
+}
+
+void of_flow_stats_fini(struct of_flow_stats *fs)
+{
+    instructions_fini(&fs->instructions);
+}
+
+uint64_t flow_tables_expire(struct flow_tables *ft)
+{
+    uint64_t now = clock_now_ns(&ft->clock);
+    while (ft->n_heap && ft->heap[1]->expires_ns <= now) {
+        struct flow_entry *e = ft->heap[1];
+        uint64_t packets, bytes, used_ns = e->created_ns;
+        if (e->idle_timeout) {
+            ft->ops->counters(e, &packets, &bytes, &used_ns, ft->aux);
+        }
+        uint64_t hard = timeout_ns(e->created_ns, e->hard_timeout);
+        uint64_t idle = timeout_ns(MAX(used_ns, e->created_ns), e->idle_timeout);
+        if (hard <= now || idle <= now) {
+            remove_entry(ft, e, hard <= now ? OFPRR_HARD_TIMEOUT : OFPRR_IDLE_TIMEOUT);
+        } else {
+            e->expires_ns = MIN(hard, idle);
+            heap_down(ft, 1, e);
+        }
+    }
+    return ft->n_heap ? ft->heap[1]->expires_ns - now : UINT64_MAX;
+}
+
+static void delete_users(struct flow_tables *ft, enum flow_ref_kind kind, uint32_t id, int reason)
+{
+    struct flow_ref *r;
+    while ((r = flow_ref_find(&ft->refs, kind, id)) != NULL) {
+        remove_entry(ft, CONTAINER_OF(r->links.next, struct flow_link, in_ref)->entry, reason);
+    }
+}
+
+void flow_tables_group_deleted(struct flow_tables *ft, uint32_t group)
+{
+    delete_users(ft, REF_GROUP, group, OFPRR_GROUP_DELETE);
+}
+
+void flow_tables_meter_deleted(struct flow_tables *ft, uint32_t meter)
+{
+    delete_users(ft, REF_METER, meter, OFPRR_DELETE);
+}
+
+unsigned flow_tables_group_refs(const struct flow_tables *ft, uint32_t group)
+{
+    const struct flow_ref *r = flow_ref_find(&ft->refs, REF_GROUP, group);
+    return r ? r->n : 0;
+}
+
+unsigned flow_tables_meter_refs(const struct flow_tables *ft, uint32_t meter)
+{
+    const struct flow_ref *r = flow_ref_find(&ft->refs, REF_METER, meter);
+    return r ? r->n : 0;
+}

@@ -1,0 +1,89 @@
+/*
+ * Flow-table semantics (OpenFlow 1.3.5 sections 5, 6.4): add, modify, delete, strict or not, overlap, cookies, filters, timeouts.
+ *
+ * A `struct flow_tables` is the control side's picture of one switch: vswitchd's datapath and controllerd's virtual switches each own one and hang their own
+ * state on entries through `aux`.  The owner is told of each change by ops, in an order that never leaves a gap: a modify keeps the entry, an add that replaces
+ * first inserts, then removes.  Counters are the owner's (ops->counters).  One thread.
+ */
+#ifndef OFPROTO_FLOW_TABLE_H
+#define OFPROTO_FLOW_TABLE_H 1
+
+#include "lib/hmap.h"
+#include "ofproto/of_msg.h"
+
+#define OF_N_TABLES 254
+
+struct flow_entry {
+    struct hmap_node node;      /* By hash of (priority, minimatch) in its table. */
+    struct minimatch *match;
+    uint16_t priority, idle_timeout, hard_timeout, flags, importance;
+    uint8_t table_id;
+    uint64_t cookie;
+    struct instructions instructions;
+    uint64_t created_ns, modified_ns;
+    void *aux;                  /* The owner's. */
+    /* During ops->insert of an add: the entry that this one replaces and whose counters it takes over (section 6.4); else NULL. */
+    const struct flow_entry *replaces;
+    /* Private to flow_table.c. */
+    uint64_t expires_ns;        /* Not before this: the key in the heap of entries with timeouts. */
+    unsigned heap_pos;          /* 1-based; 0: not in the heap. */
+    unsigned n_holds;           /* flow_entry_hold() */
+    bool removed;               /* Left the tables; lives on for its holders, who may only look at this and release it. */
+    struct flow_link *links;    /* To the groups and the meter that it uses. */
+};
+
+struct flow_table_ops {
+    /* Makes the entry effective. An error refuses the flow-mod (table full, a group that does not exist) and the entry is freed again. */
+    struct of_error (*insert)(struct flow_entry *, void *aux);
+    /* instructions are already the new ones; `old` are the former. Clears counters when reset_counts. */
+    struct of_error (*modify)(struct flow_entry *, const struct instructions *old, bool reset_counts, void *aux);
+    /* The entry leaves (it is freed afterwards); reason is an OFPRR_*, or -1 when replaced by an add or the tables go away. Owner sends flow-removed. */
+    void (*remove)(struct flow_entry *, int reason, void *aux);
+    /* Packets, bytes, and when last hit (ns of the tables' clock; creation if never). */
+    void (*counters)(const struct flow_entry *, uint64_t *packets, uint64_t *bytes, uint64_t *used_ns, void *aux);
+};
+
+struct flow_tables;
+struct flow_tables *flow_tables_new(unsigned max_flows, struct clock, const struct flow_table_ops *, void *aux);
+void flow_tables_free(struct flow_tables *);                    /* Removes every entry (reason -1). */
+
+struct of_error flow_tables_mod(struct flow_tables *, const struct of_flow_mod *);      /* All of it or nothing. Validates instructions against the match. */
+unsigned flow_tables_count(const struct flow_tables *, uint8_t table);   /* OFPTT_ALL: all. */
+struct flow_entry *flow_tables_find(struct flow_tables *, uint8_t table, uint16_t priority, const struct match *);
+/* Entries that pass the filter (section 7.3.5.2); table order, then priority descending when `sorted`. fn may not change the tables. */
+void flow_tables_each(struct flow_tables *, const struct of_flow_filter *, bool sorted, void (*fn)(struct flow_entry *, void *aux), void *aux);
+void flow_entry_stats(struct flow_tables *, const struct flow_entry *, struct of_flow_stats *);    /* Owned by the caller (of_flow_stats_fini). */
+void of_flow_stats_fini(struct of_flow_stats *);
+/* Keeps the memory of an entry while the tables change (a statistics reply that is sent piece by piece). */
+struct flow_entry *flow_entry_hold(struct flow_entry *);
+void flow_entry_release(struct flow_entry *);
+/* Entries that use a group or a meter. */
+unsigned flow_tables_group_refs(const struct flow_tables *, uint32_t group);
+unsigned flow_tables_meter_refs(const struct flow_tables *, uint32_t meter);
+/* Expires; returns ns until the next look is due (UINT64_MAX: none has a timeout). */
+uint64_t flow_tables_expire(struct flow_tables *);
+/* Deletes entries that refer to a group (section 6.5) or a meter. */
+void flow_tables_group_deleted(struct flow_tables *, uint32_t group);
+void flow_tables_meter_deleted(struct flow_tables *, uint32_t meter);
+
+/* Groups: the same split. */
+struct group { struct hmap_node node; uint32_t id; uint8_t type; struct of_bucket *buckets; unsigned n_buckets; uint64_t created_ns; void *aux;
+               unsigned n_users;        /* Buckets of other groups that name this one. */
+               uint64_t mark;           /* Private to group_table.c. */ };
+struct group_ops {
+    struct of_error (*insert)(struct group *, void *aux);
+    /* `group` already holds the new type and buckets. */
+    struct of_error (*modify)(struct group *, void *aux);
+    void (*remove)(struct group *, void *aux);
+};
+struct group_table;
+struct group_table *group_table_new(unsigned max_groups, struct clock, const struct group_ops *, void *aux);
+void group_table_free(struct group_table *);
+struct of_error group_table_mod(struct group_table *, struct of_group_mod *);    /* May move buckets out of the message. Loops, chaining, watch rules per section 6.5. */
+struct group *group_table_find(struct group_table *, uint32_t id);
+void group_table_each(struct group_table *, void (*fn)(struct group *, void *aux), void *aux);
+/* Whether a delete would be refused because another group forwards to it. */
+bool group_table_is_chained(const struct group_table *, uint32_t id);
+unsigned group_table_count(const struct group_table *);
+
+#endif

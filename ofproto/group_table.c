@@ -1,0 +1,300 @@
+/* Groups (OpenFlow 1.3.5 sections 5.6, 6.5 and 7.3.4.2). */
+#include "ofproto/flow_table.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#define FAILED(CODE) OF_ERROR(OFPET_GROUP_MOD_FAILED, CODE)
+
+struct group_table {
+    struct hmap groups;
+    unsigned max_groups;
+    uint64_t mark;              /* Of the latest walk; groups that it has seen carry it. */
+    struct clock clock;
+    const struct group_ops *ops;
+    void *aux;
+};
+
+struct id_list { uint32_t *v; unsigned n, room; };
+
+static void id_list_add(struct id_list *l, uint32_t id)
+{
+    if (l->n == l->room) {
+        l->room = l->room ? 2 * l->room : 8;
+        l->v = xrealloc(l->v, l->room * sizeof *l->v);
+    }
+    l->v[l->n++] = id;
+}
+
+static uint32_t id_hash(uint32_t id)
+{
+    return (uint32_t) hash_mix64(id);
+}
+
+struct group_table *group_table_new(unsigned max_groups, struct clock clock, const struct group_ops *ops, void *aux)
+{
+    struct group_table *gt = XNEW(struct group_table);
+    hmap_init(&gt->groups);
+    gt->max_groups = max_groups;
+    gt->clock = clock;
+    gt->ops = ops;
+    gt->aux = aux;
+    return gt;
+}
+
+static void remove_group(struct group_table *gt, struct group *g)
+{
+    hmap_remove(&gt->groups, &g->node);
+    gt->ops->remove(g, gt->aux);
+    of_buckets_free(g->buckets, g->n_buckets);
+    free(g);
+}
+
+static void remove_all(struct group_table *gt)
+{
+    struct group *g;
+    HMAP_FOR_EACH (g, node, &gt->groups) {
+        remove_group(gt, g);
+    }
+}
+
+void group_table_free(struct group_table *gt)
+{
+    if (gt) {
+        remove_all(gt);
+        hmap_fini(&gt->groups);
+        free(gt);
+    }
+}
+
+struct group *group_table_find(struct group_table *gt, uint32_t id)
+{
+    struct group *g;
+    HMAP_FOR_EACH_WITH_HASH (g, node, id_hash(id), &gt->groups) {
+        if (g->id == id) {
+            return g;
+        }
+    }
+    return NULL;
+}
+
+void group_table_each(struct group_table *gt, void (*fn)(struct group *, void *aux), void *aux)
+{
+    struct group *g;
+    HMAP_FOR_EACH (g, node, &gt->groups) {
+        fn(g, aux);
+    }
+}
+
+unsigned group_table_count(const struct group_table *gt)
+{
+    return (unsigned) gt->groups.n;
+}
+
+bool group_table_is_chained(const struct group_table *gt, uint32_t id)
+{
+    const struct group *g;
+    HMAP_FOR_EACH_WITH_HASH (g, node, id_hash(id), &gt->groups) {
+        if (g->id == id) {
+            return g->n_users > 0;
+        }
+    }
+    return false;
+}
+
+/* --- What buckets refer to --- */
+
+static void actions_groups(const struct actions *actions, struct id_list *out)
+{
+    for (unsigned i = 0; i < actions->n; i++) {
+        const struct action *a = &actions->list[i];
+        if (a->type == ACTION_GROUP) {
+            id_list_add(out, a->group);
+        } else if (a->type == ACTION_CLONE) {
+            actions_groups(&a->nested, out);
+        }
+    }
+}
+
+/* Every group that the buckets forward to or watch, as often as they do. */
+static void bucket_groups(const struct of_bucket *buckets, unsigned n, struct id_list *out)
+{
+    for (unsigned i = 0; i < n; i++) {
+        actions_groups(&buckets[i].actions, out);
+        if (buckets[i].watch_group != OFPG_ANY) {
+            id_list_add(out, buckets[i].watch_group);
+        }
+    }
+}
+
+static void count_users(struct group_table *gt, const struct of_bucket *buckets, unsigned n, int delta)
+{
+    struct id_list ids = { NULL, 0, 0 };
+    bucket_groups(buckets, n, &ids);
+    for (unsigned i = 0; i < ids.n; i++) {
+        struct group *g = group_table_find(gt, ids.v[i]);
+        assert(g);
+        g->n_users += (unsigned) delta;
+    }
+    free(ids.v);
+}
+
+static bool has_watch(const struct of_bucket *b)
+{
+    return b->watch_port != OFPP_ANY || b->watch_group != OFPG_ANY;
+}
+
+/* Does anything that the buckets lead to lead back to `id`?  Watching counts: liveness is followed along it. */
+static struct of_error check_references(struct group_table *gt, uint32_t id, const struct of_bucket *buckets, unsigned n)
+{
+    struct id_list stack = { NULL, 0, 0 };
+    struct of_error error = OF_OK;
+    gt->mark++;
+    bucket_groups(buckets, n, &stack);
+    while (of_ok(error) && stack.n) {
+        uint32_t next = stack.v[--stack.n];
+        struct group *g = group_table_find(gt, next);
+        if (next == id) {
+            error = FAILED(OFPGMFC_LOOP);
+        } else if (!g) {
+            error = OF_ERROR(OFPET_BAD_ACTION, OFPBAC_BAD_OUT_GROUP);
+        } else if (g->mark != gt->mark) {
+            g->mark = gt->mark;
+            bucket_groups(g->buckets, g->n_buckets, &stack);
+        }
+    }
+    free(stack.v);
+    return error;
+}
+
+static struct of_error check_bucket(struct group_table *gt, uint8_t type, const struct of_bucket *b)
+{
+    /* "If a specified group type is invalid (ie: includes fields such as weight that are undefined for the specified group type) …" */
+    if (b->weight && type != OFPGT_SELECT) {
+        return FAILED(OFPGMFC_INVALID_GROUP);
+    }
+    if (has_watch(b) && (type == OFPGT_ALL || type == OFPGT_INDIRECT)) {
+        return FAILED(OFPGMFC_WATCH_UNSUPPORTED);
+    }
+    if (!has_watch(b) && type == OFPGT_FF) {
+        return FAILED(OFPGMFC_BAD_WATCH);       /* Never live: a mistake. */
+    }
+    if (b->watch_group != OFPG_ANY && !group_table_find(gt, b->watch_group)) {
+        return FAILED(OFPGMFC_BAD_WATCH);
+    }
+    /* What packets come is not known here; tables check the matches of the entries that lead here. */
+    return actions_check(&b->actions, NULL, 0, false);
+}
+
+static struct of_error check(struct group_table *gt, const struct of_group_mod *gm)
+{
+    if (gm->type > OFPGT_FF) {
+        return FAILED(OFPGMFC_BAD_TYPE);
+    }
+    if (gm->type == OFPGT_INDIRECT && gm->n_buckets != 1) {
+        return FAILED(OFPGMFC_INVALID_GROUP);
+    }
+    struct of_error error = OF_OK;
+    for (unsigned i = 0; of_ok(error) && i < gm->n_buckets; i++) {
+        error = check_bucket(gt, gm->type, &gm->buckets[i]);
+    }
+    return of_ok(error) ? check_references(gt, gm->group_id, gm->buckets, gm->n_buckets) : error;
+}
+
+/* --- Group-mods --- */
+
+static struct of_error add(struct group_table *gt, struct of_group_mod *gm)
+{
+    if (group_table_find(gt, gm->group_id)) {
+        return FAILED(OFPGMFC_GROUP_EXISTS);
+    }
+    if (gt->groups.n >= gt->max_groups) {
+        return FAILED(OFPGMFC_OUT_OF_GROUPS);
+    }
+    struct of_error error = check(gt, gm);
+    if (!of_ok(error)) {
+        return error;
+    }
+    struct group *g = XNEW(struct group);
+    g->id = gm->group_id;
+    g->type = gm->type;
+    g->buckets = gm->buckets;
+    g->n_buckets = gm->n_buckets;
+    g->created_ns = clock_now_ns(&gt->clock);
+    error = gt->ops->insert(g, gt->aux);
+    if (!of_ok(error)) {
+        free(g);                        /* The buckets stay the message's. */
+        return error;
+    }
+    gm->buckets = NULL;
+    gm->n_buckets = 0;
+    hmap_insert(&gt->groups, &g->node, id_hash(g->id));
+    count_users(gt, g->buckets, g->n_buckets, +1);
+    return OF_OK;
+}
+
+static void swap_buckets(struct group *g, struct of_group_mod *gm)
+{
+    struct group old = *g;
+    g->type = gm->type;
+    g->buckets = gm->buckets;
+    g->n_buckets = gm->n_buckets;
+    gm->type = old.type;
+    gm->buckets = old.buckets;
+    gm->n_buckets = old.n_buckets;
+}
+
+static struct of_error modify(struct group_table *gt, struct of_group_mod *gm)
+{
+    struct group *g = group_table_find(gt, gm->group_id);
+    if (!g) {
+        return FAILED(OFPGMFC_UNKNOWN_GROUP);
+    }
+    struct of_error error = check(gt, gm);
+    if (!of_ok(error)) {
+        return error;
+    }
+    swap_buckets(g, gm);                /* The message frees the former ones. */
+    error = gt->ops->modify(g, gt->aux);
+    if (!of_ok(error)) {
+        swap_buckets(g, gm);
+        return error;
+    }
+    count_users(gt, g->buckets, g->n_buckets, +1);
+    count_users(gt, gm->buckets, gm->n_buckets, -1);
+    return OF_OK;
+}
+
+static struct of_error delete(struct group_table *gt, uint32_t id)
+{
+    struct group *g = group_table_find(gt, id);
+    if (!g) {
+        return OF_OK;                   /* "no error is recorded, and no group table modification occurs" */
+    }
+    if (g->n_users) {
+        return FAILED(OFPGMFC_CHAINED_GROUP);
+    }
+    count_users(gt, g->buckets, g->n_buckets, -1);
+    remove_group(gt, g);
+    return OF_OK;
+}
+
+struct of_error group_table_mod(struct group_table *gt, struct of_group_mod *gm)
+{
+    if (gm->command == OFPGC_DELETE && gm->group_id == OFPG_ALL) {
+        remove_all(gt);
+        return OF_OK;
+    }
+    if (gm->group_id > OFPG_MAX) {
+        return FAILED(OFPGMFC_INVALID_GROUP);
+    }
+    switch (gm->command) {
+    case OFPGC_ADD:
+        return add(gt, gm);
+    case OFPGC_MODIFY:
+        return modify(gt, gm);
+    case OFPGC_DELETE:
+        return delete(gt, gm->group_id);
+    }
+    return FAILED(OFPGMFC_BAD_COMMAND);
+}

@@ -1,0 +1,190 @@
+/*
+ * OpenFlow messages, decoded and encoded.
+ *
+ * `struct of_msg` is one message of any version, host byte order, owning what hangs off it (of_msg_fini).  of_decode() is pure: bytes in, a
+ * message or an OpenFlow error out.  of_encode() appends one whole message (header length patched).  One row per message type (versions, minimum length, codec, name)
+ * drives both.  OpenFlow 1.3.5 (wire version 4) is complete for what the switch and controllerd exchange; other versions share the same structs.
+ */
+#ifndef OFPROTO_OF_MSG_H
+#define OFPROTO_OF_MSG_H 1
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "lib/addr.h"
+#include "lib/buf.h"
+#include "ofproto/action.h"
+#include "ofproto/error.h"
+#include "ofproto/match.h"
+
+#define OF10_VERSION 1
+#define OF13_VERSION 4
+#define OF14_VERSION 5
+#define OF_HEADER_SIZE 8
+#define OF_MAX_MESSAGE 65535
+
+enum of_type {                  /* OFPT_*, 1.3 numbering (section 7.1.1). */
+    OFPT_HELLO = 0, OFPT_ERROR, OFPT_ECHO_REQUEST, OFPT_ECHO_REPLY, OFPT_EXPERIMENTER, OFPT_FEATURES_REQUEST, OFPT_FEATURES_REPLY,
+    OFPT_GET_CONFIG_REQUEST, OFPT_GET_CONFIG_REPLY, OFPT_SET_CONFIG, OFPT_PACKET_IN, OFPT_FLOW_REMOVED, OFPT_PORT_STATUS, OFPT_PACKET_OUT,
+    OFPT_FLOW_MOD, OFPT_GROUP_MOD, OFPT_PORT_MOD, OFPT_TABLE_MOD, OFPT_MULTIPART_REQUEST, OFPT_MULTIPART_REPLY, OFPT_BARRIER_REQUEST,
+    OFPT_BARRIER_REPLY, OFPT_QUEUE_GET_CONFIG_REQUEST, OFPT_QUEUE_GET_CONFIG_REPLY, OFPT_ROLE_REQUEST, OFPT_ROLE_REPLY,
+    OFPT_GET_ASYNC_REQUEST, OFPT_GET_ASYNC_REPLY, OFPT_SET_ASYNC, OFPT_METER_MOD,
+    OF_N_TYPES
+};
+enum of_multipart {             /* OFPMP_* */
+    OFPMP_DESC = 0, OFPMP_FLOW, OFPMP_AGGREGATE, OFPMP_TABLE, OFPMP_PORT_STATS, OFPMP_QUEUE, OFPMP_GROUP, OFPMP_GROUP_DESC, OFPMP_GROUP_FEATURES,
+    OFPMP_METER, OFPMP_METER_CONFIG, OFPMP_METER_FEATURES, OFPMP_TABLE_FEATURES, OFPMP_PORT_DESC, OFPMP_EXPERIMENTER = 0xffff,
+};
+#define OFPMPF_MORE 1
+
+enum of_flow_command { OFPFC_ADD, OFPFC_MODIFY, OFPFC_MODIFY_STRICT, OFPFC_DELETE, OFPFC_DELETE_STRICT };
+enum { OFPFF_SEND_FLOW_REM = 1, OFPFF_CHECK_OVERLAP = 2, OFPFF_RESET_COUNTS = 4, OFPFF_NO_PKT_COUNTS = 8, OFPFF_NO_BYT_COUNTS = 16 };
+struct of_flow_mod {
+    uint64_t cookie, cookie_mask;
+    uint8_t table_id;
+    enum of_flow_command command;
+    uint16_t idle_timeout, hard_timeout, priority, flags, importance;
+    uint32_t buffer_id, out_port, out_group;
+    struct match match;
+    struct instructions instructions;
+};
+
+enum of_group_command { OFPGC_ADD, OFPGC_MODIFY, OFPGC_DELETE };
+enum of_group_type { OFPGT_ALL, OFPGT_SELECT, OFPGT_INDIRECT, OFPGT_FF };
+struct of_bucket { uint16_t weight; uint32_t watch_port, watch_group; struct actions actions; };
+struct of_group_mod {
+    enum of_group_command command;
+    uint8_t type;
+    uint32_t group_id;
+    struct of_bucket *buckets;  /* Owned. */
+    unsigned n_buckets;
+};
+
+enum of_meter_command { OFPMC_ADD, OFPMC_MODIFY, OFPMC_DELETE };
+enum { OFPMF_KBPS = 1, OFPMF_PKTPS = 2, OFPMF_BURST = 4, OFPMF_STATS = 8 };
+enum { OFPMBT_DROP = 1, OFPMBT_DSCP_REMARK = 2 };
+struct of_meter_band { uint16_t type; uint32_t rate, burst_size; uint8_t prec_level; };
+struct of_meter_mod { enum of_meter_command command; uint16_t flags; uint32_t meter_id; struct of_meter_band *bands; unsigned n_bands; };
+
+enum { OFPPC_PORT_DOWN = 1, OFPPC_NO_RECV = 4, OFPPC_NO_FWD = 0x20, OFPPC_NO_PACKET_IN = 0x40 };
+enum { OFPPS_LINK_DOWN = 1, OFPPS_BLOCKED = 2, OFPPS_LIVE = 4 };
+struct of_port { uint32_t port_no; struct mac hw_addr; char name[16]; uint32_t config, state, curr, advertised, supported, peer, curr_speed, max_speed; };
+struct of_port_mod { uint32_t port_no; struct mac hw_addr; uint32_t config, mask, advertise; };
+struct of_port_stats {
+    uint32_t port_no;
+    uint64_t rx_packets, tx_packets, rx_bytes, tx_bytes, rx_dropped, tx_dropped, rx_errors, tx_errors, rx_frame_err, rx_over_err, rx_crc_err, collisions;
+    uint32_t duration_sec, duration_nsec;
+};
+
+enum of_packet_in_reason { OFPR_NO_MATCH, OFPR_ACTION, OFPR_INVALID_TTL };
+struct of_packet_in {
+    uint32_t buffer_id;
+    uint16_t total_len;
+    uint8_t reason, table_id;
+    uint64_t cookie;
+    struct match match;         /* Pipeline fields of the packet: in_port, in_phy_port, metadata, tunnel_id and registers. */
+    uint8_t *data;              /* Owned. */
+    unsigned size;
+};
+struct of_packet_out { uint32_t buffer_id, in_port; struct actions actions; uint8_t *data; unsigned size; };
+
+enum of_flow_removed_reason { OFPRR_IDLE_TIMEOUT, OFPRR_HARD_TIMEOUT, OFPRR_DELETE, OFPRR_GROUP_DELETE };
+struct of_flow_removed {
+    uint64_t cookie; uint16_t priority; uint8_t reason, table_id; uint32_t duration_sec, duration_nsec; uint16_t idle_timeout, hard_timeout;
+    uint64_t packet_count, byte_count; struct match match;
+};
+struct of_flow_stats {
+    uint8_t table_id; uint32_t duration_sec, duration_nsec; uint16_t priority, idle_timeout, hard_timeout, flags, importance;
+    uint64_t cookie, packet_count, byte_count; struct match match; struct instructions instructions;
+};
+struct of_flow_filter { uint8_t table_id; uint32_t out_port, out_group; uint64_t cookie, cookie_mask; struct match match; };
+struct of_aggregate { uint64_t packet_count, byte_count; uint32_t flow_count; };
+struct of_table_stats { uint8_t table_id; uint32_t active_count; uint64_t lookup_count, matched_count; };
+struct of_bucket_counter { uint64_t packet_count, byte_count; };
+struct of_group_stats {
+    uint32_t group_id, ref_count; uint64_t packet_count, byte_count; uint32_t duration_sec, duration_nsec;
+    struct of_bucket_counter *buckets; unsigned n_buckets;      /* Owned. */
+};
+struct of_group_desc { uint8_t type; uint32_t group_id; struct of_bucket *buckets; unsigned n_buckets; };
+struct of_group_features { uint32_t types, capabilities, max_groups[4], actions[4]; };
+struct of_meter_stats { uint32_t meter_id, flow_count; uint64_t packet_in_count, byte_in_count; uint32_t duration_sec, duration_nsec;
+                        struct of_bucket_counter *bands; unsigned n_bands; };
+struct of_meter_features { uint32_t max_meter, band_types, capabilities; uint8_t max_bands, max_color; };
+struct of_desc { char mfr[256], hw[256], sw[256], serial[32], dp[256]; };
+struct of_features { uint64_t datapath_id; uint32_t n_buffers, capabilities; uint8_t n_tables, auxiliary_id; };
+enum { OFPC_FLOW_STATS = 1, OFPC_TABLE_STATS = 2, OFPC_PORT_STATS = 4, OFPC_GROUP_STATS = 8, OFPC_IP_REASM = 32, OFPC_QUEUE_STATS = 64, OFPC_PORT_BLOCKED = 256 };
+enum of_role { OFPCR_ROLE_NOCHANGE, OFPCR_ROLE_EQUAL, OFPCR_ROLE_MASTER, OFPCR_ROLE_SLAVE };
+struct of_async { uint32_t packet_in[2], port_status[2], flow_removed[2]; };   /* [0] master/equal, [1] slave; bit per reason. */
+
+/* A multipart message carries one array (or one struct) of its kind. */
+struct of_multipart_msg {
+    uint16_t type, flags;
+    union {
+        struct of_flow_filter filter;                           /* Requests: FLOW, AGGREGATE. */
+        uint32_t id;                                            /* Requests: PORT_STATS (port), GROUP, METER, METER_CONFIG. */
+        struct { uint32_t port_no, queue_id; } queue;           /* Request: QUEUE. */
+        struct of_desc *desc;
+        struct of_aggregate aggregate;
+        struct { struct of_flow_stats *v; unsigned n; } flows;
+        struct { struct of_table_stats *v; unsigned n; } tables;
+        struct { struct of_port_stats *v; unsigned n; } port_stats;
+        struct { struct of_port *v; unsigned n; } ports;
+        struct { struct of_group_stats *v; unsigned n; } groups;
+        struct { struct of_group_desc *v; unsigned n; } group_descs;
+        struct of_group_features group_features;
+        struct { struct of_meter_stats *v; unsigned n; } meters;
+        struct { struct of_meter_mod *v; unsigned n; } meter_configs;
+        struct of_meter_features meter_features;
+        struct { uint8_t *v; unsigned n; } raw;                 /* TABLE_FEATURES, QUEUE reply, EXPERIMENTER: body bytes. */
+    };
+};
+
+struct of_msg {
+    uint8_t version;
+    bool is_reply;              /* Multipart: request or reply is told by `type`; this is set for OFPT_MULTIPART_REPLY. */
+    enum of_type type;
+    uint32_t xid;
+    union {
+        struct { uint32_t version_bitmap; bool has_bitmap; } hello;
+        struct { struct of_error error; uint8_t *data; unsigned size; } error;
+        struct { uint8_t *data; unsigned size; } echo;
+        struct { uint32_t experimenter, exp_type; uint8_t *data; unsigned size; } experimenter;
+        struct of_features features;
+        struct { uint16_t flags, miss_send_len; } config;
+        struct of_packet_in packet_in;
+        struct of_flow_removed flow_removed;
+        struct { uint8_t reason; struct of_port port; } port_status;    /* OFPPR_ADD 0, DELETE 1, MODIFY 2 */
+        struct of_packet_out packet_out;
+        struct of_flow_mod flow_mod;
+        struct of_group_mod group_mod;
+        struct of_port_mod port_mod;
+        struct { uint8_t table_id; uint32_t config; } table_mod;
+        struct of_multipart_msg multipart;
+        struct { uint32_t port; } queue_config;                         /* Request and (empty) reply. */
+        struct { uint32_t role; uint64_t generation_id; } role;
+        struct of_async async;
+        struct of_meter_mod meter_mod;
+    };
+};
+enum { OFPPR_ADD, OFPPR_DELETE, OFPPR_MODIFY };
+
+/* Length of the message at data (header's own claim) once ≥ 8 bytes are there, else 0. */
+static inline unsigned of_frame_length(const uint8_t *data, size_t size) { return size < OF_HEADER_SIZE ? 0 : wire_get16(data + 2); }
+/* One whole message of `size` bytes.  On error `msg` holds version, type and xid only, and needs no fini. */
+struct of_error of_decode(const uint8_t *data, size_t size, struct of_msg *msg);
+/* Appends; msg->version must be one of those supported (4 today). Multipart replies larger than 64 KB are split into segments with OFPMPF_MORE by this function. */
+void of_encode(const struct of_msg *msg, struct buf *);
+void of_msg_fini(struct of_msg *);
+/* Zeroed message with inits done (matches, lists). */
+void of_msg_init(struct of_msg *, enum of_type, uint32_t xid);
+/* OFPT_ERROR that answers `request` (at least its first 64 bytes are copied, section 7.4.4). */
+void of_error_encode(struct of_error, const uint8_t *request, size_t size, struct buf *);
+const char *of_type_name(enum of_type);
+/* One line of text for logs and `vswctl`. */
+void of_msg_format(const struct of_msg *, struct buf *);
+
+void of_flow_mod_init(struct of_flow_mod *);     /* ADD, table 0, priority 0x8000, any port/group, no buffer, matches all. */
+void of_flow_filter_init(struct of_flow_filter *);       /* All tables, any port/group, no cookie mask, matches all. */
+void of_bucket_copy(struct of_bucket *dst, const struct of_bucket *src);
+void of_buckets_free(struct of_bucket *, unsigned n);
+
+#endif

@@ -1,0 +1,566 @@
+/*
+ * Multipart replies (OpenFlow 1.3.5 section 7.3.5): one row per type.
+ *
+ * Most bodies are arrays.  The generic code sees them as (pointer, count) through the `raw` member of the union, whose layout all the arrays share; a row
+ * gives the size of one element and its codec.  The encoder appends element by element and begins a new message with the element that no longer fits.
+ */
+#include "ofproto/of_multipart_codec.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include "lib/util.h"
+
+#define TABLE_FEATURES_SIZE 64u
+#define QUEUE_STATS_SIZE 40u
+#define EXPERIMENTER_HEADER_SIZE 8u
+
+/* One element of variable length, whose 16-bit length field is at `offset`. */
+static struct cursor element(struct cursor *c, unsigned offset, unsigned min)
+{
+    size_t length = cursor_left(c) >= min ? wire_get16(c->p + offset) : 0;
+    return length >= min ? cursor_sub(c, length) : (struct cursor) { NULL, NULL, true };
+}
+
+/* --- Elements --- */
+
+static struct of_error flow_get(struct cursor *all, void *item)
+{
+    struct of_flow_stats *fs = item;
+    struct cursor c = element(all, 0, 56);
+    cursor_skip(&c, 2);
+    fs->table_id = cursor_u8(&c);
+    cursor_skip(&c, 1);
+    fs->duration_sec = cursor_be32(&c);
+    fs->duration_nsec = cursor_be32(&c);
+    fs->priority = cursor_be16(&c);
+    fs->idle_timeout = cursor_be16(&c);
+    fs->hard_timeout = cursor_be16(&c);
+    fs->flags = cursor_be16(&c);
+    cursor_skip(&c, 4);
+    fs->cookie = cursor_be64(&c);
+    fs->packet_count = cursor_be64(&c);
+    fs->byte_count = cursor_be64(&c);
+    if (c.failed) {
+        return OF_BAD_LEN;
+    }
+    struct of_error error = match_decode(&c, &fs->match);
+    return of_ok(error) ? instructions_decode(c, &fs->instructions) : error;
+}
+
+static void flow_put(const void *item, struct buf *b)
+{
+    const struct of_flow_stats *fs = item;
+    buf_put_be16(b, 0);
+    buf_put_u8(b, fs->table_id);
+    buf_put_zeros(b, 1);
+    buf_put_be32(b, fs->duration_sec);
+    buf_put_be32(b, fs->duration_nsec);
+    buf_put_be16(b, fs->priority);
+    buf_put_be16(b, fs->idle_timeout);
+    buf_put_be16(b, fs->hard_timeout);
+    buf_put_be16(b, fs->flags);
+    buf_put_zeros(b, 4);
+    buf_put_be64(b, fs->cookie);
+    buf_put_be64(b, fs->packet_count);
+    buf_put_be64(b, fs->byte_count);
+    match_encode(&fs->match, b);
+    instructions_encode(&fs->instructions, b);
+}
+
+static void flow_fini(void *item)
+{
+    instructions_fini(&((struct of_flow_stats *) item)->instructions);
+}
+
+static struct of_error table_get(struct cursor *c, void *item)
+{
+    struct of_table_stats *ts = item;
+    ts->table_id = cursor_u8(c);
+    cursor_skip(c, 3);
+    ts->active_count = cursor_be32(c);
+    ts->lookup_count = cursor_be64(c);
+    ts->matched_count = cursor_be64(c);
+    return OF_OK;
+}
+
+static void table_put(const void *item, struct buf *b)
+{
+    const struct of_table_stats *ts = item;
+    buf_put_u8(b, ts->table_id);
+    buf_put_zeros(b, 3);
+    buf_put_be32(b, ts->active_count);
+    buf_put_be64(b, ts->lookup_count);
+    buf_put_be64(b, ts->matched_count);
+}
+
+/* The counters of ofp_port_stats, in wire order. */
+#define PORT_COUNTERS(X) \
+    X(rx_packets) X(tx_packets) X(rx_bytes) X(tx_bytes) X(rx_dropped) X(tx_dropped) X(rx_errors) X(tx_errors) \
+    X(rx_frame_err) X(rx_over_err) X(rx_crc_err) X(collisions)
+
+static struct of_error port_stats_get(struct cursor *c, void *item)
+{
+    struct of_port_stats *ps = item;
+    ps->port_no = cursor_be32(c);
+    cursor_skip(c, 4);
+#define X(NAME) ps->NAME = cursor_be64(c);
+    PORT_COUNTERS(X)
+#undef X
+    ps->duration_sec = cursor_be32(c);
+    ps->duration_nsec = cursor_be32(c);
+    return OF_OK;
+}
+
+static void port_stats_put(const void *item, struct buf *b)
+{
+    const struct of_port_stats *ps = item;
+    buf_put_be32(b, ps->port_no);
+    buf_put_zeros(b, 4);
+#define X(NAME) buf_put_be64(b, ps->NAME);
+    PORT_COUNTERS(X)
+#undef X
+    buf_put_be32(b, ps->duration_sec);
+    buf_put_be32(b, ps->duration_nsec);
+}
+
+static struct of_error port_get(struct cursor *c, void *item)
+{
+    of_port_get(c, item);
+    return OF_OK;
+}
+
+static void port_put(const void *item, struct buf *b)
+{
+    of_port_put(b, item);
+}
+
+/* Bucket or band counters fill the rest of an element. */
+static struct of_error counters_get(struct cursor *c, struct of_bucket_counter **v, unsigned *n)
+{
+    if (c->failed || cursor_left(c) % 16) {
+        return OF_BAD_LEN;
+    }
+    *n = (unsigned) (cursor_left(c) / 16);
+    *v = *n ? xcalloc(*n, sizeof **v) : NULL;
+    for (unsigned i = 0; i < *n; i++) {
+        (*v)[i].packet_count = cursor_be64(c);
+        (*v)[i].byte_count = cursor_be64(c);
+    }
+    return OF_OK;
+}
+
+static void counters_put(const struct of_bucket_counter *v, unsigned n, struct buf *b)
+{
+    for (unsigned i = 0; i < n; i++) {
+        buf_put_be64(b, v[i].packet_count);
+        buf_put_be64(b, v[i].byte_count);
+    }
+}
+
+static struct of_error group_get(struct cursor *all, void *item)
+{
+    struct of_group_stats *gs = item;
+    struct cursor c = element(all, 0, 40);
+    cursor_skip(&c, 4);
+    gs->group_id = cursor_be32(&c);
+    gs->ref_count = cursor_be32(&c);
+    cursor_skip(&c, 4);
+    gs->packet_count = cursor_be64(&c);
+    gs->byte_count = cursor_be64(&c);
+    gs->duration_sec = cursor_be32(&c);
+    gs->duration_nsec = cursor_be32(&c);
+    return counters_get(&c, &gs->buckets, &gs->n_buckets);
+}
+
+static void group_put(const void *item, struct buf *b)
+{
+    const struct of_group_stats *gs = item;
+    buf_put_zeros(b, 4);
+    buf_put_be32(b, gs->group_id);
+    buf_put_be32(b, gs->ref_count);
+    buf_put_zeros(b, 4);
+    buf_put_be64(b, gs->packet_count);
+    buf_put_be64(b, gs->byte_count);
+    buf_put_be32(b, gs->duration_sec);
+    buf_put_be32(b, gs->duration_nsec);
+    counters_put(gs->buckets, gs->n_buckets, b);
+}
+
+static void group_fini(void *item)
+{
+    free(((struct of_group_stats *) item)->buckets);
+}
+
+static struct of_error group_desc_get(struct cursor *all, void *item)
+{
+    struct of_group_desc *gd = item;
+    struct cursor c = element(all, 0, 8);
+    cursor_skip(&c, 2);
+    gd->type = cursor_u8(&c);
+    cursor_skip(&c, 1);
+    gd->group_id = cursor_be32(&c);
+    return c.failed ? OF_BAD_LEN : of_buckets_get(&c, &gd->buckets, &gd->n_buckets);
+}
+
+static void group_desc_put(const void *item, struct buf *b)
+{
+    const struct of_group_desc *gd = item;
+    buf_put_be16(b, 0);
+    buf_put_u8(b, gd->type);
+    buf_put_zeros(b, 1);
+    buf_put_be32(b, gd->group_id);
+    of_buckets_put(b, gd->buckets, gd->n_buckets);
+}
+
+static void group_desc_fini(void *item)
+{
+    struct of_group_desc *gd = item;
+    of_buckets_free(gd->buckets, gd->n_buckets);
+}
+
+static struct of_error meter_get(struct cursor *all, void *item)
+{
+    struct of_meter_stats *ms = item;
+    struct cursor c = element(all, 4, 40);
+    ms->meter_id = cursor_be32(&c);
+    cursor_skip(&c, 8);
+    ms->flow_count = cursor_be32(&c);
+    ms->packet_in_count = cursor_be64(&c);
+    ms->byte_in_count = cursor_be64(&c);
+    ms->duration_sec = cursor_be32(&c);
+    ms->duration_nsec = cursor_be32(&c);
+    return counters_get(&c, &ms->bands, &ms->n_bands);
+}
+
+static void meter_put(const void *item, struct buf *b)
+{
+    const struct of_meter_stats *ms = item;
+    buf_put_be32(b, ms->meter_id);
+    buf_put_zeros(b, 8);
+    buf_put_be32(b, ms->flow_count);
+    buf_put_be64(b, ms->packet_in_count);
+    buf_put_be64(b, ms->byte_in_count);
+    buf_put_be32(b, ms->duration_sec);
+    buf_put_be32(b, ms->duration_nsec);
+    counters_put(ms->bands, ms->n_bands, b);
+}
+
+static void meter_fini(void *item)
+{
+    free(((struct of_meter_stats *) item)->bands);
+}
+
+static struct of_error meter_config_get(struct cursor *all, void *item)
+{
+    struct of_meter_mod *mm = item;
+    struct cursor c = element(all, 0, 8);
+    cursor_skip(&c, 2);
+    mm->flags = cursor_be16(&c);
+    mm->meter_id = cursor_be32(&c);
+    return c.failed ? OF_BAD_LEN : of_bands_get(&c, &mm->bands, &mm->n_bands);
+}
+
+static void meter_config_put(const void *item, struct buf *b)
+{
+    const struct of_meter_mod *mm = item;
+    buf_put_be16(b, 0);
+    buf_put_be16(b, mm->flags);
+    buf_put_be32(b, mm->meter_id);
+    of_bands_put(b, mm->bands, mm->n_bands);
+}
+
+static void meter_config_fini(void *item)
+{
+    free(((struct of_meter_mod *) item)->bands);
+}
+
+/* --- Single structures --- */
+
+static void text_get(struct cursor *c, char *out, size_t size)
+{
+    cursor_copy(c, out, size);
+    out[size - 1] = '\0';
+}
+
+static void text_put(const char *in, size_t size, struct buf *b)
+{
+    size_t length = strnlen(in, size - 1);
+    buf_put(b, in, length);
+    buf_put_zeros(b, size - length);
+}
+
+static void desc_get(struct cursor *c, struct of_multipart_msg *mp)
+{
+    struct of_desc *d = mp->desc = XNEW(struct of_desc);
+    text_get(c, d->mfr, sizeof d->mfr);
+    text_get(c, d->hw, sizeof d->hw);
+    text_get(c, d->sw, sizeof d->sw);
+    text_get(c, d->serial, sizeof d->serial);
+    text_get(c, d->dp, sizeof d->dp);
+}
+
+static void desc_put(const struct of_multipart_msg *mp, struct buf *b)
+{
+    const struct of_desc *d = mp->desc;
+    text_put(d->mfr, sizeof d->mfr, b);
+    text_put(d->hw, sizeof d->hw, b);
+    text_put(d->sw, sizeof d->sw, b);
+    text_put(d->serial, sizeof d->serial, b);
+    text_put(d->dp, sizeof d->dp, b);
+}
+
+static void aggregate_get(struct cursor *c, struct of_multipart_msg *mp)
+{
+    mp->aggregate.packet_count = cursor_be64(c);
+    mp->aggregate.byte_count = cursor_be64(c);
+    mp->aggregate.flow_count = cursor_be32(c);
+}
+
+static void aggregate_put(const struct of_multipart_msg *mp, struct buf *b)
+{
+    buf_put_be64(b, mp->aggregate.packet_count);
+    buf_put_be64(b, mp->aggregate.byte_count);
+    buf_put_be32(b, mp->aggregate.flow_count);
+    buf_put_zeros(b, 4);
+}
+
+static void group_features_get(struct cursor *c, struct of_multipart_msg *mp)
+{
+    struct of_group_features *gf = &mp->group_features;
+    gf->types = cursor_be32(c);
+    gf->capabilities = cursor_be32(c);
+    for (unsigned i = 0; i < 4; i++) {
+        gf->max_groups[i] = cursor_be32(c);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        gf->actions[i] = cursor_be32(c);
+    }
+}
+
+static void group_features_put(const struct of_multipart_msg *mp, struct buf *b)
+{
+    const struct of_group_features *gf = &mp->group_features;
+    buf_put_be32(b, gf->types);
+    buf_put_be32(b, gf->capabilities);
+    for (unsigned i = 0; i < 4; i++) {
+        buf_put_be32(b, gf->max_groups[i]);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        buf_put_be32(b, gf->actions[i]);
+    }
+}
+
+static void meter_features_get(struct cursor *c, struct of_multipart_msg *mp)
+{
+    mp->meter_features.max_meter = cursor_be32(c);
+    mp->meter_features.band_types = cursor_be32(c);
+    mp->meter_features.capabilities = cursor_be32(c);
+    mp->meter_features.max_bands = cursor_u8(c);
+    mp->meter_features.max_color = cursor_u8(c);
+}
+
+static void meter_features_put(const struct of_multipart_msg *mp, struct buf *b)
+{
+    buf_put_be32(b, mp->meter_features.max_meter);
+    buf_put_be32(b, mp->meter_features.band_types);
+    buf_put_be32(b, mp->meter_features.capabilities);
+    buf_put_u8(b, mp->meter_features.max_bands);
+    buf_put_u8(b, mp->meter_features.max_color);
+    buf_put_zeros(b, 2);
+}
+
+/* --- The rows --- */
+
+static const struct reply {
+    uint16_t type;
+    size_t item_size;           /* Of an element in memory; 0: not an array. */
+    uint16_t wire_size;         /* Of an element, or of the structure; 0: elements carry their length at `length_offset`. */
+    uint16_t length_offset;
+    struct of_error (*get)(struct cursor *, void *item);
+    void (*put)(const void *item, struct buf *);
+    void (*fini)(void *item);
+    void (*get_one)(struct cursor *, struct of_multipart_msg *);
+    void (*put_one)(const struct of_multipart_msg *, struct buf *);
+} replies[] = {
+    { .type = OFPMP_DESC, .wire_size = 1056, .get_one = desc_get, .put_one = desc_put },
+    { OFPMP_FLOW, sizeof(struct of_flow_stats), 0, 0, flow_get, flow_put, flow_fini, NULL, NULL },
+    { .type = OFPMP_AGGREGATE, .wire_size = 24, .get_one = aggregate_get, .put_one = aggregate_put },
+    { OFPMP_TABLE, sizeof(struct of_table_stats), 24, 0, table_get, table_put, NULL, NULL, NULL },
+    { OFPMP_PORT_STATS, sizeof(struct of_port_stats), 112, 0, port_stats_get, port_stats_put, NULL, NULL, NULL },
+    { OFPMP_QUEUE, 1, 0, 0, NULL, NULL, NULL, NULL, NULL },
+    { OFPMP_GROUP, sizeof(struct of_group_stats), 0, 0, group_get, group_put, group_fini, NULL, NULL },
+    { OFPMP_GROUP_DESC, sizeof(struct of_group_desc), 0, 0, group_desc_get, group_desc_put, group_desc_fini, NULL, NULL },
+    { .type = OFPMP_GROUP_FEATURES, .wire_size = 40, .get_one = group_features_get, .put_one = group_features_put },
+    { OFPMP_METER, sizeof(struct of_meter_stats), 0, 4, meter_get, meter_put, meter_fini, NULL, NULL },
+    { OFPMP_METER_CONFIG, sizeof(struct of_meter_mod), 0, 0, meter_config_get, meter_config_put, meter_config_fini, NULL, NULL },
+    { .type = OFPMP_METER_FEATURES, .wire_size = 16, .get_one = meter_features_get, .put_one = meter_features_put },
+    { OFPMP_TABLE_FEATURES, 1, 0, 0, NULL, NULL, NULL, NULL, NULL },
+    { OFPMP_PORT_DESC, sizeof(struct of_port), 64, 0, port_get, port_put, NULL, NULL, NULL },
+    { OFPMP_EXPERIMENTER, 1, 0, 0, NULL, NULL, NULL, NULL, NULL },
+};
+
+static const struct reply *find(uint16_t type)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(replies); i++) {
+        if (replies[i].type == type) {
+            return &replies[i];
+        }
+    }
+    return NULL;
+}
+
+bool of_table_features_framed(const uint8_t *data, size_t size)
+{
+    while (size) {
+        size_t length = size >= TABLE_FEATURES_SIZE ? wire_get16(data) : 0;
+        if (length < TABLE_FEATURES_SIZE || length % 8 || length > size) {
+            return false;
+        }
+        data += length;
+        size -= length;
+    }
+    return true;
+}
+
+static struct of_error raw_get(struct cursor *c, struct of_multipart_msg *mp)
+{
+    mp->raw.v = of_rest_get(c, &mp->raw.n);
+    bool ok = mp->type == OFPMP_TABLE_FEATURES ? of_table_features_framed(mp->raw.v, mp->raw.n)
+            : mp->type == OFPMP_QUEUE ? mp->raw.n % QUEUE_STATS_SIZE == 0
+            : mp->raw.n >= EXPERIMENTER_HEADER_SIZE;
+    return ok ? OF_OK : OF_BAD_LEN;
+}
+
+static struct of_error array_get(struct cursor *c, const struct reply *r, struct of_multipart_msg *mp)
+{
+    size_t room = 0;
+    while (cursor_left(c)) {
+        if (mp->raw.n == room) {
+            room = room ? 2 * room : r->wire_size ? cursor_left(c) / r->wire_size + 1 : 8;
+            mp->raw.v = xrealloc(mp->raw.v, room * r->item_size);
+        }
+        void *item = mp->raw.v + mp->raw.n * r->item_size;
+        memset(item, 0, r->item_size);
+        mp->raw.n++;                    /* Counted before it is whole, so that an error frees what it has. */
+        struct of_error error = r->get(c, item);
+        if (!of_ok(error)) {
+            return error;
+        }
+        if (c->failed) {
+            return OF_BAD_LEN;
+        }
+    }
+    return OF_OK;
+}
+
+struct of_error of_multipart_reply_decode(struct cursor *c, struct of_msg *msg)
+{
+    struct of_multipart_msg *mp = &msg->multipart;
+    mp->type = cursor_be16(c);
+    mp->flags = cursor_be16(c);
+    cursor_skip(c, 4);
+    const struct reply *r = find(mp->type);
+    if (!r) {
+        return OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_BAD_MULTIPART);
+    }
+    if (r->get_one) {
+        if (cursor_left(c) != r->wire_size) {
+            return OF_BAD_LEN;
+        }
+        r->get_one(c, mp);
+        return OF_OK;
+    }
+    return r->get ? array_get(c, r, mp) : raw_get(c, mp);
+}
+
+void of_multipart_reply_fini(struct of_multipart_msg *mp)
+{
+    const struct reply *r = find(mp->type);
+    if (mp->type == OFPMP_DESC) {
+        free(mp->desc);
+    } else if (r && r->item_size) {
+        for (unsigned i = 0; r->fini && i < mp->raw.n; i++) {
+            r->fini(mp->raw.v + i * r->item_size);
+        }
+        free(mp->raw.v);
+    }
+}
+
+/* --- Segments --- */
+
+struct segment { const struct of_msg *msg; struct buf *b; size_t start; };
+
+static void segment_open(struct segment *s)
+{
+    s->start = of_header_open(s->b, s->msg->version, OFPT_MULTIPART_REPLY, s->msg->xid);
+    buf_put_be16(s->b, s->msg->multipart.type);
+    buf_put_be16(s->b, s->msg->multipart.flags);
+    buf_put_zeros(s->b, 4);
+}
+
+/* Called with an element just appended from `item` on: moves it into a new segment when this one has become too long. */
+static void segment_check(struct segment *s, size_t item)
+{
+    struct buf *b = s->b;
+    if (b->size - s->start <= OF_MAX_MESSAGE) {
+        return;
+    }
+    size_t size = b->size - item;
+    assert(size <= OF_MAX_MESSAGE - MULTIPART_HEADER_SIZE);     /* OF_MAX_ACTION_BYTES sees to that. */
+    buf_put_uninit(b, MULTIPART_HEADER_SIZE);
+    memmove(b->data + item + MULTIPART_HEADER_SIZE, b->data + item, size);
+    b->size = item;
+    buf_set_be16(b, s->start + 10, s->msg->multipart.flags | OFPMPF_MORE);
+    of_header_close(b, s->start);
+    segment_open(s);
+    b->size += size;
+}
+
+static void raw_put(struct segment *s, const struct of_multipart_msg *mp)
+{
+    const uint8_t *p = mp->raw.v, *end = p + mp->raw.n;
+    bool experimenter = mp->type == OFPMP_EXPERIMENTER;
+    if (experimenter) {                 /* Every segment names the experimenter again. */
+        assert(mp->raw.n >= EXPERIMENTER_HEADER_SIZE);
+        p += EXPERIMENTER_HEADER_SIZE;
+    }
+    do {
+        size_t left = (size_t) (end - p), item = s->b->size;
+        size_t n = experimenter ? MIN(left, OF_MAX_MESSAGE - MULTIPART_HEADER_SIZE - EXPERIMENTER_HEADER_SIZE)
+                 : mp->type == OFPMP_QUEUE ? QUEUE_STATS_SIZE : left ? wire_get16(p) : 0;
+        n = MIN(n, left);
+        if (experimenter) {
+            buf_put(s->b, mp->raw.v, EXPERIMENTER_HEADER_SIZE);
+        }
+        buf_put(s->b, p, n);
+        segment_check(s, item);
+        assert(n || !left);
+        p += n;
+    } while (p < end);
+}
+
+void of_multipart_reply_encode(const struct of_msg *msg, struct buf *b)
+{
+    const struct of_multipart_msg *mp = &msg->multipart;
+    const struct reply *r = find(mp->type);
+    assert(r);
+    struct segment s = { msg, b, 0 };
+    segment_open(&s);
+    if (r->put_one) {
+        r->put_one(mp, b);
+    } else if (!r->put) {
+        raw_put(&s, mp);
+    } else {
+        for (unsigned i = 0; i < mp->raw.n; i++) {
+            size_t item = b->size;
+            r->put(mp->raw.v + i * r->item_size, b);
+            if (!r->wire_size) {
+                assert(b->size - item <= UINT16_MAX);
+                buf_set_be16(b, item + r->length_offset, (uint16_t) (b->size - item));
+            }
+            segment_check(&s, item);
+        }
+    }
+    of_header_close(b, s.start);
+}
