@@ -1,0 +1,52 @@
+/*
+ * Derives rules: a virtual switch on one edge, a switch's own rules.  Pure but for the ruleset they end in.  Tables: edge_tables.h.
+ */
+#ifndef CONTROLLER_COMPILE_H
+#define CONTROLLER_COMPILE_H 1
+
+#include "controller/controller.h"
+#include "controller/vsw.h"
+
+struct sw;
+
+/* A rule under construction, and where it goes. */
+struct rule_builder {
+    struct rulesets *rulesets;
+    uint8_t table;
+    uint16_t priority;
+    uint64_t cookie;
+    struct match match;
+    struct instructions instructions;
+};
+void rule_start(struct rule_builder *, uint8_t table, uint16_t priority, uint64_t cookie);
+struct actions *rule_apply(struct rule_builder *);
+void rule_goto(struct rule_builder *, uint8_t table);
+void rule_put(struct rule_builder *);
+
+/* What a compile of one network on one edge needs to know. */
+struct edge_context {
+    struct controller *controller;
+    const struct vsw *vsw;
+    const struct edge *edge;
+    struct sw *sw;              /* May be NULL or disconnected: device ports are unknown then. */
+    bool can_drop;              /* The Polder drop action. */
+    struct rule_builder rule;
+};
+uint32_t edge_device_port(const struct edge_context *, const struct port *);      /* 0: the device does not exist (yet). */
+void rule_drop(struct edge_context *, unsigned reason);
+
+/* compile.c: everything of a network on an edge where it has ports (rulesets are opened and closed inside). */
+void compile_network(struct controller *, const struct vsw *, const struct edge *);
+/* Withdraws a network from a switch. */
+void compile_network_gone(struct controller *, uint32_t network, uint64_t datapath_id);
+/* compile_switch.c: a switch's own rules: uplinks, LLDP, fabric forwarding, table-misses. */
+void compile_switch(struct controller *, const struct edge *, bool is_fabric);
+
+/* transport.c: the translate transport. */
+void transport_restore(struct edge_context *);
+void transport_deliver(struct edge_context *);
+void transport_translate(struct edge_context *);
+
+/* The tenant's action list as the edge runs it (compile.c; clone_last: something may still follow). */
+void compile_actions(const struct actions *in, struct actions *out, bool clone_last);
+#endif

@@ -1,0 +1,250 @@
+#define LOG_MODULE "controller"
+#include "controller/controller.h"
+
+#include <event2/event.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "controller/fabric.h"
+#include "controller/rest.h"
+#include "controller/ruleset.h"
+#include "controller/store.h"
+#include "controller/substrate.h"
+#include "lib/log.h"
+
+/* --- Commits: one at a time, from the open transaction to the recompiled networks --- */
+
+struct waiter { struct list node; void (*fn)(void *aux); void *aux; };
+struct commits {
+    struct model_txn *txn;      /* On its way to the store, or NULL. */
+    controller_commit_fn *fn;
+    void *aux;
+    struct event *empty;        /* Ends a transaction that changes nothing, from the loop. */
+    struct event *idle;         /* Serves the waiters. */
+    struct list waiters;
+};
+
+bool controller_busy(const struct controller *c) { return c->commits->txn; }
+
+static void serve_waiters(evutil_socket_t fd UNUSED, short what UNUSED, void *c_)
+{
+    struct controller *c = c_;
+    while (!c->commits->txn && !list_empty(&c->commits->waiters)) {
+        struct waiter *w = CONTAINER_OF(c->commits->waiters.next, struct waiter, node);
+        list_remove(&w->node);
+        w->fn(w->aux);
+        free(w);
+    }
+}
+
+void controller_when_idle(struct controller *c, void (*fn)(void *aux), void *aux)
+{
+    struct waiter *w = XNEW(struct waiter);
+    *w = (struct waiter) { .fn = fn, .aux = aux };
+    list_push_back(&c->commits->waiters, &w->node);
+    if (!c->commits->txn) {
+        event_active(c->commits->idle, EV_TIMEOUT, 0);
+    }
+}
+
+static void finish(struct controller *c, const struct err *err)
+{
+    struct commits *q = c->commits;
+    controller_commit_fn *fn = q->fn;
+    q->txn = NULL;
+    fn(err, model_revision(c->model), q->aux);
+    event_active(q->idle, EV_TIMEOUT, 0);
+}
+
+static void on_empty(evutil_socket_t fd UNUSED, short what UNUSED, void *c_)
+{
+    struct controller *c = c_;
+    model_txn_abort(c->commits->txn);
+    finish(c, NULL);
+}
+
+/* A switch whose object goes, or takes another datapath id, is let go while its object still lives. */
+static void forget_switches(struct controller *c, const struct model_change *changes, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        const struct model_change *change = &changes[i];
+        bool is_switch = change->kind == KIND_EDGE || change->kind == KIND_FABRIC_SWITCH;
+        const struct edge *edge = is_switch && change->action != MODEL_CREATE ? model_find(c->model, change->kind, change->name) : NULL;
+        uint64_t datapath_id;
+        if (!edge) {
+            continue;
+        }
+        const char *after = change->action == MODEL_DELETE ? NULL
+                            : cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(change->new_spec, "datapath_id"));
+        if (!after || !str_to_hex(after, 16, &datapath_id) || datapath_id != edge->datapath_id) {
+            substrate_forget(c->substrate, edge->datapath_id);
+        }
+    }
+}
+
+static void on_stored(const struct err *err, void *c_)
+{
+    struct controller *c = c_;
+    struct commits *q = c->commits;
+    if (err) {
+        LOG(LOG_ERROR, "revision %llu was not stored: %s", (unsigned long long) model_txn_revision(q->txn), err->message);
+        model_txn_abort(q->txn);
+        finish(c, err);
+        return;
+    }
+    unsigned n_changes, n;
+    const struct model_change *changes = model_txn_changes(q->txn, &n_changes);
+    const uint32_t *touched = model_txn_networks(q->txn, &n);
+    uint32_t *networks = xcalloc(n + 1, sizeof *networks);     /* The transaction's array ends with it. */
+    if (n) {
+        memcpy(networks, touched, n * sizeof *networks);
+    }
+    bool substrate_changed = model_txn_substrate_changed(q->txn);
+    if (substrate_changed) {
+        forget_switches(c, changes, n_changes);
+    }
+    model_txn_commit(q->txn);
+    if (substrate_changed) {
+        substrate_model_changed(c->substrate);
+        fabric_substrate_changed(c->fabric);
+    }
+    if (n) {
+        substrate_bindings_changed(c->substrate);
+    }
+    fabric_networks_changed(c->fabric, networks, n);
+    free(networks);
+    LOG(LOG_INFO, "revision %llu: %u objects changed, %u networks touched", (unsigned long long) model_revision(c->model), n_changes, n);
+    finish(c, NULL);
+}
+
+void controller_commit(struct controller *c, struct model_txn *txn, controller_commit_fn *fn, void *aux)
+{
+    struct commits *q = c->commits;
+    unsigned n;
+    const struct model_change *changes = model_txn_changes(txn, &n);
+    q->txn = txn;
+    q->fn = fn;
+    q->aux = aux;
+    if (!n) {
+        event_active(q->empty, EV_TIMEOUT, 0);
+        return;
+    }
+    store_commit(c->store, model_txn_revision(txn), changes, n, on_stored, c);
+}
+
+/* --- What the substrate tells the layers below --- */
+
+static void on_sw_up(struct sw *sw, void *c_)
+{
+    struct controller *c = c_;
+    reconcile_sw_up(c->reconcile, sw);
+    fabric_sw_up(c->fabric, sw);
+}
+
+static void on_sw_down(struct sw *sw, void *c_)
+{
+    struct controller *c = c_;
+    reconcile_sw_down(c->reconcile, sw);
+    fabric_sw_down(c->fabric, sw);
+}
+
+static void on_ports_changed(struct sw *sw, void *c_) { fabric_ports_changed(((struct controller *) c_)->fabric, sw); }
+static void on_links_changed(void *c_) { fabric_links_changed(((struct controller *) c_)->fabric); }
+static void on_packet_in(struct sw *sw, struct of_packet_in *in, void *c_) { fabric_packet_in(((struct controller *) c_)->fabric, sw, in); }
+static bool on_reply(struct sw *sw, struct of_msg *msg, void *c_) { return reconcile_reply(((struct controller *) c_)->reconcile, sw, msg); }
+
+/* --- Life --- */
+
+/* Makes a directory and those above it. */
+static bool make_dir(const char *path, const char *field, struct err *err)
+{
+    char *copy = xstrdup(path);
+    bool ok = true;
+    for (char *p = copy + 1; ok && p; ) {
+        p = strchr(p, '/');
+        if (p) {
+            *p = '\0';
+        }
+        ok = !mkdir(copy, p ? 0755 : 0750) || errno == EEXIST;
+        if (!ok) {
+            err_set(err, ERR_FAILED, field, "%s: %s", copy, strerror(errno));
+        }
+        if (p) {
+            *p++ = '/';
+        }
+    }
+    free(copy);
+    return ok;
+}
+
+bool controller_start(struct controller *c, struct err *err)
+{
+    static const struct substrate_ops ops = {
+        .sw_up = on_sw_up, .sw_down = on_sw_down, .ports_changed = on_ports_changed, .links_changed = on_links_changed,
+        .packet_in = on_packet_in, .reply = on_reply,
+    };
+    c->commits = XNEW(struct commits);
+    list_init(&c->commits->waiters);
+    c->commits->empty = event_new(c->base, -1, 0, on_empty, c);
+    c->commits->idle = event_new(c->base, -1, 0, serve_waiters, c);
+    if (!c->commits->empty || !c->commits->idle) {
+        return err_set(err, ERR_FAILED, NULL, "no event can be had");
+    }
+    if (!make_dir(c->config.run_dir, "run_dir", err)) {
+        return false;
+    }
+    c->model = model_new(&c->config.provider);
+    c->store = store_open(c->config.store_path, c->base, err);
+    if (!c->store || !store_load(c->store, c->model, err)) {
+        return false;
+    }
+    LOG(LOG_INFO, "%s: revision %llu, %u tenants, %u networks, %u ports, %u edges", c->config.store_path, (unsigned long long) model_revision(c->model),
+        model_count(c->model, KIND_TENANT), model_count(c->model, KIND_NETWORK), model_count(c->model, KIND_PORT), model_count(c->model, KIND_EDGE));
+    c->substrate = substrate_new(c, &ops, c, err);
+    if (!c->substrate) {
+        return false;
+    }
+    c->rulesets = rulesets_new(c);
+    c->reconcile = reconcile_new(c);
+    c->fabric = fabric_new(c);
+    fabric_load(c->fabric);
+    c->rest = rest_new(c, err);
+    return c->rest && substrate_listen(c->substrate, err);
+}
+
+void controller_stop(struct controller *c)
+{
+    /* The store first: it finishes what was accepted, and the answers still go out through REST. */
+    store_close(c->store);
+    rest_free(c->rest);
+    substrate_free(c->substrate);
+    fabric_free(c->fabric);
+    reconcile_free(c->reconcile);
+    rulesets_free(c->rulesets);
+    if (c->commits) {
+        struct waiter *w;
+        LIST_FOR_EACH(w, node, &c->commits->waiters) {
+            free(w);
+        }
+        if (c->commits->txn) {
+            model_txn_abort(c->commits->txn);   /* One that changed nothing. */
+        }
+        if (c->commits->empty) {
+            event_free(c->commits->empty);
+        }
+        if (c->commits->idle) {
+            event_free(c->commits->idle);
+        }
+        free(c->commits);
+    }
+    model_free(c->model);
+    c->store = NULL;
+    c->rest = NULL;
+    c->substrate = NULL;
+    c->fabric = NULL;
+    c->reconcile = NULL;
+    c->rulesets = NULL;
+    c->commits = NULL;
+    c->model = NULL;
+}

@@ -1,0 +1,63 @@
+/*
+ * controllerd's root: one event loop owns everything in here.
+ *
+ * Layers, each knowing only those above it in this list:
+ *   model (tenants/)  the intent, changed by transactions
+ *   store             SQLite off the loop, makes each transaction durable before it is committed
+ *   substrate         the switches that are connected, their ports, the links found by LLDP, paths
+ *   vsw, vpc          virtual switches (complete OpenFlow models), and the VPC application that programs them
+ *   compile           derives each edge's and fabric switch's rules from the above
+ *   ruleset           what each switch should hold, by owner
+ *   reconcile         makes switches hold it: diff, send, barrier, repair; the only writer to switches
+ *   rest              the API
+ * Nothing in here is global; everything is reached from `struct controller`.
+ */
+#ifndef CONTROLLER_CONTROLLER_H
+#define CONTROLLER_CONTROLLER_H 1
+
+#include "lib/stream.h"
+#include "lib/util.h"
+#include "tenants/model.h"
+
+struct controller_config {      /* Strings owned; see controllerd(8). */
+    char *name, *run_dir, *store_path;
+    char **openflow_listen; unsigned n_openflow_listen;
+    char *of_key, *of_cert, *of_ca;
+    char *rest_unix, *rest_listen, *rest_key, *rest_cert, *rest_ca, *tokens_file;
+    unsigned lldp_interval_ms;
+    char *lldp_key_file;
+    struct provider provider;
+    unsigned intern_pairs_per_network, intern_idle_s;
+};
+
+struct controller {
+    struct controller_config config;
+    struct event_base *base;
+    struct clock clock;
+    struct rng rng;
+    struct model *model;
+    struct store *store;
+    struct substrate *substrate;
+    struct rulesets *rulesets;
+    struct reconcile *reconcile;
+    struct fabric *fabric;      /* compile of everything: see controller/fabric.h. */
+    struct rest *rest;
+    struct commits *commits;    /* controller.c's queue. */
+};
+
+/* Brings everything up, in the order above: `config`, `base`, `clock` and `rng` are set, the rest is NULL.  False and err (with the config's field) when anything fails;
+ * controller_stop() then still takes down what was made.  After it returns true the daemon serves. */
+bool controller_start(struct controller *, struct err *);
+void controller_stop(struct controller *);
+
+/* Called on the loop after a transaction was made durable and committed: recompile what it touched.  Arrays valid for the call.
+ * rest.c calls controller_commit(); controller.c does model → store → commit → this. */
+struct model_txn;
+typedef void controller_commit_fn(const struct err *err /* NULL: done */, uint64_t revision, void *aux);
+/* Takes the txn: stores it, commits it, recompiles, then calls fn (later, from the loop).  Transactions are serialised. */
+void controller_commit(struct controller *, struct model_txn *, controller_commit_fn *, void *aux);
+/* True while a transaction is open or on its way to the store: a new one must wait (controller_when_idle). */
+bool controller_busy(const struct controller *);
+void controller_when_idle(struct controller *, void (*fn)(void *aux), void *aux);
+
+#endif

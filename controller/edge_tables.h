@@ -1,0 +1,63 @@
+/*
+ * The pipeline that controllerd compiles into an edge, table by table.
+ *
+ *            VM                                                  fabric
+ *             |                                                     |
+ *        +----v-------------------------------- 0 CLASSIFY ---------v----+     a bound port: load context, go to the tenant's tables
+ *        |  reg0 = virtual switch, reg1 = virtual in-port                |     an uplink: to LANDING;  LLDP: to the controller
+ *        +----+-------------------------------------------------+--------+
+ *             |                                                 |
+ *             |                              1 LANDING  reg0, reg2 = out-port, reg3 = flags, eth_dst = the port's own MAC
+ *             |                              2 R_SRC    eth_src (and, for a pair, eth_dst) given back
+ *             |                              3 R_SIP    source IP given back, where the flag says it was replaced
+ *             |                              4 R_DIP    destination IP likewise
+ *             |                              5 R_ARP    ARP hardware addresses likewise
+ *             |                              6 LAND     to the device port, or to every local port of the network (flood landing)
+ *             |
+ *        16 + t  VIRT: the tenant's table t, with the tenant's own addresses; every entry also matches reg0
+ *             |          output:P is  reg2 = P, resubmit(,240)
+ *             |
+ *        240 DELIVER   local port: out;  remote port: xreg2 = the landing's provider MAC;  FLOOD: a group of both
+ *        241 X_SRC     xreg3 = provider MAC for eth_src, or for the pair (eth_src, eth_dst);  unknown: to the controller, which interns it
+ *        242 X_SIP     registered source IP to its provider IP, flag
+ *        243 X_DIP     registered destination IP to its provider IP, flag
+ *        244 X_OUT     provider MACs into the frame, flags into the source MAC
+ *        245 FABRIC    (edge, path class) of the destination MAC to the next hop; transit frames come here from LANDING
+ *
+ * Isolation: only CLASSIFY and LANDING write reg0, and only from what a VM cannot choose (its device port) or from a landing id; every rule of tables 2 to 243 that belongs to a network
+ * matches reg0.  tests assert both over all rules (the isolation oracle).
+ *
+ * Why LANDING is a table of its own: a landing's rule is one per landing, whatever the number of uplinks, and does not change when uplinks do.
+ */
+#ifndef CONTROLLER_EDGE_TABLES_H
+#define CONTROLLER_EDGE_TABLES_H 1
+
+#include "ofproto/field.h"
+
+enum edge_table {
+    T_CLASSIFY = 0, T_LANDING = 1, T_R_SRC = 2, T_R_SIP = 3, T_R_DIP = 4, T_R_ARP = 5, T_LAND = 6,
+    T_VIRT = 16, T_VIRT_LAST = 239,
+    T_DELIVER = 240, T_X_SRC = 241, T_X_SIP = 242, T_X_DIP = 243, T_X_OUT = 244, T_FABRIC = 245,
+};
+#define VIRT_N_TABLES (T_VIRT_LAST - T_VIRT + 1)
+
+/* Registers of the context. */
+#define R_VSW FIELD_REG0                                /* Network id. */
+#define R_IN ((enum field_id) (FIELD_REG0 + 1))         /* Virtual in-port. */
+#define R_OUT ((enum field_id) (FIELD_REG0 + 2))        /* Virtual out-port, OFPP_FLOOD or OFPP_IN_PORT. */
+#define R_FLAGS ((enum field_id) (FIELD_REG0 + 3))      /* PROVIDER_*. */
+#define R_PDST ((enum field_id) (FIELD_XREG0 + 2))      /* Provider destination MAC, in the low 48 bits. */
+#define R_PSRC ((enum field_id) (FIELD_XREG0 + 3))      /* Provider source MAC. */
+
+/* Where the flags (6 bits) sit in the provider source MAC seen as a 48-bit number. */
+#define PSRC_FLAGS_OFS 42
+
+/* Cookies: who owns a rule, and for tenants' entries which one.  network id << 32 | number. */
+#define COOKIE_SUBSTRATE UINT64_C(1)
+#define COOKIE(NETWORK, NUMBER) ((uint64_t) (NETWORK) << 32 | (uint32_t) (NUMBER))
+enum { COOKIE_TRANSPORT = 1, COOKIE_INTERN = 2, COOKIE_PAIR = 3, COOKIE_FIRST_VFLOW = 16 };
+
+/* The flood group of a network on an edge. Tenants' own groups will be allocated below this bit. */
+#define FLOOD_GROUP(NETWORK) (UINT32_C(0x80000000) | (NETWORK))
+
+#endif

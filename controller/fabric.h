@@ -1,0 +1,30 @@
+/*
+ * The compiler's front: networks and substrate in, rulesets out.  Hears of every change and recompiles what it touches, no more.
+ */
+#ifndef CONTROLLER_FABRIC_H
+#define CONTROLLER_FABRIC_H 1
+
+#include "controller/substrate.h"
+#include "ofproto/of_msg.h"
+
+struct fabric;
+struct fabric *fabric_new(struct controller *);
+void fabric_free(struct fabric *);
+void fabric_networks_changed(struct fabric *, const uint32_t *network_ids, unsigned n);    /* After commit; ids may be gone. */
+void fabric_substrate_changed(struct fabric *);                 /* Model's edges or fabric switches. After substrate_model_changed(). */
+void fabric_load(struct fabric *);                              /* Everything, at start. */
+void fabric_sw_up(struct fabric *, struct sw *);
+void fabric_sw_down(struct fabric *, struct sw *);
+void fabric_ports_changed(struct fabric *, struct sw *);
+void fabric_links_changed(struct fabric *);
+void fabric_packet_in(struct fabric *, struct sw *, struct of_packet_in *);
+/* Something is waiting to be compiled (the next loop turn does it). */
+bool fabric_busy(const struct fabric *);
+/* A reply that reconcile did not take (statistics that interning asked for). True if taken. */
+bool fabric_reply(struct fabric *, struct sw *, struct of_msg *);
+/* GET /v1/trace: asynchronous (asks the edges' vswitchds); result is the caller's to delete. */
+void fabric_trace(struct fabric *, const char *port, const char *to_ip, void (*fn)(cJSON *result, const struct err *, void *aux), void *aux);
+/* status of API objects: ports: {"state":"up|down|unbound|pending","edge_port":N,"vhost_socket":…}; networks, edges likewise. NULL when there is none. */
+cJSON *fabric_status_json(struct fabric *, enum model_kind, const void *object);
+void fabric_metrics(struct fabric *, struct buf *);
+#endif

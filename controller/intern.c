@@ -1,0 +1,330 @@
+/*
+ * Interning: an id on the fabric for an address pair that no port registered.
+ *
+ * A frame that meets no entry in X_SRC comes here.  The pair (eth_src, eth_dst) gets an id of the sending edge and network, bounded by quota; the receivers get the restoring entry first, then, confirmed,
+ * the sender gets the translating one, then the frame that was held goes on from X_SRC where it stopped.  So no frame is ever on the fabric whose id a receiver does not know.
+ * A pair that the sender has not used for the idle time goes in the opposite order, with a grace period for frames under way.
+ * Only what a tenant's tables decided to send to a remote port gets here: scans of unknown addresses end in the tenant's tables and take no id.
+ */
+#define LOG_MODULE "intern"
+#include <event2/event.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/edge_tables.h"
+#include "controller/fabric_impl.h"
+#include "controller/ruleset.h"
+#include "lib/log.h"
+
+#define CONFIRM_TIMEOUT_MS 5000
+#define DRAIN_NS (5 * UINT64_C(1000000000))
+#define MAX_HELD 1024           /* Frames held in all: one for each pair that is spreading. */
+
+struct intern {
+    struct fabric *fabric;
+    struct event *tick;
+    struct list held;
+    unsigned n_held;
+    uint64_t n_interned, n_reclaimed, n_over_quota, n_resent;
+};
+
+/* A frame that waits for its pair, with the context it had. */
+struct held {
+    struct list node;
+    struct intern *intern;
+    uint32_t network, pair_id, in_port, flags;
+    uint16_t edge;
+    uint64_t datapath_id, pdst;
+    uint8_t *data;
+    unsigned size;
+};
+
+static struct pair *find_pair(const struct vsw *vsw, uint16_t edge, struct mac src, struct mac dst)
+{
+    struct pair *pair;
+    LIST_FOR_EACH (pair, node, &vsw->pairs) {
+        if (pair->edge == edge && mac_u64(pair->src) == mac_u64(src) && mac_u64(pair->dst) == mac_u64(dst)) {
+            return pair;
+        }
+    }
+    return NULL;
+}
+
+static struct pair *find_pair_id(const struct vsw *vsw, uint16_t edge, uint32_t id)
+{
+    struct pair *pair;
+    LIST_FOR_EACH (pair, node, &vsw->pairs) {
+        if (pair->edge == edge && pair->id == id) {
+            return pair;
+        }
+    }
+    return NULL;
+}
+
+static uint32_t allocate_id(struct vsw *vsw, uint16_t edge)
+{
+    do {
+        vsw->next_pair = vsw->next_pair >= 0xffffff ? PROVIDER_FIRST_INTERNED : vsw->next_pair + 1;
+    } while (find_pair_id(vsw, edge, vsw->next_pair));
+    return vsw->next_pair;
+}
+
+static void recompile(struct intern *intern, struct vsw *vsw)
+{
+    vsw->dirty = true;
+    fabric_schedule(intern->fabric);
+}
+
+static void remove_pair(struct intern *intern, struct vsw *vsw, struct pair *pair)
+{
+    list_remove(&pair->node);
+    vsw->n_pairs--;
+    free(pair);
+    recompile(intern, vsw);
+}
+
+static void held_free(struct held *held)
+{
+    held->intern->n_held--;
+    list_remove(&held->node);
+    free(held->data);
+    free(held);
+}
+
+/* --- Resending --- */
+
+static void resend(struct held *held)
+{
+    struct controller *c = held->intern->fabric->controller;
+    struct sw *sw = substrate_find(c->substrate, held->datapath_id);
+    struct of_msg msg;
+
+    if (!sw || !sw->connected) {
+        return;
+    }
+    of_msg_init(&msg, OFPT_PACKET_OUT, of_conn_next_xid(sw->conn));
+    msg.packet_out.buffer_id = OFP_NO_BUFFER;
+    msg.packet_out.in_port = held->in_port;
+    msg.packet_out.data = held->data;                   /* Lent. */
+    msg.packet_out.size = held->size;
+    actions_load(&msg.packet_out.actions, R_VSW, 0, 32, held->network);
+    actions_load(&msg.packet_out.actions, R_PDST, 0, 64, held->pdst);
+    actions_load(&msg.packet_out.actions, R_FLAGS, 0, 32, held->flags);
+    actions_resubmit(&msg.packet_out.actions, T_X_SRC);
+    of_conn_send(sw->conn, &msg);
+    actions_fini(&msg.packet_out.actions);
+    held->intern->n_resent++;
+}
+
+static void sender_ready(const struct err *err, void *aux)
+{
+    struct held *held = aux;
+    if (!err) {
+        resend(held);
+    }
+    held_free(held);
+}
+
+static void receivers_ready(const struct err *err, void *aux)
+{
+    struct held *held = aux;
+    struct intern *intern = held->intern;
+    struct controller *c = intern->fabric->controller;
+    struct vsw *vsw = fabric_find_vsw(intern->fabric, held->network);
+    struct pair *pair = vsw ? find_pair_id(vsw, held->edge, held->pair_id) : NULL;
+
+    if (!pair || err) {
+        if (pair) {
+            LOG_RATE(LOG_WARN, 10, "network %s: receivers did not confirm an address pair: %s", vsw->network->name, err->message);
+            remove_pair(intern, vsw, pair);             /* The next frame tries again. */
+        }
+        held_free(held);
+        return;
+    }
+    pair->state = PAIR_ACTIVE;
+    pair->used_ns = clock_now_ns(&c->clock);
+    recompile(intern, vsw);
+    reconcile_wait_owner(c->reconcile, held->network, CONFIRM_TIMEOUT_MS, sender_ready, held);
+}
+
+/* --- Packet-in --- */
+
+void intern_packet_in(struct intern *intern, struct sw *sw, struct of_packet_in *pin)
+{
+    struct controller *c = intern->fabric->controller;
+    struct vsw *vsw = fabric_find_vsw(intern->fabric, (uint32_t) (pin->cookie >> 32));
+    union field_value value;
+    struct mac src, dst;
+
+    if (!vsw || !sw->edge || pin->table_id != T_X_SRC || pin->size < 14 || !vsw_has_edge(vsw, sw->edge)) {
+        return;
+    }
+    memcpy(dst.b, pin->data, 6);
+    memcpy(src.b, pin->data + 6, 6);
+    struct pair *pair = find_pair(vsw, sw->edge->index, src, dst);
+    if (pair && pair->state == PAIR_DRAINING) {         /* The receivers still have it. */
+        pair->state = PAIR_ACTIVE;
+        pair->used_ns = clock_now_ns(&c->clock);
+        recompile(intern, vsw);
+        return;
+    }
+    if (pair || intern->n_held >= MAX_HELD) {
+        return;                                         /* On its way already; frames behind the first are lost, as with any ARP queue of one. */
+    }
+    if (vsw->n_pairs >= c->config.intern_pairs_per_network) {
+        intern->n_over_quota++;
+        return;
+    }
+    pair = XNEW(struct pair);
+    pair->edge = sw->edge->index;
+    pair->id = allocate_id(vsw, pair->edge);
+    pair->src = src;
+    pair->dst = dst;
+    pair->used_ns = clock_now_ns(&c->clock);
+    list_push_back(&vsw->pairs, &pair->node);
+    vsw->n_pairs++;
+    intern->n_interned++;
+
+    struct held *held = XNEW(struct held);
+    held->intern = intern;
+    held->network = vsw->id;
+    held->edge = pair->edge;
+    held->pair_id = pair->id;
+    held->datapath_id = sw->datapath_id;
+    held->in_port = be32_get(pin->match.value.flow.in_port);
+    field_get(field_row(R_PDST), &pin->match.value.flow, &value);
+    held->pdst = field_value_u64(&value);
+    field_get(field_row(R_FLAGS), &pin->match.value.flow, &value);
+    held->flags = (uint32_t) field_value_u64(&value);
+    held->data = (uint8_t *) xmemdup0((const char *) pin->data, pin->size);
+    held->size = pin->size;
+    list_push_back(&intern->held, &held->node);
+    intern->n_held++;
+    recompile(intern, vsw);
+    reconcile_wait_owner(c->reconcile, vsw->id, CONFIRM_TIMEOUT_MS, receivers_ready, held);
+}
+
+/* --- Idle pairs --- */
+
+static void ask(struct sw *sw, void *aux UNUSED)
+{
+    struct of_msg msg;
+    if (!sw->connected || sw->is_fabric) {
+        return;
+    }
+    of_msg_init(&msg, OFPT_MULTIPART_REQUEST, of_conn_next_xid(sw->conn));
+    msg.multipart.type = OFPMP_FLOW;
+    msg.multipart.filter.table_id = T_X_SRC;
+    msg.multipart.filter.out_port = OFPP_ANY;
+    msg.multipart.filter.out_group = OFPG_ANY;
+    msg.multipart.filter.cookie = COOKIE_PAIR;
+    msg.multipart.filter.cookie_mask = UINT32_MAX;
+    match_init(&msg.multipart.filter.match);
+    of_conn_send(sw->conn, &msg);
+}
+
+bool intern_reply(struct intern *intern, struct sw *sw, struct of_msg *msg)
+{
+    if (msg->type != OFPT_MULTIPART_REPLY || msg->multipart.type != OFPMP_FLOW || !sw->edge) {
+        return false;
+    }
+    uint64_t now = clock_now_ns(&intern->fabric->controller->clock);
+    for (unsigned i = 0; i < msg->multipart.flows.n; i++) {
+        const struct of_flow_stats *flow = &msg->multipart.flows.v[i];
+        struct vsw *vsw = fabric_find_vsw(intern->fabric, (uint32_t) (flow->cookie >> 32));
+        struct pair *pair = vsw && (uint32_t) flow->cookie == COOKIE_PAIR
+            ? find_pair(vsw, sw->edge->index, flow->match.value.flow.eth_src, flow->match.value.flow.eth_dst) : NULL;
+        /* A pair has two entries (ARP and the rest): each counts as use when it has more packets than the sum was last time. */
+        if (pair) {
+            pair->reading += flow->packet_count;
+            if (pair->reading > pair->packets) {
+                pair->packets = pair->reading;
+                pair->used_ns = now;
+            }
+        }
+    }
+    return true;
+}
+
+static void age(struct intern *intern, struct vsw *vsw, uint64_t now, uint64_t idle_ns)
+{
+    struct pair *pair;
+    LIST_FOR_EACH (pair, node, &vsw->pairs) {
+        pair->reading = 0;
+        if (pair->state == PAIR_ACTIVE && now - pair->used_ns > idle_ns) {
+            pair->state = PAIR_DRAINING;
+            pair->drain_ns = now + DRAIN_NS;
+            recompile(intern, vsw);
+        } else if (pair->state == PAIR_DRAINING && now >= pair->drain_ns) {
+            intern->n_reclaimed++;
+            remove_pair(intern, vsw, pair);
+        }
+    }
+}
+
+static void tick_cb(evutil_socket_t fd UNUSED, short events UNUSED, void *aux)
+{
+    struct intern *intern = aux;
+    struct controller *c = intern->fabric->controller;
+    uint64_t now = clock_now_ns(&c->clock);
+    bool any = false;
+    struct vsw *vsw;
+
+    HMAP_FOR_EACH (vsw, node, &intern->fabric->vsws) {
+        any |= vsw->n_pairs > 0;
+        age(intern, vsw, now, c->config.intern_idle_s * UINT64_C(1000000000));
+    }
+    if (any) {
+        substrate_each(c->substrate, ask, NULL);
+    }
+}
+
+void intern_network_changed(struct intern *intern, struct vsw *vsw)
+{
+    struct pair *pair;
+    LIST_FOR_EACH (pair, node, &vsw->pairs) {
+        const struct edge *edge = model_edge_by_index(intern->fabric->controller->model, pair->edge);
+        if (!edge || !vsw_has_edge(vsw, edge)) {
+            remove_pair(intern, vsw, pair);
+        }
+    }
+}
+
+struct intern *intern_new(struct fabric *fabric)
+{
+    struct intern *intern = XNEW(struct intern);
+    unsigned idle = fabric->controller->config.intern_idle_s;
+    struct timeval interval = { .tv_sec = idle >= 8 ? idle / 4 : 2 };
+
+    intern->fabric = fabric;
+    list_init(&intern->held);
+    intern->tick = event_new(fabric->controller->base, -1, EV_PERSIST, tick_cb, intern);
+    event_add(intern->tick, &interval);
+    return intern;
+}
+
+void intern_free(struct intern *intern)
+{
+    struct held *held;
+    LIST_FOR_EACH (held, node, &intern->held) {
+        held_free(held);                                /* reconcile is gone already, and called its waiters. */
+    }
+    event_free(intern->tick);
+    free(intern);
+}
+
+void intern_metrics(struct intern *intern, struct buf *out)
+{
+    const struct { const char *name, *type, *help; uint64_t value; } rows[] = {
+        { "interned_total", "counter", "Address pairs that got a provider id", intern->n_interned },
+        { "reclaimed_total", "counter", "Idle address pairs whose id was taken back", intern->n_reclaimed },
+        { "over_quota_total", "counter", "Frames refused an id because the network's quota was used up", intern->n_over_quota },
+        { "resent_total", "counter", "Held frames sent on", intern->n_resent },
+        { "held", "gauge", "Frames waiting for their pair", intern->n_held },
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        buf_printf(out, "# HELP polder_intern_%s %s\n# TYPE polder_intern_%s %s\npolder_intern_%s %" PRIu64 "\n", rows[i].name, rows[i].help,
+                   rows[i].name, rows[i].type, rows[i].name, rows[i].value);
+    }
+}

@@ -1,0 +1,387 @@
+/* Desired state by owner: the keep-or-change pass.  See ruleset.h. */
+#include "controller/ruleset_impl.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint32_t rule_hash(uint8_t table, uint16_t priority, const struct minimatch *match)
+{
+    return (uint32_t) hash_mix64((uint64_t) match->hash << 24 | (uint64_t) priority << 8 | table);
+}
+
+static uint32_t dpid_hash(uint64_t datapath_id)
+{
+    return (uint32_t) hash_mix64(datapath_id);
+}
+
+struct rulesets *rulesets_new(struct controller *controller)
+{
+    struct rulesets *r = XNEW(struct rulesets);
+    r->controller = controller;
+    hmap_init(&r->switches);
+    return r;
+}
+
+void rule_free(struct rule *rule)
+{
+    list_remove(&rule->owned);
+    list_remove(&rule->dirty);
+    free(rule->match);
+    instructions_fini(&rule->instructions);
+    free(rule);
+}
+
+void rule_group_free(struct rule_group *group)
+{
+    list_remove(&group->owned);
+    list_remove(&group->dirty);
+    of_buckets_free(group->buckets, group->n_buckets);
+    free(group);
+}
+
+static void sw_rules_free(struct rulesets *r, struct sw_rules *s)
+{
+    struct rule *rule;
+    struct rule_group *group;
+    struct rule_port *port;
+    struct owner_rules *owner;
+
+    HMAP_FOR_EACH (rule, node, &s->rules) {
+        hmap_remove(&s->rules, &rule->node);
+        rule_free(rule);
+    }
+    HMAP_FOR_EACH (group, node, &s->groups) {
+        hmap_remove(&s->groups, &group->node);
+        rule_group_free(group);
+    }
+    LIST_FOR_EACH (rule, dirty, &s->dead) {
+        rule_free(rule);
+    }
+    LIST_FOR_EACH (group, dirty, &s->dead_groups) {
+        rule_group_free(group);
+    }
+    LIST_FOR_EACH (port, node, &s->ports) {
+        list_remove(&port->node);
+        free(port);
+    }
+    HMAP_FOR_EACH (owner, node, &s->owners) {
+        hmap_remove(&s->owners, &owner->node);
+        free(owner);
+    }
+    for (unsigned i = 0; i < s->n_stale_ports; i++) {
+        free(s->stale_ports[i]);
+    }
+    free(s->stale_ports);
+    hmap_fini(&s->rules);
+    hmap_fini(&s->groups);
+    hmap_fini(&s->owners);
+    hmap_remove(&r->switches, &s->node);
+    free(s);
+}
+
+void rulesets_free(struct rulesets *r)
+{
+    if (r) {
+        struct sw_rules *s;
+        HMAP_FOR_EACH (s, node, &r->switches) {
+            sw_rules_free(r, s);
+        }
+        hmap_fini(&r->switches);
+        free(r);
+    }
+}
+
+struct sw_rules *sw_rules_find(const struct rulesets *r, uint64_t datapath_id)
+{
+    struct sw_rules *s;
+    HMAP_FOR_EACH_WITH_HASH (s, node, dpid_hash(datapath_id), &r->switches) {
+        if (s->datapath_id == datapath_id) {
+            return s;
+        }
+    }
+    return NULL;
+}
+
+struct sw_rules *sw_rules_get(struct rulesets *r, uint64_t datapath_id)
+{
+    struct sw_rules *s = sw_rules_find(r, datapath_id);
+    if (!s) {
+        s = XNEW(struct sw_rules);
+        s->datapath_id = datapath_id;
+        hmap_init(&s->rules);
+        hmap_init(&s->groups);
+        hmap_init(&s->owners);
+        list_init(&s->ports);
+        list_init(&s->dirty);
+        list_init(&s->dead);
+        list_init(&s->dirty_groups);
+        list_init(&s->dead_groups);
+        hmap_insert(&r->switches, &s->node, dpid_hash(datapath_id));
+    }
+    return s;
+}
+
+void ruleset_drop_switch(struct rulesets *r, uint64_t datapath_id)
+{
+    struct sw_rules *s = sw_rules_find(r, datapath_id);
+    if (s) {
+        assert(r->open != s);
+        if (s->sw) {
+            reconcile_sw_down(r->controller->reconcile, s->sw);
+        }
+        sw_rules_free(r, s);
+    }
+}
+
+static struct rule *find_rule(const struct sw_rules *s, uint8_t table, uint16_t priority, const struct minimatch *match)
+{
+    struct rule *rule;
+    HMAP_FOR_EACH_WITH_HASH (rule, node, rule_hash(table, priority, match), &s->rules) {
+        if (rule->table == table && rule->priority == priority && minimatch_equal(rule->match, match)) {
+            return rule;
+        }
+    }
+    return NULL;
+}
+
+struct rule *sw_rules_find_rule(const struct sw_rules *s, uint8_t table, uint16_t priority, const struct match *match)
+{
+    struct minimatch *mini = minimatch_new(match);
+    struct rule *rule = find_rule(s, table, priority, mini);
+    free(mini);
+    return rule;
+}
+
+struct rule_group *sw_rules_find_group(const struct sw_rules *s, uint32_t id)
+{
+    struct rule_group *group;
+    HMAP_FOR_EACH_WITH_HASH (group, node, (uint32_t) hash_mix64(id), &s->groups) {
+        if (group->id == id) {
+            return group;
+        }
+    }
+    return NULL;
+}
+
+void ruleset_begin(struct rulesets *r, uint64_t datapath_id, uint32_t owner)
+{
+    assert(!r->open);
+    struct sw_rules *s = r->open = sw_rules_get(r, datapath_id);
+    struct owner_rules *o;
+
+    r->open_owner = NULL;
+    HMAP_FOR_EACH_WITH_HASH (o, node, (uint32_t) hash_mix64(owner), &s->owners) {
+        if (o->owner == owner) {
+            r->open_owner = o;
+        }
+    }
+    if (!r->open_owner) {
+        o = r->open_owner = XNEW(struct owner_rules);
+        o->owner = owner;
+        list_init(&o->rules);
+        list_init(&o->groups);
+        hmap_insert(&s->owners, &o->node, (uint32_t) hash_mix64(owner));
+    }
+    struct rule *rule;
+    LIST_FOR_EACH (rule, owned, &r->open_owner->rules) {
+        rule->kept = false;
+    }
+    struct rule_group *group;
+    LIST_FOR_EACH (group, owned, &r->open_owner->groups) {
+        group->kept = false;
+    }
+    struct rule_port *port;
+    LIST_FOR_EACH (port, node, &s->ports) {
+        if (port->owner == owner) {
+            port->kept = false;
+        }
+    }
+}
+
+static void make_dirty(struct sw_rules *s, struct list *node, struct list *head)
+{
+    list_remove(node);
+    list_push_back(head, node);
+    s->generation++;
+}
+
+void ruleset_flow(struct rulesets *r, uint8_t table, uint16_t priority, const struct match *match, uint64_t cookie,
+                  const struct instructions *instructions)
+{
+    struct sw_rules *s = r->open;
+    struct minimatch *mini = minimatch_new(match);
+    struct rule *rule = find_rule(s, table, priority, mini);
+
+    assert(cookie);
+    if (rule) {
+        assert(rule->owner == r->open_owner->owner);            /* Two owners with one identity: the compiler is wrong. */
+        free(mini);
+        rule->kept = true;
+        if (rule->cookie == cookie && instructions_equal(&rule->instructions, instructions)) {
+            return;
+        }
+        instructions_fini(&rule->instructions);
+    } else {
+        rule = XNEW(struct rule);
+        rule->owner = r->open_owner->owner;
+        rule->table = table;
+        rule->priority = priority;
+        rule->match = mini;
+        rule->kept = true;
+        list_init(&rule->dirty);
+        list_push_back(&r->open_owner->rules, &rule->owned);
+        hmap_insert(&s->rules, &rule->node, rule_hash(table, priority, mini));
+    }
+    rule->cookie = cookie;
+    instructions_copy(&rule->instructions, instructions);
+    rule->failed = false;
+    make_dirty(s, &rule->dirty, &s->dirty);
+}
+
+bool buckets_equal(const struct of_bucket *a, unsigned n_a, const struct of_bucket *b, unsigned n_b)
+{
+    if (n_a != n_b) {
+        return false;
+    }
+    for (unsigned i = 0; i < n_a; i++) {
+        if (a[i].weight != b[i].weight || a[i].watch_port != b[i].watch_port || a[i].watch_group != b[i].watch_group
+            || !actions_equal(&a[i].actions, &b[i].actions)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void ruleset_group(struct rulesets *r, uint32_t group_id, enum of_group_type type, const struct of_bucket *buckets, unsigned n)
+{
+    struct sw_rules *s = r->open;
+    struct rule_group *group = sw_rules_find_group(s, group_id);
+
+    if (group) {
+        assert(group->owner == r->open_owner->owner);
+        group->kept = true;
+        if (group->type == type && buckets_equal(group->buckets, group->n_buckets, buckets, n)) {
+            return;
+        }
+        of_buckets_free(group->buckets, group->n_buckets);
+    } else {
+        group = XNEW(struct rule_group);
+        group->owner = r->open_owner->owner;
+        group->id = group_id;
+        group->kept = true;
+        list_init(&group->dirty);
+        list_push_back(&r->open_owner->groups, &group->owned);
+        hmap_insert(&s->groups, &group->node, (uint32_t) hash_mix64(group_id));
+    }
+    group->type = type;
+    group->n_buckets = n;
+    group->buckets = xcalloc(n ? n : 1, sizeof *group->buckets);
+    for (unsigned i = 0; i < n; i++) {
+        of_bucket_copy(&group->buckets[i], &buckets[i]);
+    }
+    group->failed = false;
+    make_dirty(s, &group->dirty, &s->dirty_groups);
+}
+
+void ruleset_port(struct rulesets *r, const char *name, const char *role, unsigned queues)
+{
+    struct sw_rules *s = r->open;
+    struct rule_port *port;
+
+    LIST_FOR_EACH (port, node, &s->ports) {
+        if (!strcmp(port->name, name)) {
+            port->kept = true;
+            if (!strcmp(port->role, role) && port->queues == queues) {
+                return;
+            }
+            port->requested = port->failed = false;
+            goto fill;
+        }
+    }
+    port = XNEW(struct rule_port);
+    port->owner = r->open_owner->owner;
+    port->kept = true;
+    list_push_back(&s->ports, &port->node);
+fill:
+    str_copy(port->name, sizeof port->name, name);
+    str_copy(port->role, sizeof port->role, role);
+    port->queues = queues;
+    s->generation++;
+}
+
+void ruleset_end(struct rulesets *r)
+{
+    struct sw_rules *s = r->open;
+    struct owner_rules *o = r->open_owner;
+    struct rule *rule;
+    struct rule_group *group;
+    struct rule_port *port;
+
+    LIST_FOR_EACH (rule, owned, &o->rules) {
+        if (!rule->kept) {
+            hmap_remove(&s->rules, &rule->node);
+            list_remove(&rule->owned);
+            make_dirty(s, &rule->dirty, &s->dead);
+        }
+    }
+    LIST_FOR_EACH (group, owned, &o->groups) {
+        if (!group->kept) {
+            hmap_remove(&s->groups, &group->node);
+            list_remove(&group->owned);
+            make_dirty(s, &group->dirty, &s->dead_groups);
+        }
+    }
+    LIST_FOR_EACH (port, node, &s->ports) {
+        if (port->owner == o->owner && !port->kept) {
+            s->stale_ports = xrealloc(s->stale_ports, (s->n_stale_ports + 1) * sizeof *s->stale_ports);
+            s->stale_ports[s->n_stale_ports++] = xstrdup(port->name);
+            list_remove(&port->node);
+            free(port);
+            s->generation++;
+        }
+    }
+    if (list_empty(&o->rules) && list_empty(&o->groups)) {
+        hmap_remove(&s->owners, &o->node);
+        free(o);
+    }
+    r->open = NULL;
+    r->open_owner = NULL;
+    if (s->generation != s->sent_generation) {
+        reconcile_poke(r->controller->reconcile, s);
+    }
+}
+
+unsigned ruleset_count(const struct rulesets *r, uint64_t datapath_id)
+{
+    const struct sw_rules *s = sw_rules_find(r, datapath_id);
+    return s ? (unsigned) s->rules.n : 0;
+}
+
+void ruleset_each(const struct rulesets *r, uint64_t datapath_id,
+                  void (*fn)(uint8_t, uint16_t, const struct match *, uint64_t, const struct instructions *, uint32_t, void *), void *aux)
+{
+    const struct sw_rules *s = sw_rules_find(r, datapath_id);
+    struct rule *rule;
+
+    if (s) {
+        HMAP_FOR_EACH (rule, node, &s->rules) {
+            struct match match;
+            minimatch_expand(rule->match, &match);
+            fn(rule->table, rule->priority, &match, rule->cookie, &rule->instructions, rule->owner, aux);
+        }
+    }
+}
+
+void ruleset_each_group(const struct rulesets *r, uint64_t datapath_id,
+                        void (*fn)(uint32_t, enum of_group_type, const struct of_bucket *, unsigned, void *), void *aux)
+{
+    const struct sw_rules *s = sw_rules_find(r, datapath_id);
+    struct rule_group *group;
+
+    if (s) {
+        HMAP_FOR_EACH (group, node, &s->groups) {
+            fn(group->id, group->type, group->buckets, group->n_buckets, aux);
+        }
+    }
+}

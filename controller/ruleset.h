@@ -1,0 +1,54 @@
+/*
+ * What each switch should hold, by owner; and the diff line that makes it so.
+ *
+ * A rule's identity on a switch is (table, priority, match); a group's is its id.  Each is put by one owner (a network, the substrate's own rules), and an owner replaces
+ * its whole contribution to one switch in a pass: ruleset_begin(), ruleset_flow()/ruleset_group() …, ruleset_end(), which keeps what did not change, and hands what did to reconcile as add, change, delete.
+ * Two owners with one identity is a bug of the compiler (assert): every tenant rule matches its own virtual switch.
+ *
+ * Reconcile (reconcile.c) is the only writer to switches.  For each connected switch: groups before the flows that use them, adds before deletes, deletes of groups last, in one batch closed by a barrier;
+ * errors come home by xid.  On connect the switch's flows and groups are read and the smallest diff is sent; the same audit runs now and then.  Desired vhost ports are reconciled by Polder requests in the same way.
+ */
+#ifndef CONTROLLER_RULESET_H
+#define CONTROLLER_RULESET_H 1
+
+#include <cjson/cJSON.h>
+#include "ofproto/of_msg.h"
+
+struct sw;
+struct controller;
+struct rulesets;
+struct reconcile;
+
+struct rulesets *rulesets_new(struct controller *);
+void rulesets_free(struct rulesets *);
+#define OWNER_SUBSTRATE 0u      /* Owners above are network ids. */
+void ruleset_begin(struct rulesets *, uint64_t datapath_id, uint32_t owner);
+/* Content is copied. cookie: any number, 0 excluded. */
+void ruleset_flow(struct rulesets *, uint8_t table, uint16_t priority, const struct match *, uint64_t cookie, const struct instructions *);
+void ruleset_group(struct rulesets *, uint32_t group_id, enum of_group_type, const struct of_bucket *, unsigned n);
+/* A vhost-user port that the switch (a vswitchd) should have. */
+void ruleset_port(struct rulesets *, const char *name, const char *role, unsigned queues);
+void ruleset_end(struct rulesets *);
+void ruleset_drop_switch(struct rulesets *, uint64_t datapath_id);         /* The switch left the model. */
+unsigned ruleset_count(const struct rulesets *, uint64_t datapath_id);
+/* All desired flows of a switch, for tests and the oracle. */
+void ruleset_each(const struct rulesets *, uint64_t datapath_id, void (*fn)(uint8_t table, uint16_t priority, const struct match *, uint64_t cookie,
+                  const struct instructions *, uint32_t owner, void *aux), void *aux);
+
+void ruleset_each_group(const struct rulesets *, uint64_t datapath_id, void (*fn)(uint32_t id, enum of_group_type, const struct of_bucket *, unsigned n, void *aux),
+                        void *aux);
+
+struct reconcile *reconcile_new(struct controller *);
+void reconcile_free(struct reconcile *);
+void reconcile_sw_up(struct reconcile *, struct sw *);
+void reconcile_sw_down(struct reconcile *, struct sw *);
+bool reconcile_reply(struct reconcile *, struct sw *, struct of_msg *);    /* From substrate_ops.reply. */
+void reconcile_kick(struct reconcile *);                        /* Look again at what waits. */
+/* Everything of all rulesets up to now is confirmed by the switches that it touches (fn with err NULL), or the time is over (ERR_TIMEOUT naming switches and what is missing). */
+void reconcile_wait(struct reconcile *, unsigned timeout_ms, void (*fn)(const struct err *, void *aux), void *aux);
+/* The same for one owner's rules on the switches that are connected now: what is not connected cannot forward either. */
+void reconcile_wait_owner(struct reconcile *, uint32_t owner, unsigned timeout_ms, void (*fn)(const struct err *, void *aux), void *aux);
+/* Per switch: {"state":"in-sync|syncing|failed|disconnected","rules":N,"pending":N,"errors":[…]} */
+cJSON *reconcile_json(struct reconcile *, const struct sw *);
+void reconcile_metrics(struct reconcile *, struct buf *);
+#endif

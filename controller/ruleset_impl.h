@@ -1,0 +1,87 @@
+/* The state that ruleset.c (desired) and reconcile.c (sent, confirmed) share: one `struct sw_rules` per switch.  Private to the two. */
+#ifndef CONTROLLER_RULESET_IMPL_H
+#define CONTROLLER_RULESET_IMPL_H 1
+
+#include "controller/ruleset.h"
+#include "controller/controller.h"
+#include "lib/hmap.h"
+
+struct rule {
+    struct hmap_node node;      /* In sw_rules.rules by identity, or in no map once dead. */
+    struct list owned;          /* In owner_rules.rules. */
+    struct list dirty;          /* In sw_rules.dirty (to add or change) or .dead (to delete), or alone. */
+    uint32_t owner;
+    uint8_t table;
+    uint16_t priority;
+    uint64_t cookie;
+    struct minimatch *match;
+    struct instructions instructions;
+    bool kept;                  /* Put in the current pass. */
+    bool failed;                /* The switch refused it on this connection. */
+    bool seen;                  /* While reading back: the switch has it as it should be. */
+    uint32_t xid;               /* Of the flow-mod that carried it last. */
+};
+
+struct rule_group {
+    struct hmap_node node;
+    struct list owned, dirty;
+    uint32_t owner, id;
+    enum of_group_type type;
+    struct of_bucket *buckets;
+    unsigned n_buckets;
+    bool kept, sent, failed, seen;
+    uint32_t xid;
+};
+
+struct rule_port {
+    struct list node;           /* In sw_rules.ports. */
+    uint32_t owner;
+    char name[33], role[8];
+    unsigned queues;
+    bool kept, requested, failed;
+    char error[200];
+};
+
+struct owner_rules { struct hmap_node node; uint32_t owner; struct list rules, groups; };
+
+enum sync_state { SYNC_DISCONNECTED, SYNC_READING, SYNC_STEADY };
+
+struct sw_rules {
+    struct hmap_node node;
+    uint64_t datapath_id;
+    struct hmap rules, groups, owners;
+    struct list ports;
+    struct list dirty, dead;                    /* Flows to send, flows to delete (owned by the list). */
+    struct list dirty_groups, dead_groups;
+    uint64_t generation, sent_generation, acked_generation;     /* Of changes. */
+    /* Reconcile's. */
+    struct sw *sw;              /* While connected. */
+    enum sync_state state;
+    uint32_t read_flows_xid, read_groups_xid;   /* Outstanding reads, 0: none. */
+    uint32_t barrier_xid;       /* Closes the batch in flight, 0: none. */
+    uint64_t barrier_generation;
+    unsigned port_requests;     /* In flight. */
+    bool audit;                 /* Reading because of the periodic audit, not of a connect. */
+    bool ports_listed;
+    char **stale_ports; unsigned n_stale_ports; /* On the switch, named p<number>, wanted by nobody. */
+    uint64_t n_sent_adds, n_sent_deletes, n_errors, n_repairs, next_audit_ns;
+    char last_error[400];
+};
+
+struct rulesets {
+    struct controller *controller;
+    struct hmap switches;       /* struct sw_rules by datapath id. */
+    struct sw_rules *open;      /* Between begin and end. */
+    struct owner_rules *open_owner;
+};
+
+struct sw_rules *sw_rules_find(const struct rulesets *, uint64_t datapath_id);
+struct sw_rules *sw_rules_get(struct rulesets *, uint64_t datapath_id);           /* Creates. */
+struct rule *sw_rules_find_rule(const struct sw_rules *, uint8_t table, uint16_t priority, const struct match *);
+struct rule_group *sw_rules_find_group(const struct sw_rules *, uint32_t id);
+void rule_free(struct rule *);
+void rule_group_free(struct rule_group *);
+bool buckets_equal(const struct of_bucket *, unsigned, const struct of_bucket *, unsigned);
+/* There is something to send (reconcile schedules a batch). */
+void reconcile_poke(struct reconcile *, struct sw_rules *);
+#endif

@@ -1,0 +1,558 @@
+#define LOG_MODULE "southbound"
+#include "controller/substrate_impl.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "controller/config.h"
+#include "lib/json.h"
+#include "lib/log.h"
+#include "ofproto/polder.h"
+
+#define POLDER_REPLY_MAX (16u << 20)
+#define SPARE_CONNECTIONS 256   /* Beyond two for each switch of the model. */
+
+/* --- Polder requests --- */
+
+static void request_send(struct sb_conn *sb, const char *method, cJSON *params,
+                         void (*fn)(const cJSON *, const struct err *, void *), void *aux)
+{
+    cJSON *body = cJSON_CreateObject();
+    json_add_string(body, "method", method);
+    if (params) {
+        cJSON_AddItemToObject(body, "params", params);
+    }
+    char *text = json_text(body, false);
+    cJSON_Delete(body);
+    struct of_msg msg;
+    of_msg_init(&msg, OFPT_EXPERIMENTER, of_conn_next_xid(sb->conn));
+    msg.experimenter.experimenter = POLDER_EXPERIMENTER;
+    msg.experimenter.exp_type = POLDER_REQUEST;
+    msg.experimenter.data = (uint8_t *) text;
+    msg.experimenter.size = (unsigned) strlen(text);
+    struct polder_request *r = XNEW(struct polder_request);
+    *r = (struct polder_request) { .xid = of_conn_send(sb->conn, &msg), .deadline_ns = substrate_now(sb->substrate) + POLDER_TIMEOUT_NS, .fn = fn, .aux = aux };
+    list_push_back(&sb->requests, &r->node);
+    of_msg_fini(&msg);
+}
+
+static struct polder_request *request_take(struct sb_conn *sb, uint32_t xid)
+{
+    struct polder_request *r;
+    LIST_FOR_EACH(r, node, &sb->requests) {
+        if (r->xid == xid) {
+            list_remove(&r->node);
+            return r;
+        }
+    }
+    return NULL;
+}
+
+static void request_end(struct polder_request *r, const cJSON *result, const struct err *err)
+{
+    r->fn(result, err, r->aux);
+    free(r);
+}
+
+static void requests_fail(struct sb_conn *sb, enum err_code code, const char *why)
+{
+    while (!list_empty(&sb->requests)) {
+        struct polder_request *r = CONTAINER_OF(sb->requests.next, struct polder_request, node);
+        struct err err = ERR_INIT;
+        list_remove(&r->node);
+        err_set(&err, code, NULL, "%s", why);
+        request_end(r, NULL, &err);
+    }
+}
+
+static void request_reply(struct polder_request *r, const uint8_t *data, unsigned size)
+{
+    struct err err = ERR_INIT;
+    cJSON *reply = json_parse((const char *) data, size, POLDER_REPLY_MAX, &err);
+    const cJSON *result = cJSON_GetObjectItemCaseSensitive(reply, "result");
+    if (reply && !result && !json_to_err(reply, &err)) {
+        err_set(&err, ERR_FAILED, NULL, "the switch's reply has neither a result nor an error");
+    }
+    request_end(r, result, result ? NULL : &err);
+    cJSON_Delete(reply);
+}
+
+struct deferred { void (*fn)(const cJSON *, const struct err *, void *); void *aux; };
+
+static void on_deferred(evutil_socket_t fd UNUSED, short what UNUSED, void *d_)
+{
+    struct deferred *d = d_;
+    struct err err = ERR_INIT;
+    err_set(&err, ERR_UNREACHABLE, NULL, "the switch is not connected");
+    d->fn(NULL, &err, d->aux);
+    free(d);
+}
+
+void sw_polder_request(struct sw *sw, const char *method, cJSON *params, void (*fn)(const cJSON *result, const struct err *, void *aux), void *aux)
+{
+    struct sw_impl *impl = sw_impl_of(sw);
+    if (impl->sb) {
+        request_send(impl->sb, method, params, fn, aux);
+        return;
+    }
+    cJSON_Delete(params);
+    struct deferred *d = XNEW(struct deferred);
+    *d = (struct deferred) { fn, aux };
+    struct timeval now = { 0 };
+    if (event_base_once(impl->substrate->controller->base, -1, EV_TIMEOUT, on_deferred, d, &now)) {
+        on_deferred(-1, 0, d);
+    }
+}
+
+/* --- Ports --- */
+
+static int compare_ports(const void *a_, const void *b_)
+{
+    const struct sw_port *a = a_, *b = b_;
+    return (a->of.port_no > b->of.port_no) - (a->of.port_no < b->of.port_no);
+}
+
+/* sw.ports is a view of the connection's. */
+static void show_ports(struct sb_conn *sb)
+{
+    if (sb->sw) {
+        sb->sw->pub.ports = sb->ports;
+        sb->sw->pub.n_ports = sb->n_ports;
+    }
+}
+
+static struct sw_port *find_port(struct sb_conn *sb, uint32_t port_no)
+{
+    for (unsigned i = 0; i < sb->n_ports; i++) {
+        if (sb->ports[i].of.port_no == port_no) {
+            return &sb->ports[i];
+        }
+    }
+    return NULL;
+}
+
+static void put_port(struct sb_conn *sb, const struct of_port *of)
+{
+    struct sw_port *p = find_port(sb, of->port_no);
+    if (!p) {
+        sb->ports = xrealloc(sb->ports, (sb->n_ports + 1) * sizeof *sb->ports);
+        p = &sb->ports[sb->n_ports++];
+        memset(p, 0, sizeof *p);
+        p->of = *of;
+        qsort(sb->ports, sb->n_ports, sizeof *sb->ports, compare_ports);
+    } else {
+        p->of = *of;
+    }
+    show_ports(sb);
+}
+
+static void delete_port(struct sb_conn *sb, uint32_t port_no)
+{
+    struct sw_port *p = find_port(sb, port_no);
+    if (p) {
+        memmove(p, p + 1, (size_t) (sb->ports + sb->n_ports - (p + 1)) * sizeof *p);
+        sb->n_ports--;
+        show_ports(sb);
+    }
+}
+
+void sb_conn_review_ports(struct sb_conn *sb)
+{
+    bool changed = false;
+    for (unsigned i = 0; i < sb->n_ports; i++) {
+        struct sw_port *p = &sb->ports[i];
+        bool candidate = discovery_is_candidate(sb, &p->of);
+        changed |= candidate != p->is_uplink_candidate;
+        p->is_uplink_candidate = candidate;
+        if (!candidate && p->has_link && sb->sw) {
+            links_kill_port(sb->substrate, &sb->sw->pub, p->of.port_no);
+        }
+    }
+    if (sb->sw) {
+        discovery_review(sb->sw);
+        if (changed) {
+            sb->substrate->ops.ports_changed(&sb->sw->pub, sb->substrate->ops_aux);
+        }
+    }
+}
+
+static void ask_devices(struct sb_conn *sb);
+
+/* Of each port of a vswitchd: is it a "dpdk" one? */
+static void on_devices(const cJSON *result, const struct err *err, void *sb_)
+{
+    struct sb_conn *sb = sb_;
+    sb->devices_asked = false;
+    if (err) {
+        if (err->code != ERR_UNREACHABLE) {     /* That is the connection's end, which says so itself. */
+            LOG(LOG_WARN, "%s: ports: %s", of_conn_peer(sb->conn), err->message);
+        }
+        return;
+    }
+    const cJSON *list = cJSON_IsArray(result) ? result : cJSON_GetObjectItemCaseSensitive(result, "ports"), *port;
+    free(sb->dpdk_ports);
+    sb->dpdk_ports = xcalloc((size_t) cJSON_GetArraySize(list) + 1, sizeof *sb->dpdk_ports);
+    sb->n_dpdk_ports = 0;
+    cJSON_ArrayForEach(port, list) {
+        const cJSON *type = cJSON_GetObjectItemCaseSensitive(port, "type"), *number = cJSON_GetObjectItemCaseSensitive(port, "ofport");
+        if (cJSON_IsString(type) && !strcmp(type->valuestring, "dpdk") && cJSON_IsNumber(number) && number->valuedouble >= 1
+            && number->valuedouble < (double) OFPP_MAX) {
+            sb->dpdk_ports[sb->n_dpdk_ports++] = (uint32_t) number->valuedouble;
+        }
+    }
+    sb->devices_known = true;
+    sb_conn_review_ports(sb);
+    if (sb->devices_stale) {
+        ask_devices(sb);
+    }
+}
+
+static void ask_devices(struct sb_conn *sb)
+{
+    sb->devices_stale = sb->devices_asked;      /* One request at a time. */
+    if (!sb->devices_asked) {
+        sb->devices_asked = true;
+        request_send(sb, "ports", NULL, on_devices, sb);
+    }
+}
+
+static void on_port_status(struct sb_conn *sb, uint8_t reason, const struct of_port *port)
+{
+    struct substrate *s = sb->substrate;
+    const struct sw_port *known = find_port(sb, port->port_no);
+    bool is_new = !known;
+    if (reason == OFPPR_DELETE) {
+        if (sb->sw) {
+            links_kill_port(s, &sb->sw->pub, port->port_no);
+        }
+        delete_port(sb, port->port_no);
+    } else {
+        put_port(sb, port);
+        if (sb->sw && !sw_port_is_up(find_port(sb, port->port_no))) {
+            links_kill_port(s, &sb->sw->pub, port->port_no);
+        }
+    }
+    if (!sb->sw) {
+        return;
+    }
+    for (unsigned i = 0; i < sb->n_ports; i++) {
+        sb->ports[i].is_uplink_candidate = discovery_is_candidate(sb, &sb->ports[i].of);
+    }
+    discovery_review(sb->sw);
+    s->ops.ports_changed(&sb->sw->pub, s->ops_aux);
+    if (sb->is_vswitchd && is_new && reason != OFPPR_DELETE) {
+        ask_devices(sb);
+    }
+}
+
+/* --- Handshake, attach, detach --- */
+
+static void sb_conn_free(struct sb_conn *sb, const char *why)
+{
+    requests_fail(sb, ERR_UNREACHABLE, why);
+    list_remove(&sb->node);
+    sb->substrate->n_conns--;
+    of_conn_close(sb->conn);
+    free(sb->ports);
+    free(sb->dpdk_ports);
+    free(sb);
+}
+
+static void detach(struct sb_conn *sb, const char *why)
+{
+    struct sw_impl *sw = sb->sw;
+    struct substrate *s = sb->substrate;
+    LOG(LOG_WARN, "%s (%016llx) at %s is down: %s", sw_name(&sw->pub), (unsigned long long) sw->pub.datapath_id, sw->pub.peer, why);
+    sb->sw = NULL;
+    sw->sb = NULL;
+    sw->pub.connected = false;
+    sw->pub.conn = NULL;
+    s->ops.sw_down(&sw->pub, s->ops_aux);
+    sw->pub.ports = NULL;
+    sw->pub.n_ports = 0;
+    discovery_review(sw);
+    requests_fail(sb, ERR_UNREACHABLE, why);
+}
+
+void southbound_detach(struct sw_impl *sw, const char *why)
+{
+    struct sb_conn *sb = sw->sb;
+    if (sb) {
+        detach(sb, why);
+        sb_conn_free(sb, why);
+    }
+}
+
+static void attach(struct sb_conn *sb, struct sw_impl *sw)
+{
+    struct substrate *s = sb->substrate;
+    southbound_detach(sw, "the switch connected again");
+    sb->sw = sw;
+    sw->sb = sb;
+    sw->pub.connected = true;
+    sw->pub.is_vswitchd = sb->is_vswitchd;
+    sw->pub.conn = sb->conn;
+    sw->pub.connected_ns = substrate_now(s);
+    str_copy(sw->pub.peer, sizeof sw->pub.peer, of_conn_peer(sb->conn));
+    show_ports(sb);
+    for (unsigned i = 0; i < sb->n_ports; i++) {
+        sb->ports[i].is_uplink_candidate = discovery_is_candidate(sb, &sb->ports[i].of);
+    }
+    links_refresh(s, &sw->pub);
+    discovery_review(sw);
+    s->n_connects++;
+    LOG(LOG_INFO, "%s (%016llx) is connected from %s: %s, %u ports", sw_name(&sw->pub), (unsigned long long) sw->pub.datapath_id, sw->pub.peer,
+        sb->is_vswitchd ? "vswitchd" : "OpenFlow switch", sb->n_ports);
+    s->ops.sw_up(&sw->pub, s->ops_aux);
+}
+
+static bool is_ready(const struct sb_conn *sb)
+{
+    return sb->has_features && sb->has_ports && sb->polder_known && (!sb->is_vswitchd || sb->devices_known);
+}
+
+/* The oldest unknown switch makes room. */
+static void bound_unknown(struct substrate *s)
+{
+    struct sb_conn *sb, *oldest = NULL;
+    unsigned n = 0;
+    LIST_FOR_EACH(sb, node, &s->conns) {
+        if (!sb->sw && is_ready(sb)) {
+            oldest = oldest ? oldest : sb;
+            n++;
+        }
+    }
+    if (n > MAX_UNKNOWN) {
+        sb_conn_free(oldest, "too many unknown switches");
+    }
+}
+
+static void check_ready(struct sb_conn *sb)
+{
+    if (sb->sw || !is_ready(sb)) {
+        return;
+    }
+    struct sw_impl *sw = substrate_find_impl(sb->substrate, sb->datapath_id);
+    if (sw) {
+        attach(sb, sw);
+        return;
+    }
+    LOG_RATE(LOG_WARN, 10, "%s: datapath id %016llx is no edge or fabric switch of the model; apply one to use it", of_conn_peer(sb->conn),
+             (unsigned long long) sb->datapath_id);
+    bound_unknown(sb->substrate);
+}
+
+/* From the start again after each: attaching frees the connection that it replaces. */
+void southbound_attach_known(struct substrate *s)
+{
+    for (bool again = true; again;) {
+        struct sb_conn *sb;
+        again = false;
+        LIST_FOR_EACH(sb, node, &s->conns) {
+            struct sw_impl *sw = !sb->sw && is_ready(sb) ? substrate_find_impl(s, sb->datapath_id) : NULL;
+            if (sw) {
+                attach(sb, sw);
+                again = true;
+                break;
+            }
+        }
+    }
+}
+
+static void on_polder_features(const cJSON *result, const struct err *err UNUSED, void *sb_)
+{
+    struct sb_conn *sb = sb_;
+    sb->polder_known = true;
+    sb->is_vswitchd = result != NULL;           /* Others answer with an error, or not at all. */
+    if (sb->is_vswitchd) {
+        ask_devices(sb);
+    }
+}
+
+static void on_up(struct of_conn *conn, void *sb_)
+{
+    struct sb_conn *sb = sb_;
+    static const enum of_type asks[] = { OFPT_FEATURES_REQUEST, OFPT_SET_CONFIG, OFPT_MULTIPART_REQUEST };
+    for (unsigned i = 0; i < ARRAY_SIZE(asks); i++) {
+        struct of_msg msg;
+        of_msg_init(&msg, asks[i], of_conn_next_xid(conn));
+        if (asks[i] == OFPT_SET_CONFIG) {
+            msg.config.miss_send_len = OFPCML_NO_BUFFER;        /* Whole packets, section 6.1.2. */
+        } else if (asks[i] == OFPT_MULTIPART_REQUEST) {
+            msg.multipart.type = OFPMP_PORT_DESC;
+        }
+        uint32_t xid = of_conn_send(conn, &msg);
+        if (asks[i] == OFPT_MULTIPART_REQUEST) {
+            sb->ports_xid = xid;
+        }
+        of_msg_fini(&msg);
+    }
+    request_send(sb, "features", NULL, on_polder_features, sb);
+}
+
+/* --- Messages --- */
+
+static void on_port_desc(struct sb_conn *sb, const struct of_msg *msg)
+{
+    for (unsigned i = 0; i < msg->multipart.ports.n; i++) {
+        if (!find_port(sb, msg->multipart.ports.v[i].port_no)) {    /* A port-status in between is newer. */
+            put_port(sb, &msg->multipart.ports.v[i]);
+        }
+    }
+    sb->has_ports = !(msg->multipart.flags & OFPMPF_MORE);
+}
+
+/* True when the message was this file's own. */
+static bool take_reply(struct sb_conn *sb, struct of_msg *msg)
+{
+    if (msg->type == OFPT_FEATURES_REPLY && !sb->has_features) {
+        sb->datapath_id = msg->features.datapath_id;
+        sb->has_features = true;
+        return true;
+    }
+    if (msg->type == OFPT_MULTIPART_REPLY && msg->xid == sb->ports_xid && msg->multipart.type == OFPMP_PORT_DESC && !sb->has_ports) {
+        on_port_desc(sb, msg);
+        return true;
+    }
+    bool polder = msg->type == OFPT_EXPERIMENTER && msg->experimenter.experimenter == POLDER_EXPERIMENTER && msg->experimenter.exp_type == POLDER_REPLY;
+    if (!polder && msg->type != OFPT_ERROR) {
+        return false;
+    }
+    struct polder_request *r = request_take(sb, msg->xid);
+    if (r && polder) {
+        request_reply(r, msg->experimenter.data, msg->experimenter.size);
+    } else if (r) {
+        struct err err = ERR_INIT;
+        char scratch[32];
+        err_set(&err, ERR_FAILED, NULL, "the switch answered %s", of_error_name(msg->error.error, scratch));
+        request_end(r, NULL, &err);
+    }
+    return r != NULL;
+}
+
+static void on_message(struct of_conn *conn, struct of_msg *msg, const uint8_t *raw UNUSED, size_t size UNUSED, void *sb_)
+{
+    struct sb_conn *sb = sb_;
+    struct substrate *s = sb->substrate;
+    if (msg->type == OFPT_PORT_STATUS) {
+        on_port_status(sb, msg->port_status.reason, &msg->port_status.port);
+    } else if (msg->type == OFPT_FEATURES_REPLY && msg->features.auxiliary_id) {
+        LOG(LOG_WARN, "%s: auxiliary connections are not used", of_conn_peer(conn));
+        sb_conn_free(sb, "auxiliary connection");
+    } else if (take_reply(sb, msg)) {
+        check_ready(sb);
+    } else if (!sb->sw) {
+        LOG(LOG_DEBUG, "%s: %s before the handshake's end", of_conn_peer(conn), of_type_name(msg->type));
+    } else if (msg->type == OFPT_PACKET_IN) {
+        s->n_packet_ins++;
+        if (!discovery_packet_in(s, sb->sw, &msg->packet_in)) {
+            s->ops.packet_in(&sb->sw->pub, &msg->packet_in, s->ops_aux);
+        }
+    } else if (!s->ops.reply(&sb->sw->pub, msg, s->ops_aux)) {
+        LOG_RATE(LOG_INFO, 10, "%s: unexpected %s, xid 0x%x", sw_name(&sb->sw->pub), of_type_name(msg->type), msg->xid);
+    }
+}
+
+static void on_down(struct of_conn *conn, const char *why, void *sb_)
+{
+    struct sb_conn *sb = sb_;
+    if (sb->sw) {
+        detach(sb, why);
+    } else {
+        LOG(LOG_INFO, "%s: %s", of_conn_peer(conn), why);
+    }
+    sb_conn_free(sb, why);
+}
+
+static void on_accept(struct stream *stream, void *s_)
+{
+    static const struct of_conn_ops ops = { .up = on_up, .message = on_message, .down = on_down };
+    struct substrate *s = s_;
+    if (s->n_conns >= 2 * s->n_order + SPARE_CONNECTIONS) {
+        LOG_RATE(LOG_WARN, 5, "%s: refused, there are %u connections already", stream_peer(stream), s->n_conns);
+        stream_close(stream);
+        return;
+    }
+    struct sb_conn *sb = XNEW(struct sb_conn);
+    struct of_conn_options options = { .versions = 1u << OF13_VERSION, .max_backlog = 64u << 20, .clock = s->controller->clock };
+    sb->substrate = s;
+    sb->since_ns = substrate_now(s);
+    list_init(&sb->requests);
+    list_push_back(&s->conns, &sb->node);
+    s->n_conns++;
+    sb->conn = of_conn_accepted(s->controller->base, stream, &options, &ops, sb);
+}
+
+/* --- Life --- */
+
+void southbound_tick(struct substrate *s)
+{
+    const uint64_t now = substrate_now(s);
+    struct sb_conn *sb;
+    LIST_FOR_EACH(sb, node, &s->conns) {
+        struct polder_request *r;
+        struct list late;
+        list_init(&late);
+        LIST_FOR_EACH(r, node, &sb->requests) {
+            if (now >= r->deadline_ns) {
+                list_remove(&r->node);
+                list_push_back(&late, &r->node);
+            }
+        }
+        while (!list_empty(&late)) {
+            r = CONTAINER_OF(late.next, struct polder_request, node);
+            struct err err = ERR_INIT;
+            list_remove(&r->node);
+            err_set(&err, ERR_TIMEOUT, NULL, "the switch did not answer within %u s", (unsigned) (POLDER_TIMEOUT_NS / 1000000000));
+            request_end(r, NULL, &err);
+        }
+    }
+    LIST_FOR_EACH(sb, node, &s->conns) {
+        if (!sb->sw && !is_ready(sb) && now - sb->since_ns > HANDSHAKE_TIMEOUT_NS) {
+            LOG(LOG_WARN, "%s: no handshake within %u s", of_conn_peer(sb->conn), (unsigned) (HANDSHAKE_TIMEOUT_NS / 1000000000));
+            sb_conn_free(sb, "handshake timed out");
+        }
+    }
+    southbound_attach_known(s);         /* Those for which a request's time-out was the answer. */
+}
+
+bool southbound_listen(struct substrate *s, struct err *err)
+{
+    const struct controller_config *c = &s->controller->config;
+    if (!config_openflow_tls(c, &s->tls, err)) {
+        return false;
+    }
+    s->listeners = xcalloc(c->n_openflow_listen + 1, sizeof(struct stream_listener *));
+    for (unsigned i = 0; i < c->n_openflow_listen; i++) {
+        const char *target = c->openflow_listen[i];
+        struct stream_listener *l = stream_listen(s->controller->base, target, s->tls, on_accept, s, err);
+        if (!l) {
+            char field[40];
+            snprintf(field, sizeof field, "openflow.listen[%u]", i);
+            str_copy(err->field, sizeof err->field, field);
+            return false;
+        }
+        s->listeners[s->n_listeners++] = l;
+        LOG(LOG_INFO, "listening for switches on %s", target);
+    }
+    return true;
+}
+
+void southbound_close(struct substrate *s)
+{
+    for (unsigned i = 0; i < s->n_listeners; i++) {
+        stream_listener_close(s->listeners[i]);
+    }
+    free(s->listeners);
+    s->listeners = NULL;
+    s->n_listeners = 0;
+    while (!list_empty(&s->conns)) {
+        struct sb_conn *sb = CONTAINER_OF(s->conns.next, struct sb_conn, node);
+        if (sb->sw) {
+            detach(sb, "controllerd stops");
+        }
+        sb_conn_free(sb, "controllerd stops");
+    }
+    tls_config_unref(s->tls);
+    s->tls = NULL;
+}

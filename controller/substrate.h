@@ -1,0 +1,69 @@
+/*
+ * The substrate: switches that connect southbound, their ports, links between them, paths.
+ *
+ * A `struct sw` exists for each edge and fabric switch of the model, connected or not (and only for those: a switch with an unknown datapath id is kept waiting
+ * and shown as a hint in the API).  OpenFlow 1.3.  On connect: features, port descriptions, Polder "features" request (vswitchd or not); then `sw_up`.
+ * Discovery: LLDP frames (IEEE 802.1AB) by packet-out on every port that may be a physical link, with chassis = datapath id, port = port number, TTL, and an organisationally specific TLV holding a
+ * sequence number and an HMAC-SHA-256 over (dpid, port, sequence) with the site's key: a frame whose MAC does not verify, whose sequence is stale (replay), is no link and is counted. A link dies after three missed
+ * intervals or at once with its port.  Candidate ports: for vswitchd, ports of type "dpdk" (from the Polder ports request); for others, all ports; never one bound to a tenant's port.
+ */
+#ifndef CONTROLLER_SUBSTRATE_H
+#define CONTROLLER_SUBSTRATE_H 1
+
+#include "lib/hmap.h"
+#include "ofproto/of_conn.h"
+#include "tenants/model.h"
+
+struct controller;
+struct substrate;
+
+struct sw_port { struct of_port of; bool is_uplink_candidate; bool has_link; };  /* has_link: an authenticated link ends here. */
+struct sw {
+    struct hmap_node by_dpid;
+    uint64_t datapath_id;
+    struct edge *edge;          /* Model object (edge or fabric switch). */
+    bool is_fabric;
+    bool connected;             /* Handshake complete. */
+    bool is_vswitchd;           /* Answered the Polder features request. */
+    struct of_conn *conn;       /* NULL unless connected. */
+    struct sw_port *ports; unsigned n_ports;                    /* Ascending port number. */
+    char peer[64];
+    uint64_t connected_ns;
+    void *rules;                /* reconcile's state for the switch. */
+};
+struct link { struct sw *a, *b; uint32_t port_a, port_b; bool up; uint64_t last_seen_ns, since_ns; }; /* Directed: a/port_a → b/port_b was seen. */
+
+struct substrate_ops {          /* What the layers below this one hear; aux is theirs. */
+    void (*sw_up)(struct sw *, void *aux);
+    void (*sw_down)(struct sw *, void *aux);
+    void (*ports_changed)(struct sw *, void *aux);              /* Also uplink candidates. */
+    void (*links_changed)(void *aux);
+    void (*packet_in)(struct sw *, struct of_packet_in *, void *aux);     /* LLDP already taken out. */
+    /* Replies and errors to what reconcile and others sent: matched by xid. Return true if taken. `raw` as in of_conn. */
+    bool (*reply)(struct sw *, struct of_msg *, void *aux);
+};
+
+struct substrate *substrate_new(struct controller *, const struct substrate_ops *, void *aux, struct err *);
+void substrate_free(struct substrate *);
+bool substrate_listen(struct substrate *, struct err *);        /* Starts listening on config.openflow_listen. */
+void substrate_model_changed(struct substrate *);               /* Edges or fabric switches came or went. */
+void substrate_forget(struct substrate *, uint64_t datapath_id);/* Before a commit that deletes the object: sw_down while sw->edge still lives, then the sw is freed. */
+void substrate_bindings_changed(struct substrate *);            /* After a commit that bound or unbound ports: those are no uplink candidates. */
+struct sw *substrate_find(struct substrate *, uint64_t datapath_id);
+void substrate_each(struct substrate *, void (*fn)(struct sw *, void *aux), void *aux);
+void substrate_each_link(struct substrate *, void (*fn)(const struct link *, void *aux), void *aux);
+struct sw_port *sw_port_find(struct sw *, uint32_t port_no);
+struct sw_port *sw_port_by_name(struct sw *, const char *name);
+/* First hop on a shortest path (hops, ties by datapath id then port) over links seen in both directions: the out port at `from` towards `to`; 0 when there is none.
+ * Edges may carry transit traffic only when no path over fabric switches exists. */
+uint32_t substrate_next_hop(struct substrate *, const struct sw *from, const struct sw *to);
+/* The whole path, for trace: hops from `from` (in_port 0) to `to` (out_port 0), both included; returns the number of hops, 0 when there is no path. */
+struct hop { struct sw *sw; uint32_t in_port, out_port; };
+unsigned substrate_path(struct substrate *, const struct sw *from, const struct sw *to, struct hop *out, unsigned max);
+/* A Polder request to a vswitchd: fn gets the result (or err) later, also when the switch goes away; 5 s time-out. */
+void sw_polder_request(struct sw *, const char *method, cJSON *params /* taken, may be NULL */, void (*fn)(const cJSON *result, const struct err *, void *aux), void *aux);
+/* Datapath ids that tried to connect and are in no model object, for `get edges`' hint. */
+cJSON *substrate_unknown_json(struct substrate *);
+cJSON *substrate_links_json(struct substrate *);
+void substrate_metrics(struct substrate *, struct buf *);
+#endif

@@ -1,0 +1,121 @@
+/*
+ * What substrate.c (registry, links, paths), southbound.c (connections) and substrate_lldp.c (discovery) share.  Private to them and to their tests.
+ *
+ * Ownership: a `struct sw_impl` belongs to the registry and lives as long as its model object.  A `struct sb_conn` is one accepted connection; it belongs to the substrate's
+ * list, and points to its switch only once attached (handshake done and datapath id known to the model).  Ports belong to the connection that told of them; while
+ * attached, sw.ports is a view of them.  Loop thread only.
+ *
+ * A link's life.  It is up from the first fresh frame.  While both of its switches are connected it needs a frame every interval and dies after three missed ones.  While one
+ * of them is not connected no frame could come, and frames still flow through a switch that fails secure: the link is kept for LINK_ORPHAN_NS, so that a
+ * short loss of the control connection cuts no traffic.  A port that goes down or away, at either end, kills it at once.  Dead links are kept to be shown.
+ */
+#ifndef CONTROLLER_SUBSTRATE_IMPL_H
+#define CONTROLLER_SUBSTRATE_IMPL_H 1
+
+#include <event2/event.h>
+#include "controller/controller.h"
+#include "controller/lldp.h"
+#include "controller/paths.h"
+#include "controller/substrate.h"
+
+#define POLDER_TIMEOUT_NS UINT64_C(5000000000)
+#define HANDSHAKE_TIMEOUT_NS UINT64_C(15000000000)
+#define LINK_ORPHAN_NS UINT64_C(30000000000)
+#define MAX_UNKNOWN 64          /* Connections of datapath ids that no model object has; the oldest goes first. */
+
+struct polder_request {
+    struct list node;           /* In sb_conn.requests. */
+    uint32_t xid;
+    uint64_t deadline_ns;
+    void (*fn)(const cJSON *result, const struct err *, void *aux);
+    void *aux;
+};
+
+struct lldp_port {              /* Sending side of one uplink candidate. */
+    struct list node;           /* In sw_impl.lldp_ports. */
+    uint32_t port_no;
+    struct lldp_sent sent;
+    uint64_t next_ns;
+};
+
+struct sb_conn {
+    struct list node;           /* In substrate.conns, oldest first. */
+    struct substrate *substrate;
+    struct of_conn *conn;
+    struct sw_impl *sw;         /* NULL until attached. */
+    uint64_t datapath_id, since_ns;
+    bool has_features, has_ports, polder_known, devices_known;
+    bool is_vswitchd;
+    bool devices_asked;         /* A "ports" request is in flight. */
+    bool devices_stale;         /* …and something changed since. */
+    uint32_t ports_xid;
+    struct sw_port *ports; unsigned n_ports;
+    uint32_t *dpdk_ports; unsigned n_dpdk_ports;                /* vswitchd: port numbers of type "dpdk". */
+    struct list requests;
+};
+
+struct sw_impl {
+    struct sw pub;
+    struct substrate *substrate;
+    struct sb_conn *sb;         /* NULL unless connected. */
+    struct list lldp_ports;
+    unsigned index;             /* In substrate.order. */
+    bool in_model;              /* Mark of substrate_model_changed(). */
+};
+
+struct link_impl { struct hmap_node by_sender; struct link pub; };
+
+struct bound_name { uint64_t datapath_id; char name[16]; };     /* An existing switch port that a tenant's port is bound to. */
+
+enum lldp_fault { FAULT_MALFORMED, FAULT_FORGED, FAULT_STALE, FAULT_WRONG_PORT, N_LLDP_FAULTS };
+
+struct substrate {
+    struct controller *controller;
+    struct substrate_ops ops;
+    void *ops_aux;
+    struct lldp_key key;
+    struct hmap switches;       /* struct sw_impl by datapath id. */
+    struct sw_impl **order; unsigned n_order;                   /* Ascending datapath id. */
+    struct hmap links;          /* struct link_impl by (a, port_a). */
+    struct paths *paths;        /* NULL: links changed since. */
+    struct list conns; unsigned n_conns;
+    struct stream_listener **listeners; unsigned n_listeners;
+    struct tls_config *tls;
+    struct event *tick, *links_changed;
+    struct bound_name *bound; unsigned n_bound;                 /* Sorted. */
+    uint64_t n_lldp_sent, n_lldp_received, n_lldp_faults[N_LLDP_FAULTS], n_packet_ins, n_connects;
+};
+
+static inline struct sw_impl *sw_impl_of(const struct sw *sw) { return CONTAINER_OF(sw, struct sw_impl, pub); }
+static inline uint64_t substrate_now(const struct substrate *s) { return clock_now_ns(&s->controller->clock); }
+static inline bool sw_port_is_up(const struct sw_port *p) { return !(p->of.state & OFPPS_LINK_DOWN) && !(p->of.config & OFPPC_PORT_DOWN); }
+
+/* substrate.c */
+const char *sw_name(const struct sw *);
+struct sw_impl *substrate_find_impl(struct substrate *, uint64_t datapath_id);
+struct link_impl *link_find(struct substrate *, const struct sw *a, uint32_t port_a);
+void link_seen(struct substrate *, struct sw *a, uint32_t port_a, struct sw *b, uint32_t port_b);
+void links_kill_port(struct substrate *, const struct sw *, uint32_t port_no);  /* At either end. */
+void links_refresh(struct substrate *, struct sw *);            /* After (re)connection: kills those whose port is not there or down, gives the others a new interval. */
+void links_expire(struct substrate *);
+void substrate_tick(struct substrate *);                        /* What the timer does; tests call it with their own clock. */
+
+/* southbound.c */
+bool southbound_listen(struct substrate *, struct err *);
+void southbound_detach(struct sw_impl *, const char *why);      /* sw_down, and the connection is closed. */
+void southbound_attach_known(struct substrate *);               /* Connections that waited for the model to know them. */
+void southbound_tick(struct substrate *);
+void southbound_close(struct substrate *);
+void sb_conn_review_ports(struct sb_conn *);                    /* Candidates again; calls ports_changed when they differ. */
+
+/* substrate_lldp.c */
+bool discovery_init(struct substrate *, struct err *);          /* The key. */
+void discovery_review(struct sw_impl *);                        /* One lldp_port for each candidate. */
+void discovery_forget(struct sw_impl *);
+void discovery_tick(struct substrate *);
+/* True if the frame was discovery's (also a bad one). */
+bool discovery_packet_in(struct substrate *, struct sw_impl *, const struct of_packet_in *);
+bool discovery_is_candidate(const struct sb_conn *, const struct of_port *);
+void discovery_bindings_changed(struct substrate *);
+
+#endif
