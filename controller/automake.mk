@@ -1,1 +1,35 @@
-# Nothing is built here yet.
+noinst_LIBRARIES += controller/libcontroller.a
+# The body: configuration, store, API, southbound, discovery, paths.
+controller_libcontroller_a_SOURCES = \
+	controller/api_json.c \
+	controller/auth.c controller/auth.h \
+	controller/compile.c controller/compile.h \
+	controller/compile_switch.c \
+	controller/config.c controller/config.h \
+	controller/controller.c controller/controller.h \
+	controller/edge_tables.h \
+	controller/fabric.c controller/fabric.h controller/fabric_impl.h \
+	controller/intern.c \
+	controller/lldp.c controller/lldp.h \
+	controller/paths.c controller/paths.h \
+	controller/reconcile.c \
+	controller/rest.c controller/rest.h controller/rest_impl.h \
+	controller/rest_routes.c \
+	controller/ruleset.c controller/ruleset.h controller/ruleset_impl.h \
+	controller/southbound.c \
+	controller/store.c controller/store.h \
+	controller/substrate.c controller/substrate.h controller/substrate_impl.h \
+	controller/substrate_json.c \
+	controller/substrate_lldp.c \
+	controller/trace.c \
+	controller/transport.c \
+	controller/unix_socket.c controller/unix_socket.h \
+	controller/vpc.c \
+	controller/vsw.c controller/vsw.h
+controller_libcontroller_a_CFLAGS = $(AM_CFLAGS) $(SQLITE_CFLAGS)
+
+CONTROLLER_LDADD = controller/libcontroller.a tenants/libtenants.a ofproto/libofproto.a lib/libpolder.a $(SQLITE_LIBS) $(POLDER_LIBS)
+
+sbin_PROGRAMS += controller/controllerd
+controller_controllerd_SOURCES = controller/main.c
+controller_controllerd_LDADD = $(CONTROLLER_LDADD)

@@ -152,7 +152,12 @@ static void on_sw_down(struct sw *sw, void *c_)
 static void on_ports_changed(struct sw *sw, void *c_) { fabric_ports_changed(((struct controller *) c_)->fabric, sw); }
 static void on_links_changed(void *c_) { fabric_links_changed(((struct controller *) c_)->fabric); }
 static void on_packet_in(struct sw *sw, struct of_packet_in *in, void *c_) { fabric_packet_in(((struct controller *) c_)->fabric, sw, in); }
-static bool on_reply(struct sw *sw, struct of_msg *msg, void *c_) { return reconcile_reply(((struct controller *) c_)->reconcile, sw, msg); }
+
+static bool on_reply(struct sw *sw, struct of_msg *msg, void *c_)
+{
+    struct controller *c = c_;
+    return reconcile_reply(c->reconcile, sw, msg) || fabric_reply(c->fabric, sw, msg);
+}
 
 /* --- Life --- */
 
@@ -215,13 +220,24 @@ bool controller_start(struct controller *c, struct err *err)
 
 void controller_stop(struct controller *c)
 {
-    /* The store first: it finishes what was accepted, and the answers still go out through REST. */
+    /* The store first: it finishes what was accepted.  Then the connections, which ends traces; then reconcile, which ends waits; nothing holds a request when REST goes. */
     store_close(c->store);
+    if (c->substrate) {
+        substrate_close(c->substrate);
+    }
+    if (c->reconcile) {
+        reconcile_free(c->reconcile);
+        c->reconcile = NULL;
+    }
+    if (c->fabric) {
+        fabric_free(c->fabric);
+        c->fabric = NULL;
+    }
     rest_free(c->rest);
     substrate_free(c->substrate);
-    fabric_free(c->fabric);
-    reconcile_free(c->reconcile);
-    rulesets_free(c->rulesets);
+    if (c->rulesets) {
+        rulesets_free(c->rulesets);
+    }
     if (c->commits) {
         struct waiter *w;
         LIST_FOR_EACH(w, node, &c->commits->waiters) {
@@ -238,12 +254,12 @@ void controller_stop(struct controller *c)
         }
         free(c->commits);
     }
-    model_free(c->model);
+    if (c->model) {
+        model_free(c->model);
+    }
     c->store = NULL;
     c->rest = NULL;
     c->substrate = NULL;
-    c->fabric = NULL;
-    c->reconcile = NULL;
     c->rulesets = NULL;
     c->commits = NULL;
     c->model = NULL;

@@ -100,7 +100,7 @@ static void resend(struct held *held)
     struct sw *sw = substrate_find(c->substrate, held->datapath_id);
     struct of_msg msg;
 
-    if (!sw || !sw->connected) {
+    if (!sw || !sw->conn) {
         return;
     }
     of_msg_init(&msg, OFPT_PACKET_OUT, of_conn_next_xid(sw->conn));
@@ -210,7 +210,7 @@ void intern_packet_in(struct intern *intern, struct sw *sw, struct of_packet_in 
 static void ask(struct sw *sw, void *aux UNUSED)
 {
     struct of_msg msg;
-    if (!sw->connected || sw->is_fabric) {
+    if (!sw->conn || sw->is_fabric) {
         return;
     }
     of_msg_init(&msg, OFPT_MULTIPART_REQUEST, of_conn_next_xid(sw->conn));

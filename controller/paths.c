@@ -12,10 +12,11 @@ struct arc { uint32_t from, to, out_port, in_port; };
 struct paths {
     unsigned n;
     bool *is_edge;
-    struct arc *arcs;           /* Sorted by (from, to, out_port) once `sorted`. */
-    unsigned n_arcs, allocated;
+    struct arc *seen;           /* As added. */
+    unsigned n_seen, allocated;
+    struct arc *arcs;           /* Those of both directions, sorted by (from, to, out_port); NULL until asked for. */
+    unsigned n_arcs;
     unsigned *first;            /* n + 1 indexes into arcs. */
-    bool sorted;
     uint32_t **cost;            /* Per destination, computed when first asked for. */
 };
 
@@ -33,8 +34,10 @@ struct paths *paths_new(unsigned n, const bool *is_edge)
     return p;
 }
 
-static void forget_costs(struct paths *p)
+static void forget(struct paths *p)
 {
+    free(p->arcs);
+    p->arcs = NULL;
     for (unsigned i = 0; i < p->n; i++) {
         free(p->cost[i]);
         p->cost[i] = NULL;
@@ -46,10 +49,10 @@ void paths_free(struct paths *p)
     if (!p) {
         return;
     }
-    forget_costs(p);
+    forget(p);
     free(p->cost);
     free(p->is_edge);
-    free(p->arcs);
+    free(p->seen);
     free(p->first);
     free(p);
 }
@@ -60,14 +63,13 @@ void paths_add_link(struct paths *p, unsigned a, uint32_t port_a, unsigned b, ui
     if (a == b) {
         return;                 /* A cable from a switch to itself leads nowhere. */
     }
-    if (p->n_arcs == p->allocated) {
+    if (p->n_seen == p->allocated) {
         p->allocated = p->allocated ? 2 * p->allocated : 64;
-        p->arcs = xrealloc(p->arcs, p->allocated * sizeof *p->arcs);
+        p->seen = xrealloc(p->seen, p->allocated * sizeof *p->seen);
     }
-    p->arcs[p->n_arcs++] = (struct arc) { a, b, port_a, port_b };
-    if (p->sorted) {
-        p->sorted = false;
-        forget_costs(p);
+    p->seen[p->n_seen++] = (struct arc) { a, b, port_a, port_b };
+    if (p->arcs) {
+        forget(p);
     }
 }
 
@@ -82,34 +84,28 @@ static int compare_arcs(const void *a_, const void *b_)
     return d ? d : compare_u32(a->in_port, b->in_port);
 }
 
-/* Sorts, and drops what was seen in one direction only. */
+/* Sorts, and leaves out what was seen in one direction only. */
 static void sort_arcs(struct paths *p)
 {
-    if (p->n_arcs) {
-        qsort(p->arcs, p->n_arcs, sizeof *p->arcs, compare_arcs);
+    if (p->n_seen) {
+        qsort(p->seen, p->n_seen, sizeof *p->seen, compare_arcs);
     }
-    bool *keep = xcalloc(p->n_arcs + 1, sizeof *keep);
-    for (unsigned i = 0; i < p->n_arcs; i++) {
-        const struct arc *a = &p->arcs[i];
+    p->arcs = xcalloc(p->n_seen + 1, sizeof *p->arcs);
+    p->n_arcs = 0;
+    for (unsigned i = 0; i < p->n_seen; i++) {
+        const struct arc *a = &p->seen[i];
         struct arc back = { a->to, a->from, a->in_port, a->out_port };
         bool repeated = i && !compare_arcs(a, a - 1);
-        keep[i] = !repeated && bsearch(&back, p->arcs, p->n_arcs, sizeof back, compare_arcs);
-    }
-    unsigned n = 0;
-    for (unsigned i = 0; i < p->n_arcs; i++) {
-        if (keep[i]) {
-            p->arcs[n++] = p->arcs[i];
+        if (!repeated && bsearch(&back, p->seen, p->n_seen, sizeof back, compare_arcs)) {
+            p->arcs[p->n_arcs++] = *a;
         }
     }
-    p->n_arcs = n;
-    free(keep);
     for (unsigned node = 0, i = 0; node <= p->n; node++) {
-        while (i < n && p->arcs[i].from < node) {
+        while (i < p->n_arcs && p->arcs[i].from < node) {
             i++;
         }
         p->first[node] = i;
     }
-    p->sorted = true;
 }
 
 /* What the hop into `next` adds to a path towards `to`. */
@@ -182,7 +178,7 @@ static uint32_t *costs_towards(struct paths *p, unsigned to)
 bool paths_next(struct paths *p, unsigned from, unsigned to, struct path_step *step)
 {
     assert(from < p->n && to < p->n);
-    if (!p->sorted) {
+    if (!p->arcs) {
         sort_arcs(p);
     }
     const uint32_t *cost = costs_towards(p, to);

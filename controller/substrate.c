@@ -361,6 +361,8 @@ struct substrate *substrate_new(struct controller *c, const struct substrate_ops
 
 bool substrate_listen(struct substrate *s, struct err *err) { return southbound_listen(s, err); }
 
+void substrate_close(struct substrate *s) { southbound_close(s); }
+
 void substrate_free(struct substrate *s)
 {
     if (!s) {

@@ -45,6 +45,7 @@ struct substrate_ops {          /* What the layers below this one hear; aux is t
 
 struct substrate *substrate_new(struct controller *, const struct substrate_ops *, void *aux, struct err *);
 void substrate_free(struct substrate *);
+void substrate_close(struct substrate *);                       /* At the end: stops listening, closes all connections (sw_down, requests fail). */
 bool substrate_listen(struct substrate *, struct err *);        /* Starts listening on config.openflow_listen. */
 void substrate_model_changed(struct substrate *);               /* Edges or fabric switches came or went. */
 void substrate_forget(struct substrate *, uint64_t datapath_id);/* Before a commit that deletes the object: sw_down while sw->edge still lives, then the sw is freed. */

@@ -90,23 +90,15 @@ struct of_error action_decode_oxm(struct cursor *c, struct action *a)
     return cursor_left(c) >= 8 ? bad_action(OFPBAC_BAD_SET_LEN) : OF_OK;
 }
 
-/* "OXM_OF_IN_PORT, OXM_OF_IN_PHY_PORT and OXM_OF_METADATA are not supported, because those are not header fields" (section 7.2.5). */
-static bool set_field_standard(const struct action *a)
-{
-    enum field_id id = field_id_of(a->set_field.field);
-    return !a->set_field.masked && id != FIELD_IN_PORT && id != FIELD_METADATA;
-}
-
+/* Section 7.2.5 leaves IN_PORT and METADATA out of set-field "because those are not header fields"; Open vSwitch takes and sends them, so they are taken here. */
 static struct of_error decode_set_field(struct cursor *c, struct action *a, unsigned depth UNUSED)
 {
     struct of_error e = action_decode_oxm(c, a);
     if (!of_ok(e)) {
         return e;
     }
-    if (a->set_field.masked) {
-        return bad_action(OFPBAC_BAD_SET_ARGUMENT);
-    }
-    return set_field_standard(a) ? OF_OK : bad_action(OFPBAC_BAD_SET_TYPE);
+    /* "oxm_hasmask must be zero" (section 7.2.5). */
+    return a->set_field.masked ? bad_action(OFPBAC_BAD_SET_ARGUMENT) : OF_OK;
 }
 
 #define STANDARD(TYPE, SIZE, ACTION, DECODE) { OFPAT_##TYPE, 0, 0, SIZE, ACTION_##ACTION, decode_##DECODE }
@@ -245,10 +237,10 @@ static void encode_set_queue(const struct action *a, struct buf *b)
 
 static void encode_set_field(const struct action *a, struct buf *b)
 {
-    if (set_field_standard(a)) {
-        put_header(b, OFPAT_SET_FIELD);
-    } else {
+    if (a->set_field.masked) {
         nx_put_header(b, NXAST_REG_LOAD2);
+    } else {
+        put_header(b, OFPAT_SET_FIELD);
     }
     oxm_put(b, a->set_field.field, &a->set_field.value, a->set_field.masked ? &a->set_field.mask : NULL);
 }

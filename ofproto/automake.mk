@@ -31,3 +31,23 @@ ofproto_ofproto_test_SOURCES = \
 	ofproto/text_test.c \
 	tests/unit.h
 ofproto_ofproto_test_LDADD = ofproto/libofproto.a lib/libpolder.a $(CUNIT_LIBS) $(POLDER_LIBS)
+
+# Messages, connections, table semantics, the agent.
+ofproto_libofproto_a_SOURCES += \
+	ofproto/agent.c ofproto/agent.h ofproto/agent_private.h \
+	ofproto/agent_features.c \
+	ofproto/agent_message.c \
+	ofproto/agent_multipart.c \
+	ofproto/agent_role.c \
+	ofproto/flow_table.c ofproto/flow_table.h \
+	ofproto/flow_table_filter.c ofproto/flow_table_filter.h \
+	ofproto/flow_table_refs.c ofproto/flow_table_refs.h \
+	ofproto/group_table.c \
+	ofproto/of_conn.c ofproto/of_conn.h \
+	ofproto/of_msg.c ofproto/of_msg.h ofproto/of_msg_codec.h \
+	ofproto/of_msg_flow.c \
+	ofproto/of_msg_format.c \
+	ofproto/of_msg_group.c \
+	ofproto/of_msg_port.c \
+	ofproto/of_multipart.c ofproto/of_multipart_codec.h \
+	ofproto/of_multipart_reply.c

@@ -34,8 +34,7 @@
 
 #define Y true
 #define N false
-/* OpenFlow 1.3.5 section 7.2.3.8, table 12: width, mask, prerequisite.  Settable is the switch's own choice (section 7.2.5 leaves it open); in_port and metadata
- * are so through the Nicira actions only. */
+/* OpenFlow 1.3.5 section 7.2.3.8, table 12: width, mask, prerequisite.  Settable is the switch's own choice, as section 7.2.5 leaves it open. */
 const struct field fields[N_FIELDS] = {
     BASIC(IN_PORT, 0, "in_port", NULL, 0, NULL, in_port, 32, N, Y, NONE, PORT),
     BASIC(IN_PHY_PORT, 1, "in_phy_port", NULL, 0, NULL, in_phy_port, 32, N, N, IN_PORT, PORT),

@@ -181,6 +181,11 @@ unsigned flow_tables_count(const struct flow_tables *ft, uint8_t table)
     return table == OFPTT_ALL ? ft->n : table < OF_N_TABLES ? (unsigned) ft->tables[table].n : 0;
 }
 
+unsigned flow_tables_max(const struct flow_tables *ft)
+{
+    return ft->max_flows;
+}
+
 struct flow_entry *flow_tables_find(struct flow_tables *ft, uint8_t table, uint16_t priority, const struct match *match)
 {
     if (table >= OF_N_TABLES) {
@@ -463,7 +468,25 @@ void flow_tables_group_deleted(struct flow_tables *ft, uint32_t group)
 
 void flow_tables_meter_deleted(struct flow_tables *ft, uint32_t meter)
 {
-    delete_users(ft, REF_METER, meter, OFPRR_DELETE);
+    if (meter != OFPM_ALL) {
+        delete_users(ft, REF_METER, meter, OFPRR_DELETE);
+        return;
+    }
+    struct id_list { uint32_t id; struct id_list *next; } *ids = NULL;
+    struct flow_ref *r;
+    HMAP_FOR_EACH (r, node, &ft->refs) {
+        if (r->kind == REF_METER) {
+            struct id_list *one = XNEW(struct id_list);
+            *one = (struct id_list) { r->id, ids };
+            ids = one;
+        }
+    }
+    while (ids) {
+        struct id_list *next = ids->next;
+        delete_users(ft, REF_METER, ids->id, OFPRR_DELETE);
+        free(ids);
+        ids = next;
+    }
 }
 
 unsigned flow_tables_group_refs(const struct flow_tables *ft, uint32_t group)

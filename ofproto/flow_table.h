@@ -62,7 +62,7 @@ unsigned flow_tables_group_refs(const struct flow_tables *, uint32_t group);
 unsigned flow_tables_meter_refs(const struct flow_tables *, uint32_t meter);
 /* Expires; returns ns until the next look is due (UINT64_MAX: none has a timeout). */
 uint64_t flow_tables_expire(struct flow_tables *);
-/* Deletes entries that refer to a group (section 6.5) or a meter. */
+/* Deletes entries that refer to a group (section 6.5) or a meter (OFPM_ALL: to any). */
 void flow_tables_group_deleted(struct flow_tables *, uint32_t group);
 void flow_tables_meter_deleted(struct flow_tables *, uint32_t meter);
 
@@ -85,5 +85,7 @@ void group_table_each(struct group_table *, void (*fn)(struct group *, void *aux
 /* Whether a delete would be refused because another group forwards to it. */
 bool group_table_is_chained(const struct group_table *, uint32_t id);
 unsigned group_table_count(const struct group_table *);
+unsigned group_table_max(const struct group_table *);
+unsigned flow_tables_max(const struct flow_tables *);
 
 #endif

@@ -91,6 +91,11 @@ unsigned group_table_count(const struct group_table *gt)
     return (unsigned) gt->groups.n;
 }
 
+unsigned group_table_max(const struct group_table *gt)
+{
+    return gt->max_groups;
+}
+
 bool group_table_is_chained(const struct group_table *gt, uint32_t id)
 {
     const struct group *g;

@@ -449,7 +449,7 @@ static void go_down(struct of_conn *c, const char *why)
     } else {
         c->state = DOWN;
         event_del(c->timer);
-        LOG(LOG_INFO, "%s: down: %s", c->peer, reason);
+        LOG(LOG_DEBUG, "%s: down: %s", c->peer, reason);
     }
     if (!c->dead) {
         c->ops->down(c, reason, c->aux);

@@ -6,3 +6,10 @@ tests_fuzz_json_replay_SOURCES = tests/fuzz/json_fuzz.c tests/fuzz/replay.c
 tests_fuzz_json_replay_LDADD = lib/libpolder.a $(POLDER_LIBS)
 
 EXTRA_DIST += tests/fuzz/corpus
+
+# The translate transport against its promise: the real compiler and datapath cores of a whole site, with the test's own wires.
+check_PROGRAMS += tests/oracle/site_test
+TESTS += tests/oracle/site_test
+tests_oracle_site_test_SOURCES = tests/oracle/site_test.c tests/oracle/site.c tests/oracle/site.h
+tests_oracle_site_test_LDADD = controller/libcontroller.a vswitch/libdatapath.a tenants/libtenants.a ofproto/libofproto.a lib/libpolder.a \
+	$(CUNIT_LIBS) $(SQLITE_LIBS) $(POLDER_LIBS)

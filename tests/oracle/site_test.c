@@ -4,6 +4,7 @@
  * Random frames of random ports of networks with identical address plans.  The generator knows, from the network's rules alone, who must get the frame; the site must deliver exactly that, byte for byte, and
  * nothing of a tenant's addresses may be on the wire.  The isolation oracle reads all rules of all switches.
  */
+#define _GNU_SOURCE 1
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,15 +26,14 @@ static struct ip port_v6(unsigned i) { struct ip ip = { { 0xfd } }; ip.b[15] = (
 
 /* Where each port of each network is; all networks have the same plan of addresses. */
 static unsigned place[N_NETWORKS][N_PORTS];
-static const char *const network_names[N_NETWORKS] = { "red/main/web", "blue/main/web", "red/main/db", "green/x/y" };
+static const char *const network_names[N_NETWORKS] = { "red/main/web", "blue/main/web", "red/second/db", "green/x/y" };
 
 static void make_site(struct site *site)
 {
     static const char *const tenants[] = { "red", "blue", "green" };
-    static const struct { const char *vpc, *tenant, *networks[2]; } vpcs[] = {
-        { "main", "red", { "web", "db" } }, { "main", "blue", { "web", NULL } }, { "x", "green", { "y", NULL } },
+    static const struct { const char *vpc, *tenant, *network; } vpcs[N_NETWORKS] = {
+        { "main", "red", "web" }, { "main", "blue", "web" }, { "second", "red", "db" }, { "x", "green", "y" },
     };
-    static const unsigned rank[3][2] = { { 0, 2 }, { 1, 0 }, { 3, 0 } };
     struct buf doc = BUF_INIT;
 
     buf_puts(&doc, "{\"tenants\":[");
@@ -41,19 +41,16 @@ static void make_site(struct site *site)
         buf_printf(&doc, "%s{\"name\":\"%s\"}", i ? "," : "", tenants[i]);
     }
     buf_puts(&doc, "],\"vpcs\":[");
-    for (unsigned v = 0; v < ARRAY_SIZE(vpcs); v++) {
+    for (unsigned v = 0; v < N_NETWORKS; v++) {
         buf_printf(&doc, "%s{\"name\":\"%s\",\"tenant\":\"%s\",\"networks\":[", v ? "," : "", vpcs[v].vpc, vpcs[v].tenant);
-        for (unsigned k = 0; k < 2 && vpcs[v].networks[k]; k++) {
-            buf_printf(&doc, "%s{\"name\":\"%s\",\"subnet\":\"10.0.0.0/24\",\"subnet6\":\"fd00::/64\",\"ports\":[", k ? "," : "", vpcs[v].networks[k]);
-            for (unsigned p = 0; p < N_PORTS; p++) {
-                char mac[MAC_STRLEN];
-                unsigned edge = place[rank[v][k]][p] = rng_below(&rng, N_EDGES);
-                buf_printf(&doc, "%s{\"name\":\"p%u\",\"mac\":\"%s\",\"ips\":[\"10.0.0.%u\",\"fd00::%x\"],\"edge\":\"e%u\"}", p ? "," : "", p,
-                           mac_format(port_mac(p), mac), 10 + p, 10 + p, edge + 1);
-            }
-            buf_puts(&doc, "]}");
+        buf_printf(&doc, "{\"name\":\"%s\",\"subnet\":\"10.0.0.0/24\",\"subnet6\":\"fd00::/64\",\"ports\":[", vpcs[v].network);
+        for (unsigned p = 0; p < N_PORTS; p++) {
+            char mac[MAC_STRLEN];
+            unsigned edge = place[v][p] = rng_below(&rng, N_EDGES);
+            buf_printf(&doc, "%s{\"name\":\"p%u\",\"mac\":\"%s\",\"ips\":[\"10.0.0.%u\",\"fd00::%x\"],\"edge\":\"e%u\"}", p ? "," : "", p,
+                       mac_format(port_mac(p), mac), 10 + p, 10 + p, edge + 1);
         }
-        buf_puts(&doc, "]}");
+        buf_puts(&doc, "]}]}");
     }
     buf_puts(&doc, "]}");
     site_apply(site, buf_cstr(&doc));

@@ -1,0 +1,555 @@
+/*
+ * The substrate against simulated switches: each is a real OpenFlow connection over a unix socket on the same loop, and cables carry packet-outs of one to packet-ins of another, as
+ * the wires would.  Time is the test's.
+ */
+#include "controller/substrate_impl.h"
+
+#include <string.h>
+#include "controller/store.h"
+#include "controller/test_fixture.h"
+#include "lib/json.h"
+#include "ofproto/polder.h"
+#include "tests/unit.h"
+
+#define MAX_PORTS 4
+struct fake;
+struct plug { struct fake *to; uint32_t port; };
+struct fake {
+    struct of_conn *conn;
+    uint64_t datapath_id;
+    bool is_vswitchd, mute_polder;              /* mute: never answers Polder requests. */
+    unsigned n_ports;
+    struct of_port ports[MAX_PORTS];
+    const char *types[MAX_PORTS];               /* vswitchd's. */
+    struct plug plugs[MAX_PORTS];
+    uint8_t last_frame[256]; unsigned last_size;
+    unsigned n_lldp;
+    bool up;
+};
+
+struct heard { unsigned ups, downs, ports, links, packet_ins, replies; struct sw *last; };
+
+struct bench { struct fixture f; struct heard heard; char target[140]; };
+
+/* --- A fake switch --- */
+
+static void fake_send(struct fake *k, struct of_msg *msg)
+{
+    of_conn_send(k->conn, msg);
+    of_msg_fini(msg);
+}
+
+static void fake_packet_in(struct fake *k, uint32_t port, const uint8_t *data, unsigned size)
+{
+    struct of_msg msg;
+    of_msg_init(&msg, OFPT_PACKET_IN, 0);
+    msg.packet_in.buffer_id = OFP_NO_BUFFER;
+    msg.packet_in.total_len = (uint16_t) size;
+    msg.packet_in.reason = OFPR_ACTION;
+    match_set_u64(&msg.packet_in.match, FIELD_IN_PORT, port);
+    msg.packet_in.data = (uint8_t *) xmemdup0((const char *) data, size);
+    msg.packet_in.size = size;
+    fake_send(k, &msg);
+}
+
+static void fake_port_status(struct fake *k, uint8_t reason, const struct of_port *port)
+{
+    struct of_msg msg;
+    of_msg_init(&msg, OFPT_PORT_STATUS, 0);
+    msg.port_status.reason = reason;
+    msg.port_status.port = *port;
+    fake_send(k, &msg);
+}
+
+static void fake_set_down(struct fake *k, uint32_t port_no, bool down)
+{
+    struct of_port *p = &k->ports[port_no - 1];
+    p->state = down ? OFPPS_LINK_DOWN : OFPPS_LIVE;
+    fake_port_status(k, OFPPR_MODIFY, p);
+}
+
+static char *fake_polder(struct fake *k, const cJSON *request)
+{
+    cJSON *answer = cJSON_CreateObject();
+    const char *method = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(request, "method"));
+    if (method && !strcmp(method, "features")) {
+        json_add_string(json_add_object(answer, "result"), "name", "fake");
+    } else if (method && !strcmp(method, "ports")) {
+        cJSON *list = json_add_array(json_add_object(answer, "result"), "ports");
+        for (unsigned i = 0; i < k->n_ports; i++) {
+            cJSON *o = json_append_object(list);
+            json_add_string(o, "name", k->ports[i].name);
+            json_add_string(o, "type", k->types[i] ? k->types[i] : "vhost-user");
+            json_add_u64(o, "ofport", k->ports[i].port_no);
+        }
+    } else {
+        struct err err = ERR_INIT;
+        err_set(&err, ERR_NOT_FOUND, "method", "there is no %s", method ? method : "?");
+        cJSON_Delete(answer);
+        answer = json_from_err(&err);
+    }
+    char *text = json_text(answer, false);
+    cJSON_Delete(answer);
+    return text;
+}
+
+static void fake_experimenter(struct fake *k, const struct of_msg *in, const uint8_t *raw, size_t size)
+{
+    if (!k->is_vswitchd) {
+        of_conn_send_error(k->conn, OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_BAD_EXPERIMENTER), raw, size);
+        return;
+    }
+    struct err err = ERR_INIT;
+    cJSON *request = json_parse((const char *) in->experimenter.data, in->experimenter.size, 1 << 16, &err);
+    CU_ASSERT_PTR_NOT_NULL(request);
+    struct of_msg msg;
+    of_msg_init(&msg, OFPT_EXPERIMENTER, in->xid);
+    msg.experimenter.experimenter = POLDER_EXPERIMENTER;
+    msg.experimenter.exp_type = POLDER_REPLY;
+    msg.experimenter.data = (uint8_t *) fake_polder(k, request);
+    msg.experimenter.size = (unsigned) strlen((char *) msg.experimenter.data);
+    cJSON_Delete(request);
+    fake_send(k, &msg);
+}
+
+static void fake_packet_out(struct fake *k, const struct of_packet_out *out)
+{
+    for (unsigned i = 0; i < out->actions.n; i++) {
+        uint32_t port = out->actions.list[i].output.port;
+        if (out->actions.list[i].type == ACTION_OUTPUT && port >= 1 && port <= k->n_ports) {
+            k->n_lldp++;
+            k->last_size = MIN(out->size, (unsigned) sizeof k->last_frame);
+            memcpy(k->last_frame, out->data, k->last_size);
+            if (k->plugs[port - 1].to && k->plugs[port - 1].to->up) {
+                fake_packet_in(k->plugs[port - 1].to, k->plugs[port - 1].port, out->data, out->size);
+            }
+        }
+    }
+}
+
+static void fake_message(struct of_conn *conn UNUSED, struct of_msg *in, const uint8_t *raw, size_t size, void *k_)
+{
+    struct fake *k = k_;
+    struct of_msg msg;
+    if (in->type == OFPT_FEATURES_REQUEST) {
+        of_msg_init(&msg, OFPT_FEATURES_REPLY, in->xid);
+        msg.features = (struct of_features) { .datapath_id = k->datapath_id, .n_tables = 254 };
+        fake_send(k, &msg);
+    } else if (in->type == OFPT_MULTIPART_REQUEST && in->multipart.type == OFPMP_PORT_DESC) {
+        of_msg_init(&msg, OFPT_MULTIPART_REPLY, in->xid);
+        msg.multipart.type = OFPMP_PORT_DESC;
+        msg.multipart.ports.n = k->n_ports;
+        msg.multipart.ports.v = xcalloc(k->n_ports + 1, sizeof *msg.multipart.ports.v);
+        for (unsigned i = 0; i < k->n_ports; i++) {
+            msg.multipart.ports.v[k->n_ports - 1 - i] = k->ports[i];    /* In no order. */
+        }
+        fake_send(k, &msg);
+    } else if (in->type == OFPT_EXPERIMENTER && !k->mute_polder) {
+        fake_experimenter(k, in, raw, size);
+    } else if (in->type == OFPT_PACKET_OUT) {
+        fake_packet_out(k, &in->packet_out);
+    }
+}
+
+static void fake_up(struct of_conn *conn UNUSED, void *k) { ((struct fake *) k)->up = true; }
+static void fake_down(struct of_conn *conn UNUSED, const char *why UNUSED, void *k) { ((struct fake *) k)->up = false; }
+
+static void fake_ports(struct fake *k, uint64_t datapath_id, unsigned n)
+{
+    memset(k, 0, sizeof *k);
+    k->datapath_id = datapath_id;
+    k->n_ports = n;
+    for (unsigned i = 0; i < n; i++) {
+        k->ports[i] = (struct of_port) { .port_no = i + 1, .hw_addr = mac_from_u64(UINT64_C(0x020000000000) | datapath_id << 8 | i), .state = OFPPS_LIVE };
+        snprintf(k->ports[i].name, sizeof k->ports[i].name, "port%u", i + 1);
+    }
+}
+
+static void fake_connect(struct bench *b, struct fake *k)
+{
+    static const struct of_conn_ops ops = { .up = fake_up, .message = fake_message, .down = fake_down };
+    struct of_conn_options options = { .versions = 1u << OF13_VERSION };
+    struct err err = ERR_INIT;
+    k->conn = of_conn_connect(b->f.c.base, b->target, NULL, &options, &ops, k, &err);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(k->conn);
+}
+
+static void fake_close(struct fake *k)
+{
+    if (k->conn) {
+        of_conn_close(k->conn);
+        k->conn = NULL;
+        k->up = false;
+    }
+}
+
+static void plug(struct fake *a, uint32_t port_a, struct fake *b, uint32_t port_b)
+{
+    a->plugs[port_a - 1] = (struct plug) { b, port_b };
+    b->plugs[port_b - 1] = (struct plug) { a, port_a };
+}
+
+/* --- The bench --- */
+
+static void heard_up(struct sw *sw, void *h_) { struct heard *h = h_; h->ups++; h->last = sw; CU_ASSERT_TRUE(sw->connected && sw->conn && sw->edge); }
+static void heard_down(struct sw *sw, void *h_) { struct heard *h = h_; h->downs++; CU_ASSERT_TRUE(!sw->connected && !sw->conn && sw->edge); }
+static void heard_ports(struct sw *sw UNUSED, void *h) { ((struct heard *) h)->ports++; }
+static void heard_links(void *h) { ((struct heard *) h)->links++; }
+static void heard_packet(struct sw *sw UNUSED, struct of_packet_in *in UNUSED, void *h) { ((struct heard *) h)->packet_ins++; }
+static bool heard_reply(struct sw *sw UNUSED, struct of_msg *msg UNUSED, void *h) { ((struct heard *) h)->replies++; return true; }
+
+#define MODEL "{'edges':[{'name':'e1','datapath_id':'0000000000000001'},{'name':'e2','datapath_id':'0000000000000002'}]," \
+              "'fabric_switches':[{'name':'f1','datapath_id':'00000000000000fa'}]}"
+
+static void bench_init(struct bench *b, const char *document)
+{
+    static const struct substrate_ops ops = { heard_up, heard_down, heard_ports, heard_links, heard_packet, heard_reply };
+    static char listen[140];    /* Lives as long as the config that points to it. */
+    static char *listeners[1] = { listen };
+    struct err err = ERR_INIT;
+    char path[128];
+    memset(b, 0, sizeof *b);
+    fixture_init(&b->f);
+    fixture_path(&b->f, "db", path);
+    b->f.c.store = store_open(path, b->f.c.base, &err);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(b->f.c.store);
+    fixture_apply(&b->f, document);
+    snprintf(listen, sizeof listen, "punix:%s/of", b->f.dir);
+    snprintf(b->target, sizeof b->target, "unix:%s/of", b->f.dir);
+    b->f.c.config.openflow_listen = listeners;
+    b->f.c.config.n_openflow_listen = 1;
+    b->f.c.substrate = substrate_new(&b->f.c, &ops, &b->heard, &err);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(b->f.c.substrate);
+    CU_ASSERT_TRUE_FATAL(substrate_listen(b->f.c.substrate, &err));
+}
+
+/* Moves the clock in steps, with loop turns and ticks in between. */
+static void advance(struct bench *b, unsigned ms)
+{
+    for (unsigned i = 0; i < ms; i += 100) {
+        b->f.now_ns += 100000000;
+        substrate_tick(b->f.c.substrate);
+        fixture_turn(&b->f, 6);
+    }
+}
+
+static unsigned wait_ups(struct bench *b, unsigned n)
+{
+    for (unsigned i = 0; b->heard.ups < n && i < 2000; i++) {
+        fixture_turn(&b->f, 1);
+    }
+    return b->heard.ups;
+}
+
+static void count_up(const struct link *l, void *n) { *(unsigned *) n += l->up; }
+
+static unsigned links_up(struct bench *b)
+{
+    unsigned n = 0;
+    substrate_each_link(b->f.c.substrate, count_up, &n);
+    return n;
+}
+
+static struct sw *sw_of(struct bench *b, uint64_t datapath_id) { return substrate_find(b->f.c.substrate, datapath_id); }
+
+/* e1:1 - f1:1, f1:2 - e2:1; e1:2 and e2:2 lead to VMs. */
+static void line(struct bench *b, struct fake k[3])
+{
+    fake_ports(&k[0], 1, 2);
+    fake_ports(&k[1], 2, 2);
+    fake_ports(&k[2], 0xfa, 2);
+    for (unsigned i = 0; i < 2; i++) {
+        k[i].is_vswitchd = true;
+        k[i].types[0] = "dpdk";
+    }
+    plug(&k[0], 1, &k[2], 1);
+    plug(&k[1], 1, &k[2], 2);
+    for (unsigned i = 0; i < 3; i++) {
+        fake_connect(b, &k[i]);
+    }
+    CU_ASSERT_EQUAL_FATAL(wait_ups(b, 3), 3);
+}
+
+static void finish(struct bench *b, struct fake *k, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        fake_close(&k[i]);
+    }
+    fixture_fini(&b->f);
+}
+
+static void test_discovery(void)
+{
+    struct bench b;
+    struct fake k[3];
+    bench_init(&b, MODEL);
+    line(&b, k);
+    CU_ASSERT_TRUE(sw_of(&b, 1)->is_vswitchd && !sw_of(&b, 0xfa)->is_vswitchd);
+    CU_ASSERT_TRUE(sw_port_find(sw_of(&b, 1), 1)->is_uplink_candidate);
+    CU_ASSERT_FALSE(sw_port_find(sw_of(&b, 1), 2)->is_uplink_candidate);
+    CU_ASSERT_PTR_NULL(sw_port_find(sw_of(&b, 1), 3));
+    CU_ASSERT_PTR_EQUAL(sw_port_by_name(sw_of(&b, 1), "port2"), sw_port_find(sw_of(&b, 1), 2));
+    advance(&b, 1200);
+    CU_ASSERT_EQUAL(links_up(&b), 4);
+    CU_ASSERT_TRUE(b.heard.links >= 1 && b.heard.links <= 4);
+    CU_ASSERT_TRUE(sw_port_find(sw_of(&b, 1), 1)->has_link);
+    CU_ASSERT_FALSE(sw_port_find(sw_of(&b, 1), 2)->has_link);
+    struct hop hops[8];
+    CU_ASSERT_EQUAL(substrate_next_hop(b.f.c.substrate, sw_of(&b, 1), sw_of(&b, 2)), 1);
+    CU_ASSERT_EQUAL(substrate_path(b.f.c.substrate, sw_of(&b, 1), sw_of(&b, 2), hops, 8), 3);
+    CU_ASSERT_TRUE(hops[0].sw == sw_of(&b, 1) && hops[0].in_port == 0 && hops[0].out_port == 1);
+    CU_ASSERT_TRUE(hops[1].sw == sw_of(&b, 0xfa) && hops[1].in_port == 1 && hops[1].out_port == 2);
+    CU_ASSERT_TRUE(hops[2].sw == sw_of(&b, 2) && hops[2].in_port == 1 && hops[2].out_port == 0);
+    CU_ASSERT_EQUAL(substrate_path(b.f.c.substrate, sw_of(&b, 1), sw_of(&b, 2), hops, 2), 0);
+    CU_ASSERT_EQUAL(b.heard.packet_ins, 0);
+    cJSON *json = substrate_links_json(b.f.c.substrate);
+    CU_ASSERT_EQUAL(cJSON_GetArraySize(json), 2);
+    cJSON_Delete(json);
+    /* It stays up while frames come. */
+    advance(&b, 10000);
+    CU_ASSERT_EQUAL(links_up(&b), 4);
+    finish(&b, k, 3);
+}
+
+static void test_link_ends(void)
+{
+    struct bench b;
+    struct fake k[3];
+    bench_init(&b, MODEL);
+    line(&b, k);
+    advance(&b, 1200);
+    CU_ASSERT_EQUAL_FATAL(links_up(&b), 4);
+    /* A port that goes down kills both directions at once, without a tick. */
+    unsigned before = b.heard.links;
+    fake_set_down(&k[0], 1, true);
+    fixture_turn(&b.f, 20);
+    CU_ASSERT_EQUAL(links_up(&b), 2);
+    CU_ASSERT_EQUAL(b.heard.links, before + 1);
+    CU_ASSERT_EQUAL(substrate_next_hop(b.f.c.substrate, sw_of(&b, 1), sw_of(&b, 2)), 0);
+    fake_set_down(&k[0], 1, false);
+    advance(&b, 2200);
+    CU_ASSERT_EQUAL(links_up(&b), 4);
+    /* Deleted: likewise. */
+    fake_port_status(&k[2], OFPPR_DELETE, &k[2].ports[1]);
+    fixture_turn(&b.f, 20);
+    CU_ASSERT_EQUAL(links_up(&b), 2);
+    /* A cable that was cut where no port notices: three intervals. */
+    k[0].plugs[0].to = NULL;
+    k[2].plugs[0].to = NULL;
+    advance(&b, 2000);
+    CU_ASSERT_EQUAL(links_up(&b), 2);
+    advance(&b, 3000);
+    CU_ASSERT_EQUAL(links_up(&b), 0);
+    finish(&b, k, 3);
+}
+
+/* A VM that has seen a frame cannot make a link of it. */
+static void test_attacks(void)
+{
+    struct bench b;
+    struct fake k[3];
+    bench_init(&b, MODEL);
+    line(&b, k);
+    advance(&b, 1200);
+    CU_ASSERT_EQUAL_FATAL(links_up(&b), 4);
+    struct substrate *s = b.f.c.substrate;
+    uint8_t frame[256];
+    unsigned size = k[0].last_size;
+    memcpy(frame, k[0].last_frame, size);
+    CU_ASSERT_TRUE_FATAL(size >= 60);
+    /* Replayed on another uplink: stale, the links stay as they are. */
+    fake_packet_in(&k[1], 1, frame, size);
+    fixture_turn(&b.f, 10);
+    CU_ASSERT_EQUAL(s->n_lldp_faults[FAULT_STALE], 1);
+    /* On a VM's port. */
+    fake_packet_in(&k[1], 2, frame, size);
+    fixture_turn(&b.f, 10);
+    CU_ASSERT_EQUAL(s->n_lldp_faults[FAULT_WRONG_PORT], 1);
+    /* With another key. */
+    struct lldp_key key = { .size = 32 };
+    struct lldp_info info = { .datapath_id = 1, .port = 1, .ttl = 3, .sequence = 1 };
+    struct buf forged = BUF_INIT;
+    lldp_build(&key, &info, k[0].ports[0].hw_addr, &forged);
+    fake_packet_in(&k[1], 1, forged.data, (unsigned) forged.size);
+    fixture_turn(&b.f, 10);
+    CU_ASSERT_EQUAL(s->n_lldp_faults[FAULT_FORGED], 1);
+    buf_fini(&forged);
+    /* Somebody else's LLDP is the layers' below. */
+    static const uint8_t plain[] = { 0x01, 0x80, 0xc2, 0, 0, 0x0e, 2, 0, 0, 0, 0, 1, 0x88, 0xcc, 0x02, 2, 7, 'x', 0x04, 2, 7, 'y', 0x06, 2, 0, 9, 0, 0 };
+    fake_packet_in(&k[1], 1, plain, sizeof plain);
+    fixture_turn(&b.f, 10);
+    CU_ASSERT_EQUAL(b.heard.packet_ins, 1);
+    CU_ASSERT_EQUAL(links_up(&b), 4);
+    finish(&b, k, 3);
+}
+
+static void test_replug(void)
+{
+    struct bench b;
+    struct fake k[3];
+    bench_init(&b, MODEL);
+    line(&b, k);
+    advance(&b, 1200);
+    CU_ASSERT_EQUAL_FATAL(links_up(&b), 4);
+    /* The two cables change places at the fabric switch. */
+    plug(&k[0], 1, &k[2], 2);
+    plug(&k[1], 1, &k[2], 1);
+    advance(&b, 2200);
+    CU_ASSERT_EQUAL(links_up(&b), 4);
+    CU_ASSERT_EQUAL(substrate_next_hop(b.f.c.substrate, sw_of(&b, 0xfa), sw_of(&b, 1)), 2);
+    CU_ASSERT_EQUAL(substrate_next_hop(b.f.c.substrate, sw_of(&b, 0xfa), sw_of(&b, 2)), 1);
+    finish(&b, k, 3);
+}
+
+/* Losing the control connection cuts no link for a while; a second connection of one switch takes over. */
+static void test_reconnect(void)
+{
+    struct bench b;
+    struct fake k[4];
+    bench_init(&b, MODEL);
+    line(&b, k);
+    advance(&b, 1200);
+    fake_close(&k[2]);
+    fixture_turn(&b.f, 20);
+    CU_ASSERT_EQUAL(b.heard.downs, 1);
+    CU_ASSERT_FALSE(sw_of(&b, 0xfa)->connected);
+    advance(&b, 6000);
+    CU_ASSERT_EQUAL(links_up(&b), 4);
+    fake_connect(&b, &k[2]);
+    CU_ASSERT_EQUAL(wait_ups(&b, 4), 4);
+    advance(&b, 5000);
+    CU_ASSERT_EQUAL(links_up(&b), 4);
+    CU_ASSERT_TRUE(sw_port_find(sw_of(&b, 0xfa), 1)->has_link);
+    struct of_conn *old = sw_of(&b, 0xfa)->conn;
+    k[3] = k[2];
+    k[3].conn = NULL;
+    k[3].up = false;
+    fake_connect(&b, &k[3]);
+    CU_ASSERT_EQUAL(wait_ups(&b, 5), 5);
+    CU_ASSERT_EQUAL(b.heard.downs, 2);
+    CU_ASSERT_TRUE(sw_of(&b, 0xfa)->connected && sw_of(&b, 0xfa)->conn != old);
+    fake_close(&k[2]);
+    /* Gone for good: in the end the links go too. */
+    fake_close(&k[3]);
+    fixture_turn(&b.f, 20);
+    advance(&b, 32000);
+    CU_ASSERT_EQUAL(links_up(&b), 0);
+    finish(&b, k, 4);
+}
+
+static void test_unknown(void)
+{
+    struct bench b;
+    struct fake k;
+    bench_init(&b, MODEL);
+    fake_ports(&k, 0x77, 1);
+    fake_connect(&b, &k);
+    cJSON *unknown = NULL;
+    for (unsigned i = 0; i < 500 && !cJSON_GetArraySize(unknown); i++) {
+        fixture_turn(&b.f, 1);
+        cJSON_Delete(unknown);
+        unknown = substrate_unknown_json(b.f.c.substrate);
+    }
+    const cJSON *id = cJSON_GetObjectItemCaseSensitive(cJSON_GetArrayItem(unknown, 0), "datapath_id");
+    CU_ASSERT_TRUE_FATAL(cJSON_IsString(id));
+    CU_ASSERT_STRING_EQUAL(id->valuestring, "0000000000000077");
+    cJSON_Delete(unknown);
+    CU_ASSERT_EQUAL(b.heard.ups, 0);
+    /* The model learns of it: the waiting connection is taken. */
+    fixture_turn(&b.f, 20);
+    fixture_apply(&b.f, "{'edges':[{'name':'e77','datapath_id':'0000000000000077'}]}");
+    substrate_model_changed(b.f.c.substrate);
+    CU_ASSERT_EQUAL(wait_ups(&b, 1), 1);
+    CU_ASSERT_STRING_EQUAL(b.heard.last->edge->name, "e77");
+    /* And forgets: sw_down while the object lives. */
+    substrate_forget(b.f.c.substrate, 0x77);
+    CU_ASSERT_EQUAL(b.heard.downs, 1);
+    CU_ASSERT_PTR_NULL(sw_of(&b, 0x77));
+    finish(&b, &k, 1);
+}
+
+struct answer { bool done; enum err_code code; char name[40]; };
+static void on_answer(const cJSON *result, const struct err *err, void *a_)
+{
+    struct answer *a = a_;
+    CU_ASSERT_FALSE(a->done);
+    const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(result, "name"));
+    a->done = true;
+    a->code = err ? err->code : ERR_NONE;
+    str_copy(a->name, sizeof a->name, name ? name : "");
+}
+
+static void test_polder_requests(void)
+{
+    struct bench b;
+    struct fake k[3];
+    bench_init(&b, MODEL);
+    line(&b, k);
+    struct answer a = { .done = false };
+    sw_polder_request(sw_of(&b, 1), "features", NULL, on_answer, &a);
+    CU_ASSERT_TRUE(fixture_run(&b.f, &a.done, 5));
+    CU_ASSERT_TRUE(a.code == ERR_NONE && !strcmp(a.name, "fake"));
+    a = (struct answer) { .done = false };
+    sw_polder_request(sw_of(&b, 1), "sing", cJSON_CreateObject(), on_answer, &a);
+    CU_ASSERT_TRUE(fixture_run(&b.f, &a.done, 5));
+    CU_ASSERT_EQUAL(a.code, ERR_NOT_FOUND);
+    a = (struct answer) { .done = false };      /* Another vendor's switch refuses. */
+    sw_polder_request(sw_of(&b, 0xfa), "features", NULL, on_answer, &a);
+    CU_ASSERT_TRUE(fixture_run(&b.f, &a.done, 5));
+    CU_ASSERT_EQUAL(a.code, ERR_FAILED);
+    k[0].mute_polder = true;                    /* No answer. */
+    a = (struct answer) { .done = false };
+    sw_polder_request(sw_of(&b, 1), "features", NULL, on_answer, &a);
+    advance(&b, 4000);
+    CU_ASSERT_FALSE(a.done);
+    advance(&b, 2000);
+    CU_ASSERT_TRUE(a.done && a.code == ERR_TIMEOUT);
+    a = (struct answer) { .done = false };      /* The switch leaves meanwhile. */
+    sw_polder_request(sw_of(&b, 1), "features", NULL, on_answer, &a);
+    fake_close(&k[0]);
+    CU_ASSERT_TRUE(fixture_run(&b.f, &a.done, 5));
+    CU_ASSERT_EQUAL(a.code, ERR_UNREACHABLE);
+    a = (struct answer) { .done = false };      /* It is not there: later, not now. */
+    sw_polder_request(sw_of(&b, 1), "features", cJSON_CreateObject(), on_answer, &a);
+    CU_ASSERT_FALSE(a.done);
+    CU_ASSERT_TRUE(fixture_run(&b.f, &a.done, 5));
+    CU_ASSERT_EQUAL(a.code, ERR_UNREACHABLE);
+    finish(&b, k, 3);
+}
+
+/* On a switch of another make all ports may be uplinks, except those that tenants' ports are bound to. */
+static void test_bound_ports(void)
+{
+    struct bench b;
+    struct fake k;
+    bench_init(&b, MODEL);
+    fake_ports(&k, 1, 3);
+    strcpy(k.ports[1].name, "p1");
+    fake_connect(&b, &k);
+    CU_ASSERT_EQUAL_FATAL(wait_ups(&b, 1), 1);
+    for (unsigned i = 1; i <= 3; i++) {
+        CU_ASSERT_TRUE(sw_port_find(sw_of(&b, 1), i)->is_uplink_candidate);
+    }
+    unsigned before = b.heard.ports;
+    fixture_apply(&b.f, "{'tenants':[{'name':'red'}],'vpcs':[{'name':'v','tenant':'red','networks':[{'name':'n','subnet':'10.0.0.0/24','ports':["
+                        "{'name':'a','edge':'e1'},{'name':'b','edge':'e1','ofport_of':'port3'}]}]}]}");
+    const struct port *a = model_find(b.f.c.model, KIND_PORT, "red/v/n/a");
+    CU_ASSERT_EQUAL_FATAL(a->id, 1);
+    substrate_bindings_changed(b.f.c.substrate);
+    CU_ASSERT_TRUE(sw_port_find(sw_of(&b, 1), 1)->is_uplink_candidate);
+    CU_ASSERT_FALSE(sw_port_find(sw_of(&b, 1), 2)->is_uplink_candidate);
+    CU_ASSERT_FALSE(sw_port_find(sw_of(&b, 1), 3)->is_uplink_candidate);
+    CU_ASSERT_EQUAL(b.heard.ports, before + 1);
+    unsigned sent = k.n_lldp;
+    advance(&b, 5000);
+    CU_ASSERT_TRUE(k.n_lldp - sent >= 4 && k.n_lldp - sent <= 6);       /* One port's. */
+    finish(&b, &k, 1);
+}
+
+void substrate_test_suite(void);
+void substrate_test_suite(void)
+{
+    UNIT_SUITE("substrate", { "discovery", test_discovery }, { "links end", test_link_ends }, { "attacks", test_attacks }, { "cables change places", test_replug },
+               { "reconnects", test_reconnect }, { "unknown switches", test_unknown }, { "Polder requests", test_polder_requests },
+               { "bound ports", test_bound_ports });
+}

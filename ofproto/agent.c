@@ -1,0 +1,274 @@
+/* Connections of the agent: out and accepted, their life, and the messages that the switch sends on its own. */
+#define LOG_MODULE "agent"
+#include "ofproto/agent_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/log.h"
+
+#define NS_PER_S 1e9
+#define DEFAULT_PACKET_IN_RATE 1000u
+#define DEFAULT_MAX_CONNECTIONS 64u
+#define DEFAULT_MISS_SEND_LEN 128
+#define MAX_ASYNC_BACKLOG (1u << 20)    /* A peer that does not read gets no more packet-ins. */
+
+void agent_update_read(struct agent_conn *ac)
+{
+    of_conn_read_enable(ac->conn, !ac->job.active && !ac->barrier);
+}
+
+bool agent_port_exists(struct of_agent *agent, uint32_t port_no)
+{
+    struct of_port_stats unused;
+    return agent->ops->port_stats(agent->aux, port_no, &unused);
+}
+
+/* Controllers that were configured count; where none is, whoever came in does. */
+void agent_count_controllers(struct of_agent *agent)
+{
+    unsigned n = 0;
+    struct agent_conn *ac;
+    LIST_FOR_EACH (ac, node, &agent->conns) {
+        n += of_conn_is_up(ac->conn) && ac->role != OFPCR_ROLE_SLAVE && (ac->outgoing || !agent->n_controllers);
+    }
+    if (n != agent->n_up) {
+        agent->n_up = n;
+        if (agent->ops->controllers_changed) {
+            agent->ops->controllers_changed(agent->aux, n);
+        }
+    }
+}
+
+/* --- Connections --- */
+
+/* What a connection starts with, each time it comes up. */
+static void reset(struct agent_conn *ac)
+{
+    agent_job_cancel(ac);
+    agent_barrier_forget(ac);
+    agent_role_init(ac);
+    ac->miss_send_len = DEFAULT_MISS_SEND_LEN;
+    ac->tokens = ac->agent->packet_in_rate;
+    ac->tokens_ns = clock_now_ns(&ac->agent->clock);
+    ac->request.active = false;
+}
+
+static void remove_conn(struct agent_conn *ac)
+{
+    agent_job_cancel(ac);
+    agent_barrier_forget(ac);
+    list_remove(&ac->node);
+    ac->agent->n_conns--;
+    of_conn_close(ac->conn);
+    free(ac);
+}
+
+static void on_up(struct of_conn *conn, void *ac_)
+{
+    struct agent_conn *ac = ac_;
+    LOG(ac->outgoing ? LOG_INFO : LOG_DEBUG /* Tools come and go. */, "%s: connected, OpenFlow version 0x%02x", of_conn_peer(conn), of_conn_version(conn));
+    reset(ac);
+    agent_count_controllers(ac->agent);
+}
+
+static void on_down(struct of_conn *conn UNUSED, const char *why UNUSED, void *ac_)
+{
+    struct agent_conn *ac = ac_;
+    struct of_agent *agent = ac->agent;
+    if (ac->outgoing) {
+        reset(ac);
+    } else {
+        remove_conn(ac);
+    }
+    agent_count_controllers(agent);
+}
+
+static void on_drained(struct of_conn *conn UNUSED, void *ac_)
+{
+    struct agent_conn *ac = ac_;
+    if (ac->job.active) {
+        agent_job_continue(ac);
+    }
+}
+
+static const struct of_conn_ops conn_ops = { on_up, agent_message, on_down, on_drained };
+
+static struct agent_conn *conn_new(struct of_agent *agent, bool outgoing)
+{
+    struct agent_conn *ac = XNEW(struct agent_conn);
+    ac->agent = agent;
+    ac->outgoing = outgoing;
+    reset(ac);
+    list_push_back(&agent->conns, &ac->node);
+    agent->n_conns++;
+    return ac;
+}
+
+static void on_accept(struct stream *stream, void *agent_)
+{
+    struct of_agent *agent = agent_;
+    if (agent->n_conns >= agent->max_connections) {
+        LOG_RATE(LOG_WARN, 5, "%s: refused, there are %u connections already", stream_peer(stream), agent->n_conns);
+        stream_close(stream);
+        return;
+    }
+    struct agent_conn *ac = conn_new(agent, false);
+    ac->conn = of_conn_accepted(agent->base, stream, &agent->options, &conn_ops, ac);
+}
+
+static bool start(struct of_agent *agent, const struct of_agent_config *config, struct err *err)
+{
+    char field[32];
+    for (unsigned i = 0; i < config->n_controllers; i++) {
+        struct of_conn_options options = agent->options;
+        options.max_backoff_ms = config->controllers[i].max_backoff_ms;
+        struct agent_conn *ac = conn_new(agent, true);
+        agent->n_controllers++;
+        ac->conn = of_conn_connect(agent->base, config->controllers[i].target, config->tls, &options, &conn_ops, ac, err);
+        if (!ac->conn) {
+            remove_conn(ac);
+            snprintf(field, sizeof field, "controllers[%u]", i);
+            return err_prefix(err, field);
+        }
+    }
+    agent->listeners = xcalloc(config->n_listen ? config->n_listen : 1, sizeof *agent->listeners);
+    for (unsigned i = 0; i < config->n_listen; i++) {
+        agent->listeners[i] = stream_listen(agent->base, config->listen[i], config->tls, on_accept, agent, err);
+        if (!agent->listeners[i]) {
+            snprintf(field, sizeof field, "listen[%u]", i);
+            return err_prefix(err, field);
+        }
+        agent->n_listeners++;
+    }
+    return true;
+}
+
+struct of_agent *of_agent_new(struct event_base *base, const struct of_agent_config *config, struct clock clock,
+                              const struct of_backend_ops *ops, void *aux, struct err *err)
+{
+    struct of_agent *agent = XNEW(struct of_agent);
+    struct of_features features = { .n_tables = 0 };
+    agent->base = base;
+    agent->clock = clock;
+    agent->ops = ops;
+    agent->aux = aux;
+    agent->tls = config->tls ? tls_config_ref(config->tls) : NULL;
+    agent->max_connections = config->max_connections ? config->max_connections : DEFAULT_MAX_CONNECTIONS;
+    agent->packet_in_rate = config->packet_in_rate ? config->packet_in_rate : DEFAULT_PACKET_IN_RATE;
+    agent->options = (struct of_conn_options) { .versions = config->versions, .clock = clock };
+    list_init(&agent->conns);
+    ops->features(aux, &features);
+    agent->n_tables = MIN(features.n_tables, OF_N_TABLES);
+    if (!start(agent, config, err)) {
+        of_agent_free(agent);
+        return NULL;
+    }
+    return agent;
+}
+
+void of_agent_free(struct of_agent *agent)
+{
+    if (!agent) {
+        return;
+    }
+    for (unsigned i = 0; i < agent->n_listeners; i++) {
+        stream_listener_close(agent->listeners[i]);
+    }
+    free(agent->listeners);
+    struct agent_conn *ac;
+    LIST_FOR_EACH (ac, node, &agent->conns) {
+        remove_conn(ac);
+    }
+    tls_config_unref(agent->tls);
+    free(agent);
+}
+
+/* --- Asynchronous messages (section 7.4) --- */
+
+static bool take_token(struct agent_conn *ac)
+{
+    double rate = ac->agent->packet_in_rate;
+    uint64_t now = clock_now_ns(&ac->agent->clock);
+    ac->tokens = MIN(rate, ac->tokens + (double) (now - ac->tokens_ns) * rate / NS_PER_S);
+    ac->tokens_ns = now;
+    if (ac->tokens < 1 || of_conn_backlog(ac->conn) > MAX_ASYNC_BACKLOG) {
+        ac->packet_ins_dropped++;
+        return false;
+    }
+    ac->tokens -= 1;
+    return true;
+}
+
+bool of_agent_packet_in(struct of_agent *agent, const struct of_packet_in *pi)
+{
+    struct of_msg msg;
+    struct agent_conn *ac;
+    bool taken = false;
+    of_msg_init(&msg, OFPT_PACKET_IN, 0);
+    msg.packet_in = *pi;                /* Borrowed: there is no fini. */
+    LIST_FOR_EACH (ac, node, &agent->conns) {
+        if (of_conn_is_up(ac->conn) && agent_wants(ac, ac->async.packet_in, pi->reason) && take_token(ac)) {
+            of_conn_send(ac->conn, &msg);
+            taken = true;
+        }
+    }
+    return taken;
+}
+
+void of_agent_flow_removed(struct of_agent *agent, const struct flow_entry *e, uint8_t reason)
+{
+    if (!(e->flags & OFPFF_SEND_FLOW_REM)) {
+        return;
+    }
+    struct of_flow_stats fs;
+    flow_entry_stats(agent->ops->flows(agent->aux), e, &fs);
+    struct of_msg msg;
+    of_msg_init(&msg, OFPT_FLOW_REMOVED, 0);
+    msg.flow_removed = (struct of_flow_removed) {
+        .cookie = fs.cookie, .priority = fs.priority, .reason = reason, .table_id = fs.table_id,
+        .duration_sec = fs.duration_sec, .duration_nsec = fs.duration_nsec, .idle_timeout = fs.idle_timeout, .hard_timeout = fs.hard_timeout,
+        .packet_count = fs.packet_count, .byte_count = fs.byte_count, .match = fs.match,
+    };
+    of_flow_stats_fini(&fs);
+    struct agent_conn *ac;
+    LIST_FOR_EACH (ac, node, &agent->conns) {
+        if (of_conn_is_up(ac->conn) && agent_wants(ac, ac->async.flow_removed, reason)) {
+            of_conn_send(ac->conn, &msg);
+        }
+    }
+}
+
+void of_agent_port_status(struct of_agent *agent, uint8_t reason, const struct of_port *port)
+{
+    struct of_msg msg;
+    struct agent_conn *ac;
+    of_msg_init(&msg, OFPT_PORT_STATUS, 0);
+    msg.port_status.reason = reason;
+    msg.port_status.port = *port;
+    LIST_FOR_EACH (ac, node, &agent->conns) {
+        if (of_conn_is_up(ac->conn) && agent_wants(ac, ac->async.port_status, reason)) {
+            of_conn_send(ac->conn, &msg);
+        }
+    }
+}
+
+/* --- Looking in --- */
+
+void of_agent_each_connection(struct of_agent *agent, void (*fn)(const char *peer, const char *role, const struct of_conn_counters *, bool outgoing, void *aux),
+                              void *aux)
+{
+    static const char *const roles[] = { "nochange", "equal", "master", "slave" };
+    struct agent_conn *ac;
+    LIST_FOR_EACH (ac, node, &agent->conns) {
+        struct of_conn_counters counters;
+        of_conn_counters(ac->conn, &counters);
+        counters.packet_ins_dropped = ac->packet_ins_dropped;
+        fn(of_conn_peer(ac->conn), roles[ac->role], &counters, ac->outgoing, aux);
+    }
+}
+
+unsigned of_agent_listen_port(struct of_agent *agent, unsigned i)
+{
+    return i < agent->n_listeners ? stream_listener_port(agent->listeners[i]) : 0;
+}

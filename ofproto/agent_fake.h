@@ -1,0 +1,27 @@
+/* An in-memory backend for tests of the agent: tables whose entries have counters that the test sets, ports, and a record of what was asked of it. */
+#ifndef OFPROTO_AGENT_FAKE_H
+#define OFPROTO_AGENT_FAKE_H 1
+
+#include "ofproto/agent.h"
+
+struct fake {
+    struct flow_tables *flows;
+    struct group_table *groups;
+    struct clock clock;
+    uint64_t now_ns;            /* Of the clock; the test advances it. */
+    struct of_agent *agent;     /* NULL: flow-removed goes nowhere. */
+    unsigned n_ports;           /* Numbered from 1. */
+    unsigned n_packet_outs, n_port_mods, n_removed, last_n_up, n_controllers_changed;
+    uint64_t packets;           /* What every entry has counted. */
+    bool defer_barriers;        /* Keep tokens in `barrier_*` until fake_release(). */
+    void (*barrier_done)(void *);
+    void *barrier_token;
+    bool refuse_inserts;
+};
+
+extern const struct of_backend_ops fake_ops;
+void fake_init(struct fake *, unsigned max_flows, unsigned max_groups);
+void fake_fini(struct fake *);
+void fake_release(struct fake *);
+
+#endif

@@ -1,0 +1,298 @@
+/* A controller's messages, one function per kind.  A handler answers with a reply of its own or returns the error to send. */
+#include "ofproto/agent_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "ofproto/polder.h"
+
+#define BAD_REQUEST(CODE) OF_ERROR(OFPET_BAD_REQUEST, CODE)
+
+enum { ETH_HEADER_SIZE = 14, OFPC_FRAG_NORMAL = 0, OFPTC_DEPRECATED_MASK = 3 };
+
+/* --- Barriers --- */
+
+struct barrier { struct agent_conn *ac; /* NULL: gone meanwhile. */ uint32_t xid; };
+
+void agent_barrier_forget(struct agent_conn *ac)
+{
+    if (ac->barrier) {
+        ac->barrier->ac = NULL;
+        ac->barrier = NULL;
+    }
+}
+
+static void barrier_done(void *token)
+{
+    struct barrier *barrier = token;
+    struct agent_conn *ac = barrier->ac;
+    if (ac) {
+        struct of_msg reply;
+        of_msg_init(&reply, OFPT_BARRIER_REPLY, barrier->xid);
+        of_conn_send(ac->conn, &reply);
+        ac->barrier = NULL;
+        agent_update_read(ac);
+    }
+    free(barrier);
+}
+
+/* Section 6.2: nothing behind the barrier is processed before everything in front of it is, hence no reading until it is done. */
+static struct of_error handle_barrier(struct agent_conn *ac, const struct of_msg *msg)
+{
+    struct barrier *barrier = XNEW(struct barrier);
+    barrier->ac = ac;
+    barrier->xid = msg->xid;
+    ac->barrier = barrier;
+    ac->agent->ops->barrier(ac->agent->aux, barrier_done, barrier);
+    if (ac->barrier) {
+        agent_update_read(ac);
+    }
+    return OF_OK;
+}
+
+/* --- Changes --- */
+
+/* Every group that the actions name exists. */
+static bool groups_exist(struct of_agent *agent, const struct actions *actions)
+{
+    for (unsigned i = 0; i < actions->n; i++) {
+        const struct action *a = &actions->list[i];
+        if (a->type == ACTION_GROUP ? !group_table_find(agent->ops->groups(agent->aux), a->group)
+            : a->type == ACTION_CLONE && !groups_exist(agent, &a->nested)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static struct of_error handle_flow_mod(struct agent_conn *ac, const struct of_flow_mod *fm)
+{
+    struct of_agent *agent = ac->agent;
+    const struct instructions *is = &fm->instructions;
+    if (fm->command <= OFPFC_MODIFY_STRICT) {
+        if (fm->buffer_id != OFP_NO_BUFFER) {
+            return BAD_REQUEST(OFPBRC_BUFFER_UNKNOWN);
+        }
+        if (fm->table_id >= agent->n_tables) {
+            return OF_ERROR(OFPET_FLOW_MOD_FAILED, OFPFMFC_BAD_TABLE_ID);
+        }
+        if (is->has_goto && is->goto_table >= agent->n_tables) {
+            return OF_ERROR(OFPET_BAD_INSTRUCTION, OFPBIC_BAD_TABLE_ID);
+        }
+        if (is->has_meter && !agent->ops->meter_mod) {
+            return OF_ERROR(OFPET_BAD_INSTRUCTION, OFPBIC_UNSUP_INST);
+        }
+        if (!groups_exist(agent, &is->apply) || !groups_exist(agent, &is->write)) {
+            return OF_ERROR(OFPET_BAD_ACTION, OFPBAC_BAD_OUT_GROUP);
+        }
+    }
+    return flow_tables_mod(agent->ops->flows(agent->aux), fm);
+}
+
+static void delete_group_users(struct group *g, void *agent_)
+{
+    struct of_agent *agent = agent_;
+    flow_tables_group_deleted(agent->ops->flows(agent->aux), g->id);
+}
+
+/* Entries go before the groups that they use, so that none ever refers to a group that is gone. */
+static struct of_error handle_group_mod(struct agent_conn *ac, struct of_group_mod *gm)
+{
+    struct of_agent *agent = ac->agent;
+    struct group_table *groups = agent->ops->groups(agent->aux);
+    if (gm->command == OFPGC_DELETE && gm->group_id == OFPG_ALL) {
+        group_table_each(groups, delete_group_users, agent);
+    } else if (gm->command == OFPGC_DELETE && !group_table_is_chained(groups, gm->group_id)) {
+        flow_tables_group_deleted(agent->ops->flows(agent->aux), gm->group_id);
+    }
+    return group_table_mod(groups, gm);
+}
+
+static struct of_error handle_meter_mod(struct agent_conn *ac, const struct of_meter_mod *mm)
+{
+    struct of_agent *agent = ac->agent;
+    if (!agent->ops->meter_mod) {
+        return BAD_REQUEST(OFPBRC_BAD_TYPE);
+    }
+    struct of_error error = agent->ops->meter_mod(agent->aux, mm);
+    if (of_ok(error) && mm->command == OFPMC_DELETE) {
+        flow_tables_meter_deleted(agent->ops->flows(agent->aux), mm->meter_id);
+    }
+    return error;
+}
+
+static struct of_error handle_packet_out(struct agent_conn *ac, const struct of_packet_out *po)
+{
+    struct of_agent *agent = ac->agent;
+    if (po->buffer_id != OFP_NO_BUFFER) {
+        return BAD_REQUEST(OFPBRC_BUFFER_UNKNOWN);
+    }
+    if (po->size < ETH_HEADER_SIZE) {
+        return BAD_REQUEST(OFPBRC_BAD_PACKET);
+    }
+    /* "must be set to a valid standard switch port or OFPP_CONTROLLER" (section 7.3.7). */
+    if (po->in_port != OFPP_CONTROLLER && po->in_port != OFPP_LOCAL && (!po->in_port || po->in_port > OFPP_MAX)) {
+        return BAD_REQUEST(OFPBRC_BAD_PORT);
+    }
+    struct of_error error = actions_check(&po->actions, NULL, OFPTT_ALL, false);
+    if (!of_ok(error)) {
+        return error;
+    }
+    if (!groups_exist(agent, &po->actions)) {
+        return OF_ERROR(OFPET_BAD_ACTION, OFPBAC_BAD_OUT_GROUP);
+    }
+    return agent->ops->packet_out(agent->aux, po);
+}
+
+/* In 1.3 a table has nothing left to configure: "OFPTC_DEPRECATED_MASK = 3, deprecated bits". */
+static struct of_error handle_table_mod(struct agent_conn *ac, const struct of_msg *msg)
+{
+    if (msg->table_mod.table_id >= ac->agent->n_tables && msg->table_mod.table_id != OFPTT_ALL) {
+        return OF_ERROR(OFPET_TABLE_MOD_FAILED, OFPTMFC_BAD_TABLE);
+    }
+    return msg->table_mod.config & ~(uint32_t) OFPTC_DEPRECATED_MASK ? OF_ERROR(OFPET_TABLE_MOD_FAILED, OFPTMFC_BAD_CONFIG) : OF_OK;
+}
+
+/* --- Questions --- */
+
+static struct of_error handle_features(struct agent_conn *ac, const struct of_msg *msg)
+{
+    struct of_msg reply;
+    of_msg_init(&reply, OFPT_FEATURES_REPLY, msg->xid);
+    ac->agent->ops->features(ac->agent->aux, &reply.features);
+    reply.features.auxiliary_id = 0;    /* There are main connections only. */
+    of_conn_send(ac->conn, &reply);
+    return OF_OK;
+}
+
+static struct of_error handle_get_config(struct agent_conn *ac, const struct of_msg *msg)
+{
+    struct of_msg reply;
+    of_msg_init(&reply, OFPT_GET_CONFIG_REPLY, msg->xid);
+    reply.config.flags = OFPC_FRAG_NORMAL;
+    reply.config.miss_send_len = ac->miss_send_len;
+    of_conn_send(ac->conn, &reply);
+    return OF_OK;
+}
+
+static struct of_error handle_set_config(struct agent_conn *ac, const struct of_msg *msg)
+{
+    if (msg->config.flags != OFPC_FRAG_NORMAL) {
+        return OF_ERROR(OFPET_SWITCH_CONFIG_FAILED, OFPSCFC_BAD_FLAGS);
+    }
+    ac->miss_send_len = msg->config.miss_send_len;
+    return OF_OK;
+}
+
+static struct of_error handle_queue_config(struct agent_conn *ac, const struct of_msg *msg)
+{
+    if (msg->queue_config.port != OFPP_ANY && !agent_port_exists(ac->agent, msg->queue_config.port)) {
+        return OF_ERROR(OFPET_QUEUE_OP_FAILED, OFPQOFC_BAD_PORT);
+    }
+    struct of_msg reply;
+    of_msg_init(&reply, OFPT_QUEUE_GET_CONFIG_REPLY, msg->xid);
+    reply.queue_config.port = msg->queue_config.port;
+    of_conn_send(ac->conn, &reply);
+    return OF_OK;
+}
+
+static struct of_error handle_get_async(struct agent_conn *ac, const struct of_msg *msg)
+{
+    struct of_msg reply;
+    of_msg_init(&reply, OFPT_GET_ASYNC_REPLY, msg->xid);
+    reply.async = ac->async;
+    of_conn_send(ac->conn, &reply);
+    return OF_OK;
+}
+
+static const char too_long[] =
+    "{\"error\":{\"code\":\"failed\",\"field\":\"\",\"message\":\"the reply does not fit an OpenFlow message\",\"hint\":\"ask on the control socket\"}}";
+
+static struct of_error handle_experimenter(struct agent_conn *ac, const struct of_msg *msg)
+{
+    struct of_agent *agent = ac->agent;
+    if (msg->experimenter.experimenter != POLDER_EXPERIMENTER || !agent->ops->polder_request) {
+        return BAD_REQUEST(OFPBRC_BAD_EXPERIMENTER);
+    }
+    if (msg->experimenter.exp_type != POLDER_REQUEST) {
+        return BAD_REQUEST(OFPBRC_BAD_EXP_TYPE);
+    }
+    char *json = agent->ops->polder_request(agent->aux, (const char *) msg->experimenter.data, msg->experimenter.size);
+    struct of_msg reply;
+    of_msg_init(&reply, OFPT_EXPERIMENTER, msg->xid);
+    reply.is_reply = true;
+    reply.experimenter.experimenter = POLDER_EXPERIMENTER;
+    reply.experimenter.exp_type = POLDER_REPLY;
+    if (strlen(json) > OF_MAX_MESSAGE - 16) {
+        free(json);
+        json = xstrdup(too_long);
+    }
+    reply.experimenter.data = (uint8_t *) json;
+    reply.experimenter.size = (unsigned) strlen(json);
+    of_conn_send(ac->conn, &reply);
+    of_msg_fini(&reply);
+    return OF_OK;
+}
+
+/* --- Which is which --- */
+
+/* Section 6.3.5: what a slave may not do.  Table features are told apart by their body (agent_multipart.c). */
+static bool is_change(enum of_type type)
+{
+    return type == OFPT_PACKET_OUT || type == OFPT_FLOW_MOD || type == OFPT_GROUP_MOD || type == OFPT_PORT_MOD || type == OFPT_TABLE_MOD
+           || type == OFPT_METER_MOD;
+}
+
+static struct of_error dispatch(struct agent_conn *ac, struct of_msg *msg)
+{
+    struct of_agent *agent = ac->agent;
+    if (ac->role == OFPCR_ROLE_SLAVE && is_change(msg->type)) {
+        return BAD_REQUEST(OFPBRC_IS_SLAVE);
+    }
+    switch (msg->type) {
+    case OFPT_FEATURES_REQUEST:
+        return handle_features(ac, msg);
+    case OFPT_GET_CONFIG_REQUEST:
+        return handle_get_config(ac, msg);
+    case OFPT_SET_CONFIG:
+        return handle_set_config(ac, msg);
+    case OFPT_PACKET_OUT:
+        return handle_packet_out(ac, &msg->packet_out);
+    case OFPT_FLOW_MOD:
+        return handle_flow_mod(ac, &msg->flow_mod);
+    case OFPT_GROUP_MOD:
+        return handle_group_mod(ac, &msg->group_mod);
+    case OFPT_METER_MOD:
+        return handle_meter_mod(ac, &msg->meter_mod);
+    case OFPT_PORT_MOD:
+        return agent->ops->port_mod(agent->aux, &msg->port_mod);
+    case OFPT_TABLE_MOD:
+        return handle_table_mod(ac, msg);
+    case OFPT_MULTIPART_REQUEST:
+        return agent_multipart(ac, msg);
+    case OFPT_BARRIER_REQUEST:
+        return handle_barrier(ac, msg);
+    case OFPT_QUEUE_GET_CONFIG_REQUEST:
+        return handle_queue_config(ac, msg);
+    case OFPT_ROLE_REQUEST:
+        return agent_role_request(ac, msg);
+    case OFPT_GET_ASYNC_REQUEST:
+        return handle_get_async(ac, msg);
+    case OFPT_SET_ASYNC:
+        ac->async = msg->async;
+        return OF_OK;
+    case OFPT_EXPERIMENTER:
+        return handle_experimenter(ac, msg);
+    case OFPT_ERROR:                    /* The controller did not like a message of ours; it counted it. */
+        return OF_OK;
+    default:
+        return BAD_REQUEST(OFPBRC_BAD_TYPE);    /* A reply or an asynchronous message: not for a switch. */
+    }
+}
+
+void agent_message(struct of_conn *conn, struct of_msg *msg, const uint8_t *raw, size_t size, void *ac_)
+{
+    struct of_error error = dispatch(ac_, msg);
+    if (!of_ok(error)) {
+        of_conn_send_error(conn, error, raw, size);
+    }
+}

@@ -1,0 +1,77 @@
+/* What the agent's files share.  See agent.h. */
+#ifndef OFPROTO_AGENT_PRIVATE_H
+#define OFPROTO_AGENT_PRIVATE_H 1
+
+#include "ofproto/agent.h"
+
+/* A statistics reply that is sent piece by piece, as fast as the peer reads.  Reading from the peer is paused meanwhile, so there is one at most. */
+struct stats_job {
+    bool active;
+    uint16_t type;              /* OFPMP_FLOW, OFPMP_GROUP or OFPMP_GROUP_DESC. */
+    uint32_t xid;
+    struct flow_entry **flows;  /* Held. */
+    uint32_t *groups;           /* Ids: groups may go meanwhile. */
+    size_t n, room, next;
+};
+
+struct barrier;                 /* The token of a barrier that the backend has not done yet. */
+
+struct agent_conn {
+    struct list node;           /* In of_agent.conns. */
+    struct of_agent *agent;
+    struct of_conn *conn;
+    bool outgoing;
+    uint32_t role;
+    struct of_async async;
+    uint16_t miss_send_len;
+    /* Packet-in limit: a bucket of `tokens` that fills at the agent's rate. */
+    double tokens;
+    uint64_t tokens_ns;
+    uint64_t packet_ins_dropped;
+    struct stats_job job;
+    struct barrier *barrier;
+    /* A multipart request of which more segments will come. */
+    struct { bool active, refused; uint16_t type; uint32_t xid; size_t size; } request;
+};
+
+struct of_agent {
+    struct event_base *base;
+    struct clock clock;
+    const struct of_backend_ops *ops;
+    void *aux;
+    struct tls_config *tls;
+    struct of_conn_options options;
+    struct stream_listener **listeners;
+    unsigned n_listeners, n_controllers, max_connections, packet_in_rate;
+    struct list conns;
+    unsigned n_conns, n_up;
+    uint8_t n_tables;
+    bool has_generation_id;     /* Section 6.3.6: none until the first master or slave request. */
+    uint64_t generation_id;
+};
+
+/* agent.c */
+void agent_count_controllers(struct of_agent *);
+/* Reads from the peer unless a job or a barrier is in the way. */
+void agent_update_read(struct agent_conn *);
+bool agent_port_exists(struct of_agent *, uint32_t port_no);
+
+/* agent_message.c */
+void agent_message(struct of_conn *, struct of_msg *, const uint8_t *raw, size_t size, void *agent_conn);
+void agent_barrier_forget(struct agent_conn *);
+
+/* agent_role.c */
+void agent_role_init(struct agent_conn *);
+struct of_error agent_role_request(struct agent_conn *, const struct of_msg *);
+bool agent_wants(const struct agent_conn *, const uint32_t mask[2], uint8_t reason);
+
+/* agent_multipart.c */
+struct of_error agent_multipart(struct agent_conn *, const struct of_msg *);
+void agent_job_continue(struct agent_conn *);
+void agent_job_cancel(struct agent_conn *);
+
+/* agent_features.c */
+void agent_table_features(struct of_agent *, struct buf *);     /* Appends ofp_table_features of every table. */
+void agent_group_features(struct of_agent *, struct of_group_features *);
+
+#endif

@@ -1,0 +1,6 @@
+/* The unit tests of ofproto. */
+#include "tests/unit.h"
+
+extern unit_suite_fn field_test_suite, oxm_test_suite, match_test_suite, action_test_suite, action_check_test_suite, text_test_suite;
+
+UNIT_MAIN(field_test_suite, oxm_test_suite, match_test_suite, action_test_suite, action_check_test_suite, text_test_suite)

@@ -1,0 +1,49 @@
+# vswitchd: devices, poll-mode threads, control socket.  The datapath core is vswitch/libdatapath.a.
+sbin_PROGRAMS += vswitch/vswitchd
+vswitch_vswitchd_SOURCES = \
+	vswitch/backend.c vswitch/backend.h \
+	vswitch/backend_punt.c \
+	vswitch/capture.c vswitch/capture.h \
+	vswitch/config.c vswitch/config.h \
+	vswitch/control.c vswitch/control.h \
+	vswitch/control_capture.c \
+	vswitch/control_flows.c \
+	vswitch/device.h \
+	vswitch/device_ethdev.c \
+	vswitch/device_mbuf.c vswitch/device_mbuf.h \
+	vswitch/device_vhost.c \
+	vswitch/eal.c vswitch/eal.h \
+	vswitch/main.c \
+	vswitch/metrics.c vswitch/metrics.h \
+	vswitch/poll.c vswitch/poll.h \
+	vswitch/poll_output.c \
+	vswitch/port.c vswitch/port.h \
+	vswitch/rcu.c vswitch/rcu.h \
+	vswitch/rpc.c vswitch/rpc.h \
+	vswitch/rpc_flows.c \
+	vswitch/rpc_ports.c \
+	vswitch/vswitch.c vswitch/vswitch.h
+vswitch_vswitchd_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
+vswitch_vswitchd_CFLAGS = $(AM_CFLAGS) $(DPDK_CFLAGS)
+vswitch_vswitchd_LDADD = vswitch/libdatapath.a ofproto/libofproto.a lib/libpolder.a $(DPDK_LIBS) $(PCAP_LIBS) $(POLDER_LIBS)
+
+# The datapath core: no DPDK in here, so that it is tested without ports.
+noinst_LIBRARIES += vswitch/libdatapath.a
+vswitch_libdatapath_a_SOURCES = \
+	vswitch/checksum.c vswitch/checksum.h \
+	vswitch/classifier.c vswitch/classifier.h \
+	vswitch/classifier_lookup.c \
+	vswitch/dp.c vswitch/dp.h \
+	vswitch/dp_group.c \
+	vswitch/dp_learn.c \
+	vswitch/dp_receive.c \
+	vswitch/exec.c \
+	vswitch/exec_group.c \
+	vswitch/exec_output.c \
+	vswitch/exec_set.c \
+	vswitch/packet.c vswitch/packet.h \
+	vswitch/packet_compose.c \
+	vswitch/packet_tags.c \
+	vswitch/packet_write.c \
+	vswitch/program.c \
+	vswitch/trace.c

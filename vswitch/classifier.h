@@ -1,0 +1,99 @@
+/*
+ * One flow table as poll-mode threads read it: tuple space search.
+ *
+ * What.  Rules that have the same mask sit in one *subtable*, a hash table over the masked words of the flow key, so a lookup costs one probe per distinct mask, however many rules
+ * there are.  Subtables are visited by descending priority of their best rule; the search ends as soon as no later one can do better.
+ *
+ * Structure.  A subtable's hash is open addressing over 64-bit slots (16 bits of hash, 48 of pointer), so a miss rarely touches a rule.  Rules with the same mask and values but other priorities hang
+ * behind one slot, best first; readers only ever need the first.  A table's subtables are a small vector, replaced as a whole when the order changes; its size is the number of distinct
+ * masks.
+ *
+ * Concurrency.  One writer, many readers, no locks.  Every slot and every vector is one release store by the writer and one acquire load by a reader.  A rule that replaces another of equal match and
+ * priority is inserted first (it goes before the old one) and the old one removed afterwards: at any moment a reader finds one of them.  What readers may
+ * still hold (arrays, vectors, subtables) goes to `defer`; rules are the owner's to defer after classifier_remove().
+ * Insert and remove are amortised O(1) in the number of rules: arrays double and halve; a subtable's best priority may be overestimated for a while after removals (it only costs a probe) and
+ * is recounted after as many removals as there are distinct priorities.
+ */
+#ifndef VSWITCH_CLASSIFIER_H
+#define VSWITCH_CLASSIFIER_H 1
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "lib/hmap.h"
+#include "ofproto/match.h"
+
+struct cls_subtable;
+
+/* Embedded in the owner's rule; `match` and `priority` are the owner's, immutable while the rule is inserted. */
+struct cls_rule {
+    const struct minimatch *match;
+    uint16_t priority;
+    uint32_t hash;                      /* Writer's; read by readers. Set before publication. */
+    struct cls_rule *next;              /* Writer only: same mask and values, next lower priority. */
+    struct cls_subtable *subtable;      /* Writer only. */
+};
+
+struct cls_vector;
+
+struct classifier {
+    _Atomic(struct cls_vector *) vector;        /* Written by the control thread, read by all. NULL: no rules. */
+    struct hmap subtables;                      /* Control. */
+    struct list order;                          /* Control: all subtables. */
+    unsigned n_rules;
+    void (*defer)(void (*fn)(void *), void *arg, void *aux);
+    void *aux;
+};
+
+/* [control] */
+void classifier_init(struct classifier *, void (*defer)(void (*fn)(void *), void *arg, void *aux), void *aux);
+void classifier_fini(struct classifier *);      /* No rule is left; nobody reads any more. */
+void classifier_insert(struct classifier *, struct cls_rule *);
+/* The rule stays readable until the grace period ends. */
+void classifier_remove(struct classifier *, struct cls_rule *);
+/* The newest rule of exactly that match and priority, or NULL. */
+struct cls_rule *classifier_find(const struct classifier *, const struct minimatch *, uint16_t priority);
+
+/* [any] A rule of the highest priority that covers the flow, or NULL.  Which one of equals is unspecified (section 6.4). */
+struct cls_rule *classifier_lookup(const struct classifier *, const union flow_words *);
+
+/* --- Shared between the writer (classifier.c) and the reader (classifier_lookup.c) --- */
+struct cls_array {
+    size_t mask;
+    _Atomic uint64_t slots[];
+};
+#define CLS_EMPTY UINT64_C(0)
+#define CLS_TOMBSTONE UINT64_C(1)
+
+struct cls_subtable {
+    _Atomic(struct cls_array *) array;          /* Written by the control thread, read by all. */
+    uint8_t n;                                  /* Immutable: words in the mask, */
+    uint8_t index[FLOW_N_WORDS];                /* their place in the key, */
+    uint64_t masks[FLOW_N_WORDS];               /* and their bits. */
+    /* Control only. */
+    struct hmap_node node;
+    struct list order;
+    uint64_t map;
+    size_t n_heads, n_used;                     /* Slots with a rule; those plus tombstones. */
+    struct hmap priorities;                     /* Priority → number of rules. */
+    size_t n_priorities, n_stale;
+    uint16_t max_priority;
+};
+
+struct cls_vector {
+    unsigned n;
+    struct { struct cls_subtable *subtable; uint32_t max_priority; } entries[];
+};
+
+/* Hash of a key's masked words; `words` is indexed as the key (flow) or as the mask (minimatch values), by `index` or in sequence. */
+static inline uint64_t cls_hash_step(uint64_t h, uint64_t word)
+{
+    h = (h ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+    return h ^ h >> 32;
+}
+static inline uint32_t cls_hash_finish(uint64_t h) { return (uint32_t) (hash_mix64(h) >> 16); }
+static inline uint64_t cls_slot(const struct cls_rule *r) { return (uint64_t) (r->hash >> 16) << 48 | (uint64_t) (uintptr_t) r; }
+static inline struct cls_rule *cls_slot_rule(uint64_t slot) { return (struct cls_rule *) (uintptr_t) (slot & UINT64_C(0xffffffffffff)); }
+static inline bool cls_slot_is_rule(uint64_t slot) { return slot > CLS_TOMBSTONE; }
+
+#endif

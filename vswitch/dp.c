@@ -1,0 +1,311 @@
+/* The control side of the datapath: its life, flow entries, ports, counters. */
+#include <assert.h>
+#include <stdlib.h>
+#include "lib/util.h"
+#include "vswitch/dp_private.h"
+
+void dp_defer(void (*fn)(void *), void *arg, void *dp_)
+{
+    struct dp *dp = dp_;
+    if (dp->closing) {
+        fn(arg);
+    } else {
+        dp->ops.defer(fn, arg, dp->aux);
+    }
+}
+
+/* --- Counters --- */
+
+struct counters *counters_new(unsigned n_threads)
+{
+    struct counters *c = xcalloc(1, sizeof *c + n_threads * sizeof c->threads[0]);
+    c->refs = 1;
+    c->n = n_threads;
+    return c;
+}
+
+void counters_put(struct dp *dp, struct counters *c)
+{
+    if (!--c->refs) {
+        dp_defer(free, c, dp);
+    }
+}
+
+static void counters_raw(const struct counters *c, uint64_t *packets, uint64_t *bytes, uint64_t *used_ns)
+{
+    *packets = *bytes = *used_ns = 0;
+    for (unsigned i = 0; i < c->n; i++) {
+        uint64_t used = atomic_load_explicit(&c->threads[i].used_ns, memory_order_relaxed);
+        *packets += atomic_load_explicit(&c->threads[i].packets, memory_order_relaxed);
+        *bytes += atomic_load_explicit(&c->threads[i].bytes, memory_order_relaxed);
+        *used_ns = MAX(*used_ns, used);
+    }
+}
+
+void counters_sum(const struct counters *c, uint64_t *packets, uint64_t *bytes, uint64_t *used_ns)
+{
+    counters_raw(c, packets, bytes, used_ns);
+    *packets -= c->base_packets;
+    *bytes -= c->base_bytes;
+}
+
+void counters_reset(struct counters *c)
+{
+    uint64_t used;
+    counters_raw(c, &c->base_packets, &c->base_bytes, &used);
+}
+
+/* --- Flow entries --- */
+
+static void rule_free(void *rule_)
+{
+    struct dp_rule *rule = rule_;
+    free((void *) rule->cls.match);
+    free(rule);
+}
+
+static struct minimatch *minimatch_clone(const struct minimatch *m)
+{
+    size_t size = sizeof *m + 2 * m->n * sizeof m->words[0];
+    struct minimatch *copy = xmalloc(size);
+    memcpy(copy, m, size);
+    return copy;
+}
+
+static struct of_error insert(struct flow_entry *entry, void *dp_)
+{
+    struct dp *dp = dp_;
+    struct of_error error;
+    struct program *program = program_compile(dp, &entry->instructions, &error);
+    if (!program) {
+        return error;
+    }
+    struct dp_rule *rule = XNEW(struct dp_rule);
+    /* The entry's own match goes with the entry; readers may outlive it. */
+    rule->cls.match = minimatch_clone(entry->match);
+    rule->cls.priority = entry->priority;
+    atomic_init(&rule->program, program);
+    rule->cookie = entry->cookie;
+    rule->table = entry->table_id;
+    rule->is_miss = !entry->priority && !entry->match->n;
+    rule->entry = entry;
+    if (entry->replaces) {
+        rule->counters = ((struct dp_rule *) entry->replaces->aux)->counters;
+        rule->counters->refs++;
+    } else {
+        rule->counters = counters_new(dp->n_threads);
+    }
+    entry->aux = rule;
+    classifier_insert(&dp->tables[entry->table_id], &rule->cls);
+    return OF_OK;
+}
+
+static struct of_error modify(struct flow_entry *entry, const struct instructions *old UNUSED, bool reset_counts, void *dp_)
+{
+    struct dp *dp = dp_;
+    struct dp_rule *rule = entry->aux;
+    struct of_error error;
+    struct program *program = program_compile(dp, &entry->instructions, &error);
+    if (!program) {
+        return error;
+    }
+    struct program *former = atomic_load_explicit(&rule->program, memory_order_relaxed);
+    atomic_store_explicit(&rule->program, program, memory_order_release);
+    program_retire(dp, former);
+    if (reset_counts) {
+        counters_reset(rule->counters);
+    }
+    return OF_OK;
+}
+
+static void remove_entry(struct flow_entry *entry, int reason, void *dp_)
+{
+    struct dp *dp = dp_;
+    struct dp_rule *rule = entry->aux;
+    classifier_remove(&dp->tables[entry->table_id], &rule->cls);
+    if (reason >= 0 && entry->flags & OFPFF_SEND_FLOW_REM && dp->ops.flow_removed) {
+        dp->ops.flow_removed(entry, (uint8_t) reason, dp->aux);
+    }
+    program_retire(dp, atomic_load_explicit(&rule->program, memory_order_relaxed));
+    counters_put(dp, rule->counters);
+    dp_defer(rule_free, rule, dp);
+}
+
+static void counters(const struct flow_entry *entry, uint64_t *packets, uint64_t *bytes, uint64_t *used_ns, void *dp UNUSED)
+{
+    const struct dp_rule *rule = entry->aux;
+    counters_sum(rule->counters, packets, bytes, used_ns);
+    *used_ns = MAX(*used_ns, entry->created_ns);
+}
+
+const struct flow_table_ops dp_flow_ops = { .insert = insert, .modify = modify, .remove = remove_entry, .counters = counters };
+
+/* --- Life --- */
+
+struct dp *dp_new(unsigned n_threads, unsigned max_flows, unsigned max_groups, struct clock clock, const struct dp_ops *ops, void *aux)
+{
+    assert(n_threads && n_threads <= DP_MAX_THREADS);
+    struct dp *dp = xcalloc(1, sizeof *dp + n_threads * sizeof dp->threads[0]);
+    dp->n_threads = n_threads;
+    dp->clock = clock;
+    dp->ops = *ops;
+    dp->aux = aux;
+    for (unsigned i = 0; i < OF_N_TABLES; i++) {
+        classifier_init(&dp->tables[i], dp_defer, dp);
+    }
+    hmap_init(&dp->group_slots);
+    list_init(&dp->watched);
+    dp->stations = xcalloc(DP_N_STATIONS, sizeof dp->stations[0]);
+    dp->drop_base = xcalloc(DP_MAX_PORTS, sizeof dp->drop_base[0]);
+    for (unsigned i = 0; i < n_threads; i++) {
+        dp->threads[i] = XNEW(struct dp_thread);
+        dp->threads[i]->dp = dp;
+        dp->threads[i]->index = i;
+    }
+    dp->flows = flow_tables_new(max_flows, clock, &dp_flow_ops, dp);
+    dp->groups = group_table_new(max_groups, clock, &dp_group_ops, dp);
+    return dp;
+}
+
+void dp_free(struct dp *dp)
+{
+    if (!dp) {
+        return;
+    }
+    dp->closing = true;
+    flow_tables_free(dp->flows);
+    group_table_free(dp->groups);
+    for (unsigned i = 0; i < OF_N_TABLES; i++) {
+        classifier_fini(&dp->tables[i]);
+    }
+    assert(!dp->group_slots.n);
+    hmap_fini(&dp->group_slots);
+    for (unsigned i = 0; i < dp->n_threads; i++) {
+        free(dp->threads[i]);
+    }
+    free(atomic_load_explicit(&dp->port_list, memory_order_relaxed));
+    free((void *) dp->stations);
+    free(dp->drop_base);
+    free(dp);
+}
+
+struct flow_tables *dp_flows(struct dp *dp)
+{
+    return dp->flows;
+}
+
+struct group_table *dp_groups(struct dp *dp)
+{
+    return dp->groups;
+}
+
+struct dp_thread *dp_thread(struct dp *dp, unsigned i)
+{
+    assert(i < dp->n_threads);
+    return dp->threads[i];
+}
+
+unsigned dp_thread_index(const struct dp_thread *t)
+{
+    return t->index;
+}
+
+void *dp_thread_aux(const struct dp_thread *t)
+{
+    return t->aux;
+}
+
+void dp_thread_set_aux(struct dp_thread *t, void *aux)
+{
+    t->aux = aux;
+}
+
+/* --- Ports --- */
+
+static void publish_ports(struct dp *dp)
+{
+    struct port_list *old = atomic_load_explicit(&dp->port_list, memory_order_relaxed), *list;
+    unsigned n = 0;
+    for (uint32_t i = 1; i < DP_MAX_PORTS; i++) {
+        n += !!(dp_port_state(dp, i) & PORT_PRESENT);
+    }
+    list = xcalloc(1, sizeof *list + n * sizeof list->ports[0]);
+    for (uint32_t i = 1; i < DP_MAX_PORTS; i++) {
+        if (dp_port_state(dp, i) & PORT_PRESENT) {
+            list->ports[list->n++] = i;
+        }
+    }
+    atomic_store_explicit(&dp->port_list, list, memory_order_release);
+    if (old) {
+        dp_defer(free, old, dp);
+    }
+}
+
+static void set_port(struct dp *dp, uint32_t port_no, uint32_t state)
+{
+    assert(port_no && port_no < DP_MAX_PORTS);
+    uint32_t old = dp_port_state(dp, port_no);
+    atomic_store_explicit(&dp->ports[port_no], state, memory_order_relaxed);
+    if ((old ^ state) & PORT_PRESENT) {
+        publish_ports(dp);
+    }
+    dp_groups_refresh_liveness(dp);
+}
+
+void dp_port_set(struct dp *dp, uint32_t port_no, uint32_t config, bool live)
+{
+    set_port(dp, port_no, PORT_PRESENT | (live ? PORT_LIVE : 0) | (config & ~(PORT_PRESENT | PORT_LIVE)));
+}
+
+void dp_port_remove(struct dp *dp, uint32_t port_no)
+{
+    set_port(dp, port_no, 0);
+}
+
+void dp_set_standalone(struct dp *dp, bool on)
+{
+    atomic_store_explicit(&dp->standalone, on, memory_order_relaxed);
+}
+
+/* --- Statistics --- */
+
+void dp_table_stats(struct dp *dp, uint8_t table, struct of_table_stats *out)
+{
+    assert(table < OF_N_TABLES);
+    *out = (struct of_table_stats) { .table_id = table, .active_count = flow_tables_count(dp->flows, table) };
+    for (unsigned i = 0; i < dp->n_threads; i++) {
+        out->lookup_count += atomic_load_explicit(&dp->threads[i]->tables[table].lookups, memory_order_relaxed);
+        out->matched_count += atomic_load_explicit(&dp->threads[i]->tables[table].matches, memory_order_relaxed);
+    }
+}
+
+static uint64_t raw_drops(const struct dp *dp, uint32_t port_no, unsigned reason)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < dp->n_threads; i++) {
+        sum += atomic_load_explicit(&dp->threads[i]->drops[port_no][reason], memory_order_relaxed);
+    }
+    return sum;
+}
+
+uint64_t dp_drops(const struct dp *dp, uint32_t port_no, enum drop_reason reason)
+{
+    if ((unsigned) reason >= DROP_N_REASONS || port_no >= DP_MAX_PORTS) {
+        return 0;
+    }
+    if (port_no) {
+        return raw_drops(dp, port_no, reason) - dp->drop_base[port_no][reason];
+    }
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < DP_MAX_PORTS; i++) {
+        sum += raw_drops(dp, i, reason) - dp->drop_base[i][reason];
+    }
+    return sum;
+}
+
+void dp_drops_clear(struct dp *dp, uint32_t port_no)
+{
+    for (unsigned reason = 0; port_no < DP_MAX_PORTS && reason < DROP_N_REASONS; reason++) {
+        dp->drop_base[port_no][reason] = raw_drops(dp, port_no, reason);
+    }
+}

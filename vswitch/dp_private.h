@@ -1,0 +1,129 @@
+/*
+ * Inside the datapath: what dp.c, the executor and the trace share.  Nobody else includes this.
+ *
+ * Who writes what: the control thread writes everything here but the counters; `_Atomic` members are those that poll-mode threads read while it does.  Counters are arrays
+ * with one element per thread, written by that thread alone with relaxed stores and read by the control thread with relaxed loads.  Clearing a counter means
+ * remembering its value as a base, so that nobody writes another's counter.
+ */
+#ifndef VSWITCH_DP_PRIVATE_H
+#define VSWITCH_DP_PRIVATE_H 1
+
+#include <stdatomic.h>
+#include "lib/hmap.h"
+#include "vswitch/classifier.h"
+#include "vswitch/dp.h"
+#include "vswitch/program.h"
+
+#define OFPP_UNSET UINT32_C(0xfffffff7)         /* ONF extension: the action set has no output. */
+
+/* --- Counters --- */
+struct counter { _Atomic uint64_t packets, bytes, used_ns; uint64_t pad; };
+
+struct counters {
+    unsigned refs, n;                           /* Control. Shared by an entry and the one that replaces it (section 6.4: counters are copied). */
+    uint64_t base_packets, base_bytes;          /* Control. */
+    struct counter threads[];
+};
+
+static inline void count_add(_Atomic uint64_t *x, uint64_t n)
+{
+    atomic_store_explicit(x, atomic_load_explicit(x, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+struct counters *counters_new(unsigned n_threads);
+void counters_put(struct dp *, struct counters *);
+void counters_sum(const struct counters *, uint64_t *packets, uint64_t *bytes, uint64_t *used_ns);
+void counters_reset(struct counters *);
+
+/* --- Rules --- */
+struct dp_rule {
+    struct cls_rule cls;
+    _Atomic(struct program *) program;
+    uint64_t cookie;                            /* Immutable, as all below. */
+    uint8_t table;
+    bool is_miss;                               /* Table-miss entry, section 5.4: priority 0, matches all. */
+    struct counters *counters;
+    struct flow_entry *entry;                   /* Control only. */
+};
+
+/* --- Groups --- */
+struct dp_bucket {
+    uint16_t weight;
+    uint32_t watch_port;
+    struct group_slot *watch_group;             /* NULL: none. */
+    struct program *program;
+    struct counters *counters;
+};
+
+struct dp_group {                               /* Immutable once published. */
+    uint8_t type;
+    unsigned n_buckets;
+    struct counters *counters;                  /* Survive a modify (section 6.5); the buckets' do not. */
+    struct dp_bucket buckets[];
+};
+
+/* What programs hold: a place that a group of that id may or may not fill. */
+struct group_slot {
+    struct hmap_node node;
+    uint32_t id;
+    unsigned refs;                              /* Control: programs, watchers and the group itself. */
+    _Atomic(struct dp_group *) current;
+    /* Only kept up while a bucket watches this group: */
+    unsigned n_watchers;                        /* Control. */
+    struct list watched;                        /* Control: in dp.watched. */
+    bool live_next;                             /* Control, while liveness is worked out. */
+    _Atomic bool live;                          /* Read by all. Section 6.5: "a group is live if at least one of its buckets is live". */
+};
+struct group_slot *group_slot_get(struct dp *, uint32_t id);    /* Makes it if need be; a reference. */
+void group_slot_ref(struct group_slot *);
+void group_slot_put(struct dp *, struct group_slot *);
+
+/* --- Ports --- */
+#define PORT_PRESENT UINT32_C(0x80000000)
+#define PORT_LIVE UINT32_C(0x40000000)          /* The low bits are OFPPC_*. */
+struct port_list { unsigned n; uint32_t ports[]; };
+
+/* --- The whole --- */
+struct dp_thread {
+    struct dp *dp;
+    unsigned index;
+    void *aux;                                  /* The device layer's. */
+    struct { _Atomic uint64_t lookups, matches; } tables[OF_N_TABLES];
+    _Atomic uint64_t drops[DP_MAX_PORTS][DROP_N_REASONS];
+};
+
+struct dp {
+    unsigned n_threads;
+    struct clock clock;
+    struct dp_ops ops;
+    void *aux;
+    bool closing;                               /* Nobody reads any more: nothing is deferred. */
+    struct flow_tables *flows;
+    struct group_table *groups;
+    struct classifier tables[OF_N_TABLES];
+    struct hmap group_slots;
+    struct list watched;                        /* Group slots that some bucket watches. */
+    _Atomic uint32_t ports[DP_MAX_PORTS];
+    _Atomic(struct port_list *) port_list;
+    _Atomic bool standalone;
+    _Atomic uint64_t *stations;                 /* dp_learn.c; written by every thread. */
+    uint64_t (*drop_base)[DROP_N_REASONS];      /* Control: per port, what was cleared. */
+    struct dp_thread *threads[];
+};
+
+/* The grace period: dp_ops.defer, or at once when the datapath is being freed.  `dp` is passed as void * so that a classifier can call it. */
+void dp_defer(void (*fn)(void *), void *arg, void *dp);
+void dp_groups_refresh_liveness(struct dp *);      /* After a port or a group has changed. */
+extern const struct flow_table_ops dp_flow_ops;
+extern const struct group_ops dp_group_ops;
+
+static inline uint32_t dp_port_state(const struct dp *dp, uint32_t port_no)
+{
+    return port_no < DP_MAX_PORTS ? atomic_load_explicit(&dp->ports[port_no], memory_order_relaxed) : 0;
+}
+
+/* dp_learn.c [any]: notes where eth_src lives and says where eth_dst does: a port, or OFPP_FLOOD. */
+#define DP_N_STATIONS 16384
+uint32_t dp_learn(struct dp *, struct mac src, struct mac dst, uint32_t in_port, uint64_t now_ns);
+
+#endif

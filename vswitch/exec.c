@@ -1,0 +1,322 @@
+/* The executor's spine: tables, ops, scopes. */
+#include "vswitch/exec.h"
+
+#include "vswitch/packet.h"
+
+#define MISS_SEND_LEN 128       /* Section 7.3.2: OFP_DEFAULT_MISS_SEND_LEN, for packet-ins that no action asked for. */
+
+void exec_init(struct exec *e, struct dp_thread *thread, struct packet *packet, uint32_t in_port, uint64_t now_ns)
+{
+    memset(e, 0, offsetof(struct exec, set));
+    memset((char *) e + offsetof(struct exec, in_port), 0, sizeof *e - offsetof(struct exec, in_port));
+    action_set_clear(&e->set);
+    e->dp = thread->dp;
+    e->thread = thread;
+    e->ops = &e->dp->ops;
+    e->aux = e->dp->aux;
+    e->now_ns = now_ns;
+    e->packet = packet;
+    e->in_port = in_port;
+    e->reason = DROP_NO_OUTPUT;
+    packet->in_port = in_port;
+    struct flow *f = &e->flow.flow;
+    f->in_port = f->in_phy_port = be32_put(in_port);
+    f->actset_output = be32_put(OFPP_UNSET);
+}
+
+void exec_note(struct exec *e, enum drop_reason reason, unsigned rank)
+{
+    if (rank > e->rank) {
+        e->rank = (uint8_t) rank;
+        e->reason = (uint8_t) reason;
+    }
+    exec_event(e, &(struct exec_event) { .type = EVENT_NOTE, .reason = (uint8_t) reason });
+}
+
+void exec_count_drop(struct exec *e, enum drop_reason reason)
+{
+    e->counted = true;
+    if (e->observe) {
+        e->observe(e, &(struct exec_event) { .type = EVENT_DROP, .reason = (uint8_t) reason });
+    } else {
+        dp_thread_drop(e->thread, e->in_port, reason);
+    }
+}
+
+static void inapplicable_unless(struct exec *e, bool done)
+{
+    if (!done) {
+        exec_note(e, DROP_BAD_ACTION, RANK_WENT_WRONG);
+    }
+}
+
+static void set_packet_field(struct exec *e, const struct op *op)
+{
+    union field_value v = op->set.value;
+    if (!op->set.exact) {
+        field_get(op->set.field, &e->flow.flow, &v);
+        for (unsigned i = 0; i < 2; i++) {
+            v.w[i] = (v.w[i] & ~op->set.mask.w[i]) | op->set.value.w[i];
+        }
+    }
+    inapplicable_unless(e, packet_set_field(e->packet, &e->flow.flow, op->set.field, &v));
+}
+
+static void move_field(struct exec *e, const struct op *op)
+{
+    const struct subfield *src = &op->move.src, *dst = &op->move.dst;
+    union field_value from, to;
+    field_get(src->field, &e->flow.flow, &from);
+    field_get(dst->field, &e->flow.flow, &to);
+    field_copy_bits(&from, src->ofs, &to, dst->ofs, dst->n_bits);
+    if (dst->field->offset < offsetof(struct flow, eth_dst) && field_id_of(dst->field) != FIELD_PBB_ISID) {
+        field_set(dst->field, &e->flow.flow, &to);
+    } else {
+        inapplicable_unless(e, packet_set_field(e->packet, &e->flow.flow, dst->field, &to));
+    }
+}
+
+uint64_t subfield_get(const struct subfield *s, const struct flow *flow)
+{
+    union field_value v, x = { .w = { 0, 0 } };
+    field_get(s->field, flow, &v);
+    field_copy_bits(&v, s->ofs, &x, 0, MIN(s->n_bits, 64));
+    return field_value_u64(&x);
+}
+
+/* Section 7.2.5: "if it exists"; a TTL that would become zero ends the packet's processing and is a packet-in of its own reason. */
+static bool decrement_ttl(struct exec *e, bool mpls)
+{
+    struct flow *f = &e->flow.flow;
+    uint8_t ttl = mpls ? f->mpls_ttl : f->nw_ttl;
+    enum field_id id = mpls ? FIELD_MPLS_TTL : FIELD_NW_TTL;
+    bool expired = ttl <= 1;
+    /* Writing the value that is there tells whether there is such a header at all. */
+    if (!packet_set_u8(e->packet, f, id, expired ? ttl : (uint8_t) (ttl - 1))) {
+        exec_note(e, DROP_BAD_ACTION, RANK_WENT_WRONG);
+        return true;
+    }
+    if (expired) {
+        exec_packet_in(e, OFPR_INVALID_TTL, MISS_SEND_LEN);
+        exec_note(e, DROP_TTL, RANK_WENT_WRONG);
+    }
+    return !expired;
+}
+
+static bool resubmit(struct exec *e, const struct op *op, bool tail)
+{
+    if (e->depth >= DP_MAX_DEPTH || ++e->n_nested > DP_MAX_RESUBMITS) {
+        exec_note(e, DROP_DEPTH, RANK_WENT_WRONG);
+        return false;
+    }
+    uint64_t cookie = e->cookie;
+    uint8_t table = e->table;
+    bool is_miss = e->is_miss;
+    uint32_t port = op->resubmit.in_port;
+    e->depth++;
+    bool more = exec_tables(e, op->resubmit.table == OFPTT_ALL ? table : op->resubmit.table, port == OFPP_IN_PORT ? be32_get(e->flow.flow.in_port) : port, true, tail);
+    e->depth--;
+    e->cookie = cookie;
+    e->table = table;
+    e->is_miss = is_miss;
+    return more;
+}
+
+bool exec_op(struct exec *e, const struct op *op, bool tail)
+{
+    struct flow *f = &e->flow.flow;
+    struct packet *p = e->packet;
+    switch ((enum op_code) op->code) {
+    case OP_OUTPUT: exec_output(e, op->output.port, op->output.max_len, tail); return true;
+    case OP_OUTPUT_REG: exec_output(e, (uint32_t) subfield_get(&op->output_reg.src, f), op->output_reg.max_len, tail); return true;
+    case OP_GROUP: exec_group(e, op->group, tail); return true;
+    case OP_WORD: e->flow.w[op->word.index] = (e->flow.w[op->word.index] & ~op->word.mask) | op->word.value; return true;
+    case OP_FIELD: set_packet_field(e, op); return true;
+    case OP_MOVE: move_field(e, op); return true;
+    case OP_PUSH_VLAN: inapplicable_unless(e, packet_push_vlan(p, f, op->ethertype)); return true;
+    case OP_POP_VLAN: inapplicable_unless(e, packet_pop_vlan(p, f)); return true;
+    case OP_PUSH_MPLS: inapplicable_unless(e, packet_push_mpls(p, f, op->ethertype)); return true;
+    case OP_POP_MPLS: inapplicable_unless(e, packet_pop_mpls(p, f, op->ethertype)); return true;
+    case OP_PUSH_PBB: inapplicable_unless(e, packet_push_pbb(p, f, op->ethertype)); return true;
+    case OP_POP_PBB: inapplicable_unless(e, packet_pop_pbb(p, f)); return true;
+    case OP_SET_NW_TTL: inapplicable_unless(e, packet_set_u8(p, f, FIELD_NW_TTL, op->ttl)); return true;
+    case OP_SET_MPLS_TTL: inapplicable_unless(e, packet_set_u8(p, f, FIELD_MPLS_TTL, op->ttl)); return true;
+    case OP_DEC_NW_TTL: return decrement_ttl(e, false);
+    case OP_DEC_MPLS_TTL: return decrement_ttl(e, true);
+    case OP_COPY_TTL_OUT: inapplicable_unless(e, packet_copy_ttl_out(p, f)); return true;
+    case OP_COPY_TTL_IN: inapplicable_unless(e, packet_copy_ttl_in(p, f)); return true;
+    case OP_RESUBMIT: return resubmit(e, op, tail);
+    case OP_CONTROLLER: exec_packet_in(e, op->controller.reason, op->controller.max_len); return true;
+    case OP_CLONE:
+        exec_event(e, &(struct exec_event) { .type = EVENT_CLONE });
+        exec_scoped(e, op + 1, op->n_body, tail);
+        return true;
+    case OP_DROP: exec_note(e, op->drop_reason, RANK_DROP_ACTION); return false;
+    case OP_UNSUPPORTED: exec_note(e, DROP_BAD_ACTION, RANK_WENT_WRONG); return true;
+    case N_OP_CODES: break;
+    }
+    __builtin_unreachable();
+}
+
+bool exec_ops(struct exec *e, const struct op *ops, unsigned n, bool tail)
+{
+    for (unsigned i = 0; i < n; i += 1u + ops[i].n_body) {
+        if (!exec_op(e, &ops[i], tail && i + 1 + ops[i].n_body >= n)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+struct packet *exec_take_or_copy(struct exec *e, bool tail)
+{
+    struct packet *p = e->packet;
+    if (tail && action_set_empty(&e->set)) {
+        e->packet = NULL;
+        return p;
+    }
+    struct packet *copy = e->ops->copy(e->thread, p, e->aux);
+    if (!copy) {
+        exec_count_drop(e, DROP_NO_MEMORY);
+        return NULL;
+    }
+    copy->in_port = p->in_port;
+    copy->l2_len = p->l2_len;
+    copy->l3_ofs = p->l3_ofs;
+    copy->l4_ofs = p->l4_ofs;
+    return copy;
+}
+
+bool exec_scope_enter(struct exec *e, struct exec_scope *scope, bool tail)
+{
+    if (e->depth >= DP_MAX_DEPTH || ++e->n_nested > DP_MAX_RESUBMITS) {
+        exec_note(e, DROP_DEPTH, RANK_WENT_WRONG);
+        return false;
+    }
+    struct packet *mine = exec_take_or_copy(e, tail);
+    if (!mine) {
+        return false;
+    }
+    scope->outer = e->packet;
+    scope->flow = e->flow;
+    action_set_copy(&scope->set, &e->set);
+    action_set_clear(&e->set);
+    e->packet = mine;
+    e->depth++;
+    return true;
+}
+
+void exec_scope_leave(struct exec *e, const struct exec_scope *scope)
+{
+    if (e->packet) {
+        e->ops->free(e->thread, e->packet, e->aux);
+    }
+    e->depth--;
+    e->packet = scope->outer;
+    e->flow = scope->flow;
+    action_set_copy(&e->set, &scope->set);
+}
+
+void exec_scoped(struct exec *e, const struct op *ops, unsigned n, bool tail)
+{
+    struct exec_scope scope;
+    if (n && exec_scope_enter(e, &scope, tail)) {
+        exec_ops(e, ops, n, true);
+        exec_scope_leave(e, &scope);
+    }
+}
+
+static void count_hit(struct exec *e, const struct dp_rule *rule)
+{
+    struct counter *c = &rule->counters->threads[e->thread->index];
+    count_add(&c->packets, 1);
+    count_add(&c->bytes, e->packet->len);
+    atomic_store_explicit(&c->used_ns, e->now_ns, memory_order_relaxed);
+    count_add(&e->thread->tables[rule->table].matches, 1);
+}
+
+bool exec_tables(struct exec *e, uint8_t table, uint32_t as_port, bool resubmitted, bool tail)
+{
+    for (be32 as = be32_put(as_port);; as = e->flow.flow.in_port) {
+        if (table >= OF_N_TABLES) {
+            exec_note(e, DROP_NO_MATCH, RANK_NO_MATCH);
+            return true;
+        }
+        /* A resubmit's in_port is for its lookup alone: the actions see the packet's own. */
+        be32 in_port = e->flow.flow.in_port;
+        e->flow.flow.in_port = as;
+        struct cls_rule *found = classifier_lookup(&e->dp->tables[table], &e->flow);
+        e->flow.flow.in_port = in_port;
+        const struct dp_rule *rule = found ? CONTAINER_OF(found, struct dp_rule, cls) : NULL;
+        if (!e->observe) {
+            count_add(&e->thread->tables[table].lookups, 1);
+        }
+        exec_event(e, &(struct exec_event) { .type = EVENT_TABLE, .table = table, .rule = rule });
+        if (!rule) {
+            /* Section 5.4: "packets unmatched by flow entries are dropped".  A resubmit that finds nothing does nothing. */
+            exec_note(e, DROP_NO_MATCH, RANK_NO_MATCH);
+            return resubmitted;
+        }
+        if (!e->observe) {
+            count_hit(e, rule);
+        }
+        const struct program *p = atomic_load_explicit(&rule->program, memory_order_acquire);
+        e->table = table;
+        e->cookie = rule->cookie;
+        e->is_miss = rule->is_miss;
+        if (!exec_ops(e, p->ops, p->n_apply, tail && !p->has_goto && !p->n_write)) {
+            return false;
+        }
+        if (p->clear) {
+            exec_set_clear(e);
+        }
+        exec_set_write(e, p->ops + p->n_apply, p->n_write);
+        e->flow.flow.metadata.v = (e->flow.flow.metadata.v & ~p->metadata_mask) | p->metadata;
+        if (!p->has_goto) {
+            return true;
+        }
+        table = p->goto_table;
+    }
+}
+
+bool exec_pipeline(struct exec *e, bool tail)
+{
+    if (!exec_tables(e, 0, be32_get(e->flow.flow.in_port), false, tail)) {
+        return false;
+    }
+    return action_set_empty(&e->set) || exec_set_run(e, tail);
+}
+
+/* What is left of the packet, and the one drop of a packet that got nowhere. */
+static void finish(struct exec *e)
+{
+    if (e->packet) {
+        e->ops->free(e->thread, e->packet, e->aux);
+        e->packet = NULL;
+    }
+    if (!e->n_sent && !e->counted) {
+        exec_count_drop(e, e->reason);
+    }
+}
+
+void exec_run(struct exec *e)
+{
+    struct dp *dp = e->dp;
+    packet_extract(e->packet, &e->flow.flow);
+    if (__builtin_expect(atomic_load_explicit(&dp->standalone, memory_order_relaxed), 0)
+        && !atomic_load_explicit(&dp->tables[0].vector, memory_order_relaxed)) {
+        exec_output(e, OFPP_NORMAL, 0, true);
+    } else {
+        exec_pipeline(e, true);
+    }
+    finish(e);
+}
+
+void exec_list(struct exec *e, const struct program *p)
+{
+    packet_extract(e->packet, &e->flow.flow);
+    e->packet_out = true;
+    e->cookie = UINT64_MAX;
+    exec_ops(e, p->ops, p->n_apply, true);
+    finish(e);
+}

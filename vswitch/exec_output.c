@@ -1,0 +1,109 @@
+/* Outputs: ports, reserved ports, the controller. */
+#include "vswitch/exec.h"
+
+#include "vswitch/packet.h"
+
+/* To one port that is known not to be suppressed. */
+static void send(struct exec *e, uint32_t port, bool tail)
+{
+    uint32_t state = dp_port_state(e->dp, port);
+    if (!(state & PORT_PRESENT)) {
+        exec_note(e, DROP_NO_PORT, RANK_WENT_WRONG);
+        return;
+    }
+    if (state & (OFPPC_PORT_DOWN | OFPPC_NO_FWD)) {
+        exec_note(e, state & OFPPC_PORT_DOWN ? DROP_PORT_DOWN : DROP_PORT_CONFIG, RANK_WENT_WRONG);
+        return;
+    }
+    struct packet *p = exec_take_or_copy(e, tail);
+    if (!p) {
+        return;
+    }
+    e->n_sent++;
+    exec_event(e, &(struct exec_event) { .type = EVENT_OUTPUT, .port = port });
+    e->ops->output(e->thread, p, port, e->aux);
+}
+
+/* Section 7.2.1: ALL is every standard port but the ingress port and those configured not to forward; FLOOD is the same here, since no port is ever blocked. */
+static void flood(struct exec *e, bool tail)
+{
+    const struct port_list *list = atomic_load_explicit(&e->dp->port_list, memory_order_acquire);
+    uint32_t ingress = be32_get(e->flow.flow.in_port), pending = 0;
+    for (unsigned i = 0; list && i < list->n; i++) {
+        uint32_t port = list->ports[i], state = dp_port_state(e->dp, port);
+        if (port == ingress || !(state & PORT_PRESENT) || state & (OFPPC_PORT_DOWN | OFPPC_NO_FWD)) {
+            continue;
+        }
+        if (pending) {
+            send(e, pending, false);
+        }
+        pending = port;
+    }
+    if (pending) {
+        send(e, pending, tail);
+    } else {
+        exec_note(e, DROP_IN_PORT, RANK_WENT_WRONG);
+    }
+}
+
+void exec_packet_in(struct exec *e, uint8_t reason, uint16_t max_len)
+{
+    /* Section 7.2.1: OFPPC_NO_PACKET_IN: "packets on that port that generate a table miss should never trigger a packet-in". */
+    if (reason == OFPR_NO_MATCH && dp_port_state(e->dp, e->in_port) & OFPPC_NO_PACKET_IN) {
+        exec_note(e, DROP_PORT_CONFIG, RANK_WENT_WRONG);
+        return;
+    }
+    exec_event(e, &(struct exec_event) { .type = EVENT_CONTROLLER, .reason = reason });
+    bool taken = e->ops->packet_in(e->thread, e->packet, &e->flow.flow, e->cookie, e->table, reason, max_len, e->aux);
+    if (reason == OFPR_INVALID_TTL) {
+        return;         /* The frame itself is dropped, and counted as that, whether or not the controller hears of it. */
+    }
+    if (taken) {
+        e->n_sent++;
+    } else {
+        exec_count_drop(e, DROP_PACKET_IN_LIMIT);
+    }
+}
+
+/* OFPP_TABLE, in packet-outs only: a trip through the pipeline, with an action set of its own. */
+static void submit(struct exec *e, bool tail)
+{
+    struct exec_scope scope;
+    if (!e->packet_out) {
+        exec_note(e, DROP_BAD_ACTION, RANK_WENT_WRONG);
+    } else if (exec_scope_enter(e, &scope, tail)) {
+        uint64_t cookie = e->cookie;
+        e->packet_out = false;
+        exec_pipeline(e, true);
+        e->packet_out = true;
+        e->cookie = cookie;
+        e->is_miss = false;
+        e->table = 0;
+        exec_scope_leave(e, &scope);
+    }
+}
+
+void exec_output(struct exec *e, uint32_t port, uint16_t max_len, bool tail)
+{
+    uint32_t ingress = be32_get(e->flow.flow.in_port);
+    switch (port) {
+    case OFPP_IN_PORT: send(e, ingress, tail); return;
+    case OFPP_CONTROLLER: exec_packet_in(e, e->is_miss ? OFPR_NO_MATCH : OFPR_ACTION, max_len); return;
+    case OFPP_ALL: case OFPP_FLOOD: flood(e, tail); return;
+    case OFPP_TABLE: submit(e, tail); return;
+    case OFPP_NORMAL: {
+        const struct flow *f = &e->flow.flow;
+        uint32_t to = dp_learn(e->dp, f->eth_src, f->eth_dst, e->in_port, e->now_ns);
+        exec_event(e, &(struct exec_event) { .type = EVENT_LEARNED, .port = to });
+        exec_output(e, to, 0, tail);
+        return;
+    }
+    default: break;
+    }
+    /* Section 7.2.5: "to send the packet out of its ingress port", OFPP_IN_PORT must be named. */
+    if (port == ingress) {
+        exec_note(e, DROP_IN_PORT, RANK_WENT_WRONG);
+        return;
+    }
+    send(e, port, tail);
+}

@@ -1,0 +1,84 @@
+/*
+ * Poll-mode threads: receive, run the pipeline, transmit; sleep when nothing comes.
+ *
+ * Each thread has a plan (the receive queues it polls), replaced whole by the control thread and read once per iteration. A queue belongs to one thread from
+ * port-add to port-del, so no queue ever has two readers, however plans change. Frames that the control thread sends (packet-out) go through a ring per
+ * poll-mode thread: queues of devices are touched by poll-mode threads only.
+ *
+ * Idle: after POLL_SPIN_US without a frame a thread turns on the wake-ups of its queues, looks once more (a frame that came before the wake-up was on is
+ * seen by that look), leaves the RCU protocol and waits in ppoll(). vhost queues wake it by the guest's kick; a queue without a descriptor (an ethdev)
+ * bounds the wait, 50 µs at first and doubling to 1 ms. With all queues waking, the wait is bounded by POLL_SLEEP_MAX_US all the same.
+ */
+#ifndef VSWITCH_POLL_H
+#define VSWITCH_POLL_H 1
+
+#include <poll.h>
+#include <rte_ring.h>
+
+#include "vswitch/port.h"
+
+#define POLL_SPIN_US 100
+#define POLL_STEP_MIN_US 50
+#define POLL_STEP_MAX_US 1000
+#define POLL_SLEEP_MAX_US 10000
+#define POLL_MAX_WAITS 1024
+#define POLL_RING_SIZE 2048
+
+struct poll_plan {
+    unsigned n;
+    struct { struct port *port; unsigned queue; } rxq[];
+};
+
+struct poll_counters {          /* Written by the thread, read by the control thread. */
+    uint64_t packets, batches, iterations, sleeps;
+    uint64_t busy_tsc, idle_tsc, sleep_tsc;     /* Time stamp counter ticks: with frames, without, asleep. */
+};
+
+struct poll_thread {
+    struct poll *poll;
+    unsigned index;             /* 0..n-1; the datapath's thread is index + 1. */
+    unsigned cpu, lcore;
+    struct dp_thread *dp;
+    struct rte_ring *from_control;      /* One producer (control), one consumer (this). */
+    int wake_fd;
+    atomic_bool sleeping;       /* Written by the thread; the control thread writes wake_fd when it is set. */
+    _Atomic(struct poll_plan *) plan;   /* Written by the control thread. */
+    /* The thread's alone. */
+    struct port *dirty[DP_MAX_PORTS];   /* Ports with frames in their transmit buffer of this thread. */
+    unsigned n_dirty;
+    unsigned step_us;
+    struct pollfd fds[1 + POLL_MAX_WAITS];
+    struct poll_counters counters __attribute__((aligned(64)));
+};
+
+struct poll {
+    struct port_table *ports;
+    struct mbuf_pools *pools;
+    struct rcu *rcu;
+    struct dp *dp;
+    struct clock clock;
+    bool idle_sleep;
+    atomic_bool stop;
+    bool running;
+    unsigned n;
+    struct poll_thread *threads[CONFIG_MAX_POLL];
+};
+
+/* [control] Threads' state and rings; nothing runs yet. lcores[i] is the EAL lcore of cpus->cpu[i]. */
+bool poll_init(struct poll *, const struct config_cpus *cpus, const unsigned *lcores, struct err *);
+void poll_fini(struct poll *);
+bool poll_start(struct poll *, struct err *);
+void poll_stop(struct poll *);          /* Returns when every thread has ended. */
+/* [control] Gives the queues of a new port to the least loaded threads, or takes those of a port away, and publishes the plans. */
+void poll_add_port(struct poll *, struct port *);
+void poll_remove_port(struct poll *, struct port *);
+/* [control] Hands a frame to the port's thread; false when the ring is full (the frame stays the caller's). */
+bool poll_send(struct poll *, struct port *, struct rte_mbuf *);
+
+/* poll_output.c [poll] Puts a frame into the port's transmit buffer of this thread; takes it. */
+void poll_output(struct poll_thread *, struct port *, struct rte_mbuf *);
+void poll_flush(struct poll_thread *);
+/* Whether a frame of this length fits the port's MTU: Ethernet header and VLAN tags not counted. */
+bool poll_frame_fits(const struct port *, const uint8_t *frame, uint32_t len);
+
+#endif

@@ -1,0 +1,89 @@
+/* Transmit side of a poll-mode thread: frames collect in a buffer per port and thread and leave in bursts at the end of each batch. */
+#include "vswitch/capture.h"
+#include "vswitch/poll.h"
+
+#define FLUSH_TRIES 4           /* A guest that is taking frames makes room within a burst's time. */
+
+static bool is_vlan(uint16_t ethertype)
+{
+    return ethertype == 0x8100 || ethertype == 0x88a8;
+}
+
+bool poll_frame_fits(const struct port *p, const uint8_t *frame, uint32_t len)
+{
+    uint32_t l2 = 14;
+    if (len <= p->device->mtu + l2) {
+        return true;
+    }
+    while (l2 + 4 <= len && is_vlan(wire_get16(frame + l2 - 2))) {
+        l2 += 4;
+    }
+    return len <= p->device->mtu + l2;
+}
+
+static void drop(struct poll_thread *t, struct port *p, struct rte_mbuf *m, enum drop_reason reason)
+{
+    counter_add(&p->threads[t->index + 1].counters.tx_dropped, 1);
+    dp_thread_drop(t->dp, mbuf_priv(m)->packet.in_port, reason);
+    rte_pktmbuf_free(m);
+}
+
+static void flush_port(struct poll_thread *t, struct port *p)
+{
+    struct port_thread *pt = &p->threads[t->index + 1];
+    uint32_t len[DP_BATCH];
+    unsigned n = pt->n_tx, sent = 0;
+    uint64_t bytes = 0;
+
+    pt->n_tx = 0;
+    struct capture_tap *tap = atomic_load_explicit(&p->tap, memory_order_acquire);
+    if (tap) {
+        capture_run(tap, pt->tx, n, true);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        len[i] = pt->tx[i]->pkt_len;
+    }
+    for (unsigned tries = 0; sent < n && tries < FLUSH_TRIES; tries++) {
+        unsigned k = p->device->ops->tx(p->device, t->index, pt->tx + sent, (uint16_t) (n - sent));
+        if (!k) {
+            break;
+        }
+        sent += k;
+    }
+    for (unsigned i = 0; i < sent; i++) {
+        bytes += len[i];
+    }
+    counter_add(&pt->counters.tx_packets, sent);
+    counter_add(&pt->counters.tx_bytes, bytes);
+    enum drop_reason reason = device_link_up(p->device) ? DROP_TX_FULL : DROP_PORT_DOWN;
+    for (unsigned i = sent; i < n; i++) {
+        drop(t, p, pt->tx[i], reason);
+    }
+}
+
+void poll_output(struct poll_thread *t, struct port *p, struct rte_mbuf *m)
+{
+    struct port_thread *pt = &p->threads[t->index + 1];
+    if (!device_link_up(p->device)) {
+        drop(t, p, m, DROP_PORT_DOWN);
+        return;
+    }
+    if (!poll_frame_fits(p, rte_pktmbuf_mtod(m, const uint8_t *), m->pkt_len)) {
+        drop(t, p, m, DROP_TOO_LONG);
+        return;
+    }
+    if (!pt->n_tx) {
+        t->dirty[t->n_dirty++] = p;
+    } else if (pt->n_tx == DP_BATCH) {
+        flush_port(t, p);       /* Stays in the dirty list. */
+    }
+    pt->tx[pt->n_tx++] = m;
+}
+
+void poll_flush(struct poll_thread *t)
+{
+    for (unsigned i = 0; i < t->n_dirty; i++) {
+        flush_port(t, t->dirty[i]);
+    }
+    t->n_dirty = 0;
+}
