@@ -42,9 +42,7 @@ void rule_put(struct rule_builder *r)
 
 void rule_drop(struct edge_context *x, unsigned reason)
 {
-    if (x->can_drop) {
-        actions_drop(rule_apply(&x->rule), (uint16_t) reason);
-    }
+    actions_drop(rule_apply(&x->rule), (uint16_t) reason);
 }
 
 uint32_t edge_device_port(const struct edge_context *x, const struct port *port)
@@ -165,8 +163,7 @@ void compile_network(struct controller *c, const struct vsw *vsw, const struct e
     struct of_flow_filter all = { .table_id = OFPTT_ALL, .out_port = OFPP_ANY, .out_group = OFPG_ANY };
     struct sw *sw = substrate_find(c->substrate, edge->datapath_id);
     struct edge_context x = {
-        .controller = c, .vsw = vsw, .edge = edge, .sw = sw,
-        .can_drop = !sw || !sw->connected || sw->is_vswitchd, .rule.rulesets = c->rulesets,
+        .controller = c, .vsw = vsw, .edge = edge, .sw = sw, .rule.rulesets = c->rulesets,
     };
 
     match_init(&all.match);

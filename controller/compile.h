@@ -29,7 +29,6 @@ struct edge_context {
     const struct vsw *vsw;
     const struct edge *edge;
     struct sw *sw;              /* May be NULL or disconnected: device ports are unknown then. */
-    bool can_drop;              /* The Polder drop action. */
     struct rule_builder rule;
 };
 uint32_t edge_device_port(const struct edge_context *, const struct port *);      /* 0: the device does not exist (yet). */

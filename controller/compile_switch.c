@@ -154,15 +154,14 @@ void compile_switch(struct controller *c, const struct edge *edge, bool is_fabri
 {
     struct sw *sw = substrate_find(c->substrate, edge->datapath_id);
     struct edge_context x = {
-        .controller = c, .edge = edge, .sw = sw,
-        .can_drop = sw && sw->connected ? sw->is_vswitchd : !is_fabric, .rule.rulesets = c->rulesets,
+        .controller = c, .edge = edge, .sw = sw, .rule.rulesets = c->rulesets,
     };
 
     ruleset_begin(c->rulesets, edge->datapath_id, OWNER_SUBSTRATE);
     if (is_fabric) {
         lldp(&x, 200, 0);
         forward(&x, T_CLASSIFY);
-        drop(&x, T_CLASSIFY, 0, DROP_NO_PATH);
+        rule_put(start(&x, T_CLASSIFY, 0));             /* A fabric switch may be anything: no note, just nothing. */
     } else {
         edge_rules(&x);
     }

@@ -245,7 +245,7 @@ static void ask_switch(struct trace *t, struct sw *sw, uint32_t in_port, const c
 {
     cJSON *params = cJSON_CreateObject();
     t->edge_datapath = sw->datapath_id;
-    json_add_u64(params, "in_port", in_port);
+    json_add_format(params, "in_port", "%u", in_port);
     json_add_string(params, "packet", packet_hex);
     sw_polder_request(sw, "trace", params, traced, t);
 }

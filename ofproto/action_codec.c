@@ -131,7 +131,6 @@ const struct action_wire action_wires[] = {
     NICIRA(CONTROLLER2, 0, CONTROLLER, controller2),
     NICIRA(CLONE, 0, CLONE, clone),
     NICIRA(NOTE, 0, NOTE, note),
-    { OFPAT_EXPERIMENTER, POLDER_EXPERIMENTER, POLDER_ACTION_DROP, 16, ACTION_DROP, nx_decode_drop },
 };
 const unsigned n_action_wires = ARRAY_SIZE(action_wires);
 

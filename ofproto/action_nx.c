@@ -61,7 +61,8 @@ static struct of_error get_subfield_field(struct cursor *c, struct subfield *s)
         return s->n_bits && s->ofs + s->n_bits <= 16 ? OF_OK : bad_action(OFPBAC_BAD_SET_ARGUMENT);
     }
     s->field = field_from_header(header, experimenter);
-    if (!s->field) {
+    /* A short spelling of a field whose own header is longer would make the action grow when it is encoded again. */
+    if (!s->field || (field_header(s->field) >> 16 == 0xffff && header >> 16 != 0xffff)) {
         return bad_action(OFPBAC_BAD_SET_TYPE);
     }
     unsigned size = s->field->wire_size + (header >> 16 == 0xffff ? 4u : 0);
@@ -173,7 +174,7 @@ struct of_error nx_decode_controller2(struct cursor *c, struct action *a, unsign
             return bad_action(OFPBAC_BAD_LEN);
         }
     }
-    return finish(c);
+    return a->controller.meter <= OFPM_MAX ? finish(c) : bad_action(OFPBAC_BAD_ARGUMENT);
 }
 
 struct of_error nx_decode_clone(struct cursor *c, struct action *a, unsigned depth)
@@ -185,19 +186,21 @@ struct of_error nx_decode_clone(struct cursor *c, struct action *a, unsigned dep
     return actions_decode_nested(*c, &a->nested, depth + 1);
 }
 
+/* A note that begins with POLDER_DROP_NOTE is our drop reason (ofproto/polder.h); any other is just a note. */
 struct of_error nx_decode_note(struct cursor *c, struct action *a, unsigned depth UNUSED)
 {
+    if (cursor_left(c) == 6 && wire_get32(c->p) == POLDER_DROP_NOTE && wire_get16(c->p + 4) < DROP_N_REASONS) {
+        a->type = ACTION_DROP;
+        a->drop_reason = wire_get16(c->p + 4);
+        cursor_skip(c, 6);
+        return finish(c);
+    }
     a->note.size = (unsigned) cursor_left(c);
     a->note.data = xmalloc(a->note.size ? a->note.size : 1);
     cursor_copy(c, a->note.data, a->note.size);
     return finish(c);
 }
 
-struct of_error nx_decode_drop(struct cursor *c, struct action *a, unsigned depth UNUSED)
-{
-    a->drop_reason = cursor_be16(c);
-    return finish(c);
-}
 
 /* Type, length (patched later), experimenter, subtype. */
 static void put_header(struct buf *b, uint32_t experimenter, uint16_t subtype)
@@ -295,9 +298,15 @@ void nx_encode_controller(const struct action *a, struct buf *b)
     }
     nx_put_header(b, NXAST_CONTROLLER2);
     buf_put_zeros(b, 6);
-    put_property(b, NXAC2PT_MAX_LEN, a->controller.max_len, 2);
-    put_property(b, NXAC2PT_CONTROLLER_ID, a->controller.controller_id, 2);
-    put_property(b, NXAC2PT_REASON, a->controller.reason, 1);
+    if (a->controller.max_len != UINT16_MAX) {
+        put_property(b, NXAC2PT_MAX_LEN, a->controller.max_len, 2);
+    }
+    if (a->controller.controller_id) {
+        put_property(b, NXAC2PT_CONTROLLER_ID, a->controller.controller_id, 2);
+    }
+    if (a->controller.reason != REASON_ACTION) {
+        put_property(b, NXAC2PT_REASON, a->controller.reason, 1);
+    }
     put_property(b, NXAC2PT_METER_ID, a->controller.meter, 4);
 }
 
@@ -316,7 +325,8 @@ void nx_encode_note(const struct action *a, struct buf *b)
 
 void nx_encode_drop(const struct action *a, struct buf *b)
 {
-    put_header(b, POLDER_EXPERIMENTER, POLDER_ACTION_DROP);
+    nx_put_header(b, NXAST_NOTE);
+    buf_put_be32(b, POLDER_DROP_NOTE);
     buf_put_be16(b, a->drop_reason);
 }
 

@@ -40,6 +40,8 @@ struct action_row {
     action_encode_fn *encode;
     bool in_set;                /* May stand in an action set (section 5.10); OFPBAC_BAD_TYPE otherwise. */
 };
+/* Encoding never takes more bytes than were decoded: where a form has a longer twin, only what says more than the short one is sent in it.  So what came in one message
+ * fits in one message again. */
 extern const struct action_row action_rows[N_ACTION_TYPES];
 extern const struct action_wire action_wires[];
 extern const unsigned n_action_wires;
@@ -58,7 +60,7 @@ struct of_error actions_decode_nested(struct cursor, struct actions *, unsigned 
 /* action_nx.c */
 void nx_put_header(struct buf *, uint16_t subtype);
 action_decode_fn nx_decode_reg_load2, nx_decode_resubmit, nx_decode_resubmit_table, nx_decode_move, nx_decode_load, nx_decode_output_reg;
-action_decode_fn nx_decode_output_reg2, nx_decode_controller, nx_decode_controller2, nx_decode_clone, nx_decode_note, nx_decode_drop;
+action_decode_fn nx_decode_output_reg2, nx_decode_controller, nx_decode_controller2, nx_decode_clone, nx_decode_note;
 action_encode_fn nx_encode_resubmit, nx_encode_move, nx_encode_load, nx_encode_output_reg, nx_encode_controller, nx_encode_clone, nx_encode_note, nx_encode_drop;
 
 #endif

@@ -3,7 +3,8 @@
  *
  * Messages (OFPT_EXPERIMENTER, experimenter POLDER_EXPERIMENTER): a request whose body is one JSON object as on the control socket ({"method","params"}), and a
  * reply with {"result"} or {"error"}, same xid.  A switch that answers the method "features" is a vswitchd; others answer OFPBRC_BAD_EXPERIMENTER.
- * Actions (OFPAT_EXPERIMENTER): drop with a reason, which ends the pipeline for this packet copy, counted per port and reason.
+ * Drop with a reason: a published no-op, the Nicira note action, whose six bytes are POLDER_DROP_NOTE and the reason.  vswitchd counts the frame per port and reason;
+ * any other switch ignores the note, sees an entry without an output, and drops.  So one rule serves both, and ovs-ofctl can print it.
  */
 #ifndef OFPROTO_POLDER_H
 #define OFPROTO_POLDER_H 1
@@ -12,7 +13,7 @@
 
 #define POLDER_EXPERIMENTER UINT32_C(0x00504f4c)
 enum polder_message { POLDER_REQUEST = 1, POLDER_REPLY = 2 };
-enum polder_action { POLDER_ACTION_DROP = 1 };          /* exp header (8+4), u16 subtype, u16 reason, pad to 16. */
+#define POLDER_DROP_NOTE UINT32_C(0x504f4c00)            /* "POL\0" */
 
 /* One row per reason: id (stable, on the wire), name (metrics, vswctl drops), what it means and what to do. */
 #define DROP_REASONS(X) \

@@ -23,6 +23,8 @@ void text_subfield_format(const struct subfield *, struct buf *);
 
 /* One token of an action list.  *drop is set for the word "drop", which must stand alone. */
 bool text_action_token(char *token, struct actions *, unsigned depth, bool *drop, struct err *);
+/* What was parsed must fit one message; `write` may be NULL. */
+bool text_fits(const struct actions *apply, const struct actions *write, struct err *);
 /* A whole list, in place. */
 bool text_actions(char *text, struct actions *, unsigned depth, struct err *);
 

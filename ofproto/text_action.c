@@ -524,11 +524,26 @@ bool text_actions(char *text, struct actions *as, unsigned depth, struct err *er
     return ok;
 }
 
+/* Lengths on the wire have 16 bits, those of messages too; what is left is for a flow-mod's header and match. */
+#define MAX_ENCODED 60000
+
+bool text_fits(const struct actions *apply, const struct actions *write, struct err *err)
+{
+    struct buf b = BUF_INIT;
+    actions_encode(apply, &b);
+    if (write) {
+        actions_encode(write, &b);
+    }
+    size_t size = b.size;
+    buf_fini(&b);
+    return size <= MAX_ENCODED || err_set(err, ERR_INVALID, "actions", "take %zu bytes, more than the %d of one message", size, MAX_ENCODED);
+}
+
 bool actions_parse(const char *text, struct actions *as, struct err *err)
 {
     char *copy = xstrdup(text);
     actions_init(as);
-    bool ok = text_actions(copy, as, 0, err);
+    bool ok = text_actions(copy, as, 0, err) && text_fits(as, NULL, err);
     if (!ok) {
         actions_fini(as);
     }

@@ -157,6 +157,7 @@ bool instructions_parse(const char *text, struct instructions *is, struct err *e
     if (ok && p.drop && p.n > 1) {
         ok = err_set(err, ERR_INVALID, "drop", "must stand alone; drop(REASON) is an action");
     }
+    ok = ok && text_fits(&is->apply, &is->write, err);
     if (!ok) {
         instructions_fini(is);
     }

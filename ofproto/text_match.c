@@ -166,6 +166,12 @@ static bool parse_nw_tos(struct parse *p, const char *key, const char *arg)
     return put_u64(p, key, FIELD_IP_DSCP, tos >> 2, 0x3f);
 }
 
+static bool mask_allowed(const struct field *f, const union field_value *mask)
+{
+    union field_value all = field_mask_all(f);
+    return f->maskable || f->nxm_maskable || !memcmp(mask, &all, sizeof all);
+}
+
 static bool parse_field(struct parse *p, const char *key, const char *arg)
 {
     const struct field *f = field_from_name(key, strlen(key));
@@ -176,8 +182,7 @@ static bool parse_field(struct parse *p, const char *key, const char *arg)
     if (!field_parse_value(f, arg, &value, &mask, p->err)) {
         return false;
     }
-    union field_value all = field_mask_all(f);
-    if (memcmp(&mask, &all, sizeof all) && !f->maskable && !f->nxm_maskable) {
+    if (!mask_allowed(f, &mask)) {
         return err_set(p->err, ERR_INVALID, key, "cannot be masked");
     }
     if (field_id_of(f) == FIELD_VLAN_VID) {
@@ -235,8 +240,13 @@ static bool check_prereqs(const struct parse *p)
     for (enum field_id id = 0; id < N_FIELDS; id++) {
         const struct field *f = field_row(id);
         union field_value value, mask;
-        if ((p->seen[id] || match_get(p->match, id, &value, &mask)) && !match_has_prereq(p->match, f->prereq)) {
+        bool used = match_get(p->match, id, &value, &mask);
+        if ((p->seen[id] || used) && !match_has_prereq(p->match, f->prereq)) {
             return err_set(p->err, ERR_INVALID, f->name, "needs %s in the same match", prereq_text(f->prereq));
+        }
+        /* Again, because tp_src is sctp_src in the end where the match says so. */
+        if (used && !mask_allowed(f, &mask)) {
+            return err_set(p->err, ERR_INVALID, f->name, "cannot be masked");
         }
     }
     return true;

@@ -10,6 +10,7 @@ vswitch_vswitchd_SOURCES = \
 	vswitch/control_flows.c \
 	vswitch/device.h \
 	vswitch/device_ethdev.c \
+	vswitch/device_link.c vswitch/device_link.h \
 	vswitch/device_mbuf.c vswitch/device_mbuf.h \
 	vswitch/device_vhost.c \
 	vswitch/eal.c vswitch/eal.h \
@@ -27,17 +28,17 @@ vswitch_vswitchd_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 vswitch_vswitchd_CFLAGS = $(AM_CFLAGS) $(DPDK_CFLAGS)
 vswitch_vswitchd_LDADD = vswitch/libdatapath.a ofproto/libofproto.a lib/libpolder.a $(DPDK_LIBS) $(PCAP_LIBS) $(POLDER_LIBS)
 
-# The datapath core: no DPDK in here, so that it is tested without ports.
+# The datapath core: no DPDK.
 noinst_LIBRARIES += vswitch/libdatapath.a
 vswitch_libdatapath_a_SOURCES = \
 	vswitch/checksum.c vswitch/checksum.h \
 	vswitch/classifier.c vswitch/classifier.h \
 	vswitch/classifier_lookup.c \
-	vswitch/dp.c vswitch/dp.h \
+	vswitch/dp.c vswitch/dp.h vswitch/dp_private.h \
 	vswitch/dp_group.c \
 	vswitch/dp_learn.c \
 	vswitch/dp_receive.c \
-	vswitch/exec.c \
+	vswitch/exec.c vswitch/exec.h \
 	vswitch/exec_group.c \
 	vswitch/exec_output.c \
 	vswitch/exec_set.c \
@@ -45,5 +46,26 @@ vswitch_libdatapath_a_SOURCES = \
 	vswitch/packet_compose.c \
 	vswitch/packet_tags.c \
 	vswitch/packet_write.c \
-	vswitch/program.c \
+	vswitch/program.c vswitch/program.h \
 	vswitch/trace.c
+
+check_PROGRAMS += vswitch/datapath_test
+TESTS += vswitch/datapath_test
+vswitch_datapath_test_SOURCES = \
+	vswitch/datapath_test.c \
+	vswitch/checksum_test.c \
+	vswitch/classifier_test.c \
+	vswitch/dp_fixture.c vswitch/dp_fixture.h \
+	vswitch/dp_group_test.c \
+	vswitch/dp_test.c \
+	vswitch/packet_edit_test.c \
+	vswitch/packet_random.c vswitch/packet_random.h \
+	vswitch/packet_test.c \
+	vswitch/trace_test.c \
+	tests/unit.h
+vswitch_datapath_test_LDADD = vswitch/libdatapath.a ofproto/libofproto.a lib/libpolder.a $(CUNIT_LIBS) $(POLDER_LIBS)
+
+check_PROGRAMS += tests/fuzz/packet_replay
+TESTS += tests/fuzz/packet_replay
+tests_fuzz_packet_replay_SOURCES = tests/fuzz/packet_fuzz.c tests/fuzz/replay.c
+tests_fuzz_packet_replay_LDADD = vswitch/libdatapath.a ofproto/libofproto.a lib/libpolder.a $(POLDER_LIBS)

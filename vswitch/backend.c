@@ -196,10 +196,23 @@ static char *of_polder_request(void *vs, const char *json, size_t size)
     return rpc_text(vs, json, size, RPC_OPENFLOW);
 }
 
+static void count_configured(const char *peer, const char *role, const struct of_conn_counters *c, bool outgoing, void *n_)
+{
+    unsigned *n = n_;
+    (void) peer;
+    (void) role;
+    *n += outgoing && !strcmp(c->state, "up");
+}
+
+/* With controllers configured, only they end standalone mode: somebody who looks in on a listening socket does not. */
 static void of_controllers_changed(void *vs_, unsigned n_up)
 {
     struct vswitch *vs = vs_;
-    LOG(LOG_INFO, "%u controller%s connected", n_up, n_up == 1 ? "" : "s");
+    LOG(LOG_DEBUG, "%u OpenFlow connection%s up", n_up, n_up == 1 ? "" : "s");
+    if (vs->agent && vs->config.n_controllers) {
+        n_up = 0;
+        of_agent_each_connection(vs->agent, count_configured, &n_up);
+    }
     vs->n_controllers_up = n_up;
     if (!vs->config.standalone) {
         return;
@@ -212,7 +225,7 @@ static void of_controllers_changed(void *vs_, unsigned n_up)
     if (n_up) {
         event_del(vs->standalone_event);
     } else if (!vs->standalone) {
-        event_add(vs->standalone_event, &(struct timeval) { .tv_sec = 3 });
+        event_add(vs->standalone_event, &(struct timeval) { .tv_sec = VSWITCH_STANDALONE_AFTER_S });
     }
 }
 

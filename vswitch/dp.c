@@ -184,7 +184,7 @@ void dp_free(struct dp *dp)
         free(dp->threads[i]);
     }
     free(atomic_load_explicit(&dp->port_list, memory_order_relaxed));
-    free((void *) dp->stations);
+    free(dp->stations);
     free(dp->drop_base);
     free(dp);
 }

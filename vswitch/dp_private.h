@@ -83,6 +83,10 @@ void group_slot_put(struct dp *, struct group_slot *);
 #define PORT_LIVE UINT32_C(0x40000000)          /* The low bits are OFPPC_*. */
 struct port_list { unsigned n; uint32_t ports[]; };
 
+/* --- The learning table (dp_learn.c) --- */
+#define DP_N_STATIONS 16384
+struct station { _Atomic uint64_t word; _Atomic uint32_t used_s; };
+
 /* --- The whole --- */
 struct dp_thread {
     struct dp *dp;
@@ -106,7 +110,7 @@ struct dp {
     _Atomic uint32_t ports[DP_MAX_PORTS];
     _Atomic(struct port_list *) port_list;
     _Atomic bool standalone;
-    _Atomic uint64_t *stations;                 /* dp_learn.c; written by every thread. */
+    struct station *stations;                   /* dp_learn.c; DP_N_STATIONS, written by every thread. */
     uint64_t (*drop_base)[DROP_N_REASONS];      /* Control: per port, what was cleared. */
     struct dp_thread *threads[];
 };
@@ -123,7 +127,6 @@ static inline uint32_t dp_port_state(const struct dp *dp, uint32_t port_no)
 }
 
 /* dp_learn.c [any]: notes where eth_src lives and says where eth_dst does: a port, or OFPP_FLOOD. */
-#define DP_N_STATIONS 16384
 uint32_t dp_learn(struct dp *, struct mac src, struct mac dst, uint32_t in_port, uint64_t now_ns);
 
 #endif

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/buf.h"
 #include "lib/log.h"
@@ -142,6 +143,9 @@ bool eal_start(struct eal *eal, const struct config *c, struct err *err)
     eal->hugepages = c->hugepages != HUGEPAGES_OFF && free_mb >= c->memory_mb;
     redirect_log();
     rte_log_set_global_level(log_get_level() == LOG_DEBUG ? RTE_LOG_INFO : RTE_LOG_WARNING);
+    if (log_get_level() < LOG_DEBUG) {
+        rte_log_set_level_pattern("lib.vhost.*", RTE_LOG_ERR);          /* It warns of every VM that is not started yet. */
+    }
 
     char **argv = xcalloc(32 + c->n_eal_args, sizeof *argv);
     char **kept = xcalloc(32 + c->n_eal_args, sizeof *kept);    /* rte_eal_init() reorders argv. */
@@ -169,7 +173,12 @@ bool eal_start(struct eal *eal, const struct config *c, struct err *err)
 void eal_stop(struct eal *eal)
 {
     if (eal->started) {
+        char *dir = xstrdup(rte_eal_get_runtime_dir());
         rte_eal_cleanup();
+        if (rmdir(dir) && errno != ENOENT) {
+            LOG(LOG_DEBUG, "%s stays: %s", dir, strerror(errno));
+        }
+        free(dir);
         eal->started = false;
     }
 }

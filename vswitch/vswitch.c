@@ -18,9 +18,9 @@
 #include "lib/util.h"
 #include "vswitch/capture.h"
 #include "vswitch/control.h"
+#include "vswitch/device_link.h"
 
-#define LINK_CHECK_MS 200
-#define STANDALONE_AFTER_S 3
+#define LINK_CHECK_MS 500         /* For devices of which the kernel does not tell. */
 
 /* --- Ports --- */
 
@@ -129,6 +129,13 @@ static void on_tick(evutil_socket_t fd, short what, void *vs_)
     }
 }
 
+static void on_link_news(evutil_socket_t fd, short what, void *vs)
+{
+    if (link_watch_take(fd)) {
+        on_tick(fd, what, vs);
+    }
+}
+
 /* Timeouts are whole seconds, at least one: looking when the next is due, or in a second, misses none. */
 static void on_expire(evutil_socket_t fd, short what, void *vs_)
 {
@@ -146,7 +153,7 @@ static void on_standalone(evutil_socket_t fd, short what, void *vs_)
     (void) fd;
     (void) what;
     if (!vs->n_controllers_up && !vs->standalone) {
-        LOG(LOG_WARN, "no controller for %d s: bridging by itself (fail_mode standalone)", STANDALONE_AFTER_S);
+        LOG(LOG_WARN, "no controller for %d s: bridging by itself (fail_mode standalone)", VSWITCH_STANDALONE_AFTER_S);
         vs->standalone = true;
         dp_set_standalone(vs->dp, true);
     }
@@ -211,6 +218,13 @@ static bool init_loop(struct vswitch *vs, struct err *err)
     event_add(vs->link_event, NULL);
     vs->tick_event = event_new(vs->base, -1, EV_PERSIST, on_tick, vs);
     event_add(vs->tick_event, &(struct timeval) { .tv_usec = LINK_CHECK_MS * 1000 });
+    vs->news_fd = link_watch_open();
+    if (vs->news_fd >= 0) {
+        vs->news_event = event_new(vs->base, vs->news_fd, EV_READ | EV_PERSIST, on_link_news, vs);
+        event_add(vs->news_event, NULL);
+    } else {
+        LOG(LOG_WARN, "the kernel does not tell about links (%s): looking every %d ms", strerror(-vs->news_fd), LINK_CHECK_MS);
+    }
     vs->expire_event = event_new(vs->base, -1, 0, on_expire, vs);
     vs->standalone_event = event_new(vs->base, -1, 0, on_standalone, vs);
     return true;
@@ -264,7 +278,7 @@ bool vswitch_init(struct vswitch *vs, struct err *err)
     const struct config *c = &vs->config;
     vs->clock = clock_monotonic();
     vs->started_ns = clock_now_ns(&vs->clock);
-    vs->link_fd = vs->punts.fd = -1;
+    vs->link_fd = vs->news_fd = vs->punts.fd = -1;
     list_init(&vs->captures);
     if (!make_run_dir(c->run_dir, err) || !init_loop(vs, err) || !eal_start(&vs->eal, c, err) || !mbuf_pools_init(&vs->pools, c->mbufs, err)
         || !punt_init(vs, err)) {
@@ -290,7 +304,7 @@ bool vswitch_init(struct vswitch *vs, struct err *err)
         return false;
     }
     if (c->standalone) {
-        event_add(vs->standalone_event, &(struct timeval) { .tv_sec = STANDALONE_AFTER_S });
+        event_add(vs->standalone_event, &(struct timeval) { .tv_sec = VSWITCH_STANDALONE_AFTER_S });
     }
     event_active(vs->expire_event, EV_TIMEOUT, 1);
     return true;
@@ -342,12 +356,16 @@ void vswitch_fini(struct vswitch *vs)
     eal_stop(&vs->eal);
     free_event(&vs->link_event);
     free_event(&vs->tick_event);
+    free_event(&vs->news_event);
     free_event(&vs->expire_event);
     free_event(&vs->standalone_event);
     free_event(&vs->signal_events[0]);
     free_event(&vs->signal_events[1]);
     if (vs->link_fd >= 0) {
         close(vs->link_fd);
+    }
+    if (vs->news_fd >= 0) {
+        close(vs->news_fd);
     }
     if (vs->base) {
         event_base_free(vs->base);

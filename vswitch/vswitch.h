@@ -19,6 +19,8 @@ struct control;
 struct event;
 struct event_base;
 
+#define VSWITCH_STANDALONE_AFTER_S 3    /* Without a controller for so long, with fail_mode standalone, it bridges by itself. */
+
 struct vswitch {
     struct config config;
     struct clock clock;
@@ -38,7 +40,8 @@ struct vswitch {
     struct control *control;
 
     int link_fd;                        /* An eventfd: some device's link changed. Written by any thread. */
-    struct event *link_event, *tick_event, *expire_event, *standalone_event;
+    int news_fd;                        /* device_link.h; negative: none. */
+    struct event *link_event, *news_event, *tick_event, *expire_event, *standalone_event;
     struct event *signal_events[2];
     unsigned n_controllers_up;
     bool standalone;                    /* Bridging by itself, as fail_mode allows. */

@@ -75,6 +75,11 @@ class Ovs:
         if dpid is not None:
             args.append(f"other-config:datapath-id={dpid:016x}")
         if controller:
+            if controller.startswith("unix:"):
+                # Open vSwitch connects to no unix socket but its own folder's BRIDGE.controller.
+                link = f"{self.dir}/{name}.controller"
+                os.symlink(controller[5:], link)
+                controller = "unix:" + link
             args += ["--", "set-controller", name, controller, "--", "set", "controller", name,
                      "connection-mode=out-of-band", "inactivity_probe=0"]
         self.vsctl(*args)
