@@ -40,6 +40,18 @@ static void add_switch_status(struct controller *c, cJSON *status, const struct 
     merge(status, reconcile_json(c->reconcile, sw));
 }
 
+/* Where QEMU connects, once vswitchd has made it. */
+static void add_port_status(struct controller *c, cJSON *status, const struct port *port)
+{
+    struct sw *sw = port->edge ? substrate_find(c->substrate, port->edge->datapath_id) : NULL;
+    char name[33];
+    const struct sw_port *device = sw && sw->connected ? sw_port_by_name(sw, port_device_name(port, name)) : NULL;
+    const char *path = device ? sw_port_socket(sw, device->of.port_no) : NULL;
+    if (path) {
+        json_add_string(status, "vhost_socket", path);
+    }
+}
+
 /* What a tenant may read of its objects' status: nothing of the substrate. */
 static void keep_tenant_status(cJSON *status)
 {
@@ -68,6 +80,8 @@ cJSON *api_object(struct controller *c, enum model_kind kind, const void *object
     merge(status, model_alloc_json(c->model, kind, object));
     if (kind == KIND_EDGE || kind == KIND_FABRIC_SWITCH) {
         add_switch_status(c, status, object);
+    } else if (kind == KIND_PORT) {
+        add_port_status(c, status, object);
     }
     if (!for_operator) {
         keep_tenant_status(status);

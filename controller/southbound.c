@@ -178,7 +178,28 @@ void sb_conn_review_ports(struct sb_conn *sb)
 
 static void ask_devices(struct sb_conn *sb);
 
-/* Of each port of a vswitchd: is it a "dpdk" one? */
+static void forget_devices(struct sb_conn *sb)
+{
+    for (unsigned i = 0; i < sb->n_devices; i++) {
+        free(sb->devices[i].path);
+    }
+    free(sb->devices);
+    sb->devices = NULL;
+    sb->n_devices = 0;
+}
+
+const char *sw_port_socket(const struct sw *sw, uint32_t port_no)
+{
+    const struct sb_conn *sb = sw_impl_of(sw)->sb;
+    for (unsigned i = 0; sb && i < sb->n_devices; i++) {
+        if (sb->devices[i].port_no == port_no) {
+            return sb->devices[i].path;
+        }
+    }
+    return NULL;
+}
+
+/* What kind of device is behind each port of a vswitchd. */
 static void on_devices(const cJSON *result, const struct err *err, void *sb_)
 {
     struct sb_conn *sb = sb_;
@@ -189,15 +210,15 @@ static void on_devices(const cJSON *result, const struct err *err, void *sb_)
         }
         return;
     }
-    const cJSON *list = cJSON_IsArray(result) ? result : cJSON_GetObjectItemCaseSensitive(result, "ports"), *port;
-    free(sb->dpdk_ports);
-    sb->dpdk_ports = xcalloc((size_t) cJSON_GetArraySize(list) + 1, sizeof *sb->dpdk_ports);
-    sb->n_dpdk_ports = 0;
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(result, "ports"), *port;
+    forget_devices(sb);
+    sb->devices = xcalloc((size_t) cJSON_GetArraySize(list) + 1, sizeof *sb->devices);
     cJSON_ArrayForEach(port, list) {
-        const cJSON *type = cJSON_GetObjectItemCaseSensitive(port, "type"), *number = cJSON_GetObjectItemCaseSensitive(port, "ofport");
-        if (cJSON_IsString(type) && !strcmp(type->valuestring, "dpdk") && cJSON_IsNumber(number) && number->valuedouble >= 1
-            && number->valuedouble < (double) OFPP_MAX) {
-            sb->dpdk_ports[sb->n_dpdk_ports++] = (uint32_t) number->valuedouble;
+        const char *type = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(port, "type"));
+        const char *path = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(port, "path"));
+        const cJSON *number = cJSON_GetObjectItemCaseSensitive(port, "ofport");
+        if (type && cJSON_IsNumber(number) && number->valuedouble >= 1 && number->valuedouble < (double) OFPP_MAX) {
+            sb->devices[sb->n_devices++] = (struct sw_device) { (uint32_t) number->valuedouble, !strcmp(type, "dpdk"), path ? xstrdup(path) : NULL };
         }
     }
     sb->devices_known = true;
@@ -254,7 +275,7 @@ static void sb_conn_free(struct sb_conn *sb, const char *why)
     sb->substrate->n_conns--;
     of_conn_close(sb->conn);
     free(sb->ports);
-    free(sb->dpdk_ports);
+    forget_devices(sb);
     free(sb);
 }
 

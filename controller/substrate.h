@@ -55,6 +55,8 @@ void substrate_each(struct substrate *, void (*fn)(struct sw *, void *aux), void
 void substrate_each_link(struct substrate *, void (*fn)(const struct link *, void *aux), void *aux);
 struct sw_port *sw_port_find(struct sw *, uint32_t port_no);
 struct sw_port *sw_port_by_name(struct sw *, const char *name);
+/* The vhost-user socket behind a vswitchd's port; NULL when there is none or it is not known (yet). */
+const char *sw_port_socket(const struct sw *, uint32_t port_no);
 /* First hop on a shortest path (hops, ties by datapath id then port) over links seen in both directions: the out port at `from` towards `to`; 0 when there is none.
  * Edges may carry transit traffic only when no path over fabric switches exists. */
 uint32_t substrate_next_hop(struct substrate *, const struct sw *from, const struct sw *to);

@@ -38,6 +38,8 @@ struct lldp_port {              /* Sending side of one uplink candidate. */
     uint64_t next_ns;
 };
 
+struct sw_device { uint32_t port_no; bool is_dpdk; char *path; };      /* path: of a vhost-user socket, or NULL. */
+
 struct sb_conn {
     struct list node;           /* In substrate.conns, oldest first. */
     struct substrate *substrate;
@@ -50,7 +52,7 @@ struct sb_conn {
     bool devices_stale;         /* …and something changed since. */
     uint32_t ports_xid;
     struct sw_port *ports; unsigned n_ports;
-    uint32_t *dpdk_ports; unsigned n_dpdk_ports;                /* vswitchd: port numbers of type "dpdk". */
+    struct sw_device *devices; unsigned n_devices;              /* vswitchd's own account of its ports. */
     struct list requests;
 };
 

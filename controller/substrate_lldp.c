@@ -66,9 +66,9 @@ bool discovery_is_candidate(const struct sb_conn *sb, const struct of_port *of)
     if (!sb->is_vswitchd) {
         return true;
     }
-    for (unsigned i = 0; i < sb->n_dpdk_ports; i++) {
-        if (sb->dpdk_ports[i] == of->port_no) {
-            return true;
+    for (unsigned i = 0; i < sb->n_devices; i++) {
+        if (sb->devices[i].port_no == of->port_no) {
+            return sb->devices[i].is_dpdk;
         }
     }
     return false;

@@ -81,6 +81,9 @@ static char *fake_polder(struct fake *k, const cJSON *request)
             json_add_string(o, "name", k->ports[i].name);
             json_add_string(o, "type", k->types[i] ? k->types[i] : "vhost-user");
             json_add_u64(o, "ofport", k->ports[i].port_no);
+            if (!k->types[i]) {
+                json_add_format(o, "path", "/vhost/%u", k->ports[i].port_no);
+            }
         }
     } else {
         struct err err = ERR_INIT;
@@ -288,6 +291,9 @@ static void test_discovery(void)
     CU_ASSERT_TRUE(sw_port_find(sw_of(&b, 1), 1)->is_uplink_candidate);
     CU_ASSERT_FALSE(sw_port_find(sw_of(&b, 1), 2)->is_uplink_candidate);
     CU_ASSERT_PTR_NULL(sw_port_find(sw_of(&b, 1), 3));
+    CU_ASSERT_TRUE(sw_port_socket(sw_of(&b, 1), 2) && !strcmp(sw_port_socket(sw_of(&b, 1), 2), "/vhost/2"));
+    CU_ASSERT_PTR_NULL(sw_port_socket(sw_of(&b, 1), 1));
+    CU_ASSERT_PTR_NULL(sw_port_socket(sw_of(&b, 0xfa), 1));
     CU_ASSERT_PTR_EQUAL(sw_port_by_name(sw_of(&b, 1), "port2"), sw_port_find(sw_of(&b, 1), 2));
     advance(&b, 1200);
     CU_ASSERT_EQUAL(links_up(&b), 4);

@@ -4,6 +4,7 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@ void fixture_init(struct fixture *f)
 {
     const char *tmp = getenv("TMPDIR");
     memset(f, 0, sizeof *f);
+    signal(SIGPIPE, SIG_IGN);   /* As main() does. */
     log_set_level(getenv("POLDER_TEST_LOG") ? LOG_DEBUG : LOG_ERROR);
     snprintf(f->dir, sizeof f->dir, "%.40s/polder-XXXXXX", tmp && *tmp ? tmp : "/tmp");
     if (!mkdtemp(f->dir)) {
@@ -44,7 +46,9 @@ void fixture_fini(struct fixture *f)
 {
     substrate_free(f->c.substrate);
     store_close(f->c.store);
-    model_free(f->c.model);
+    if (f->c.model) {
+        model_free(f->c.model);
+    }
     event_base_free(f->c.base);
     CU_ASSERT_EQUAL(nftw(f->dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
 }

@@ -1,5 +1,5 @@
 /*
- * Experimenter actions on the wire: the Nicira extensions as Open vSwitch publishes them (nicira-ext.h, ofp-actions.c), and Polder's own.
+ * Experimenter actions on the wire: the Nicira extensions as Open vSwitch publishes them (nicira-ext.h, ofp-actions.c).  Polder's own drop travels in a note.
  */
 #include "lib/util.h"
 #include "ofproto/action_row.h"
@@ -186,34 +186,39 @@ struct of_error nx_decode_clone(struct cursor *c, struct action *a, unsigned dep
     return actions_decode_nested(*c, &a->nested, depth + 1);
 }
 
-/* A note that begins with POLDER_DROP_NOTE is our drop reason (ofproto/polder.h); any other is just a note. */
-struct of_error nx_decode_note(struct cursor *c, struct action *a, unsigned depth UNUSED)
+/* Six bytes that begin with POLDER_DROP_NOTE are a drop with a reason (ofproto/polder.h); any other note is just a note. */
+void action_set_note(struct action *a, const uint8_t *data, unsigned size)
 {
-    if (cursor_left(c) == 6 && wire_get32(c->p) == POLDER_DROP_NOTE && wire_get16(c->p + 4) < DROP_N_REASONS) {
+    if (size == 6 && wire_get32(data) == POLDER_DROP_NOTE && wire_get16(data + 4) < DROP_N_REASONS) {
         a->type = ACTION_DROP;
-        a->drop_reason = wire_get16(c->p + 4);
-        cursor_skip(c, 6);
-        return finish(c);
+        a->drop_reason = wire_get16(data + 4);
+    } else {
+        a->type = ACTION_NOTE;
+        a->note.size = size;
+        a->note.data = xmalloc(size);
+        memcpy(a->note.data, data, size);
     }
-    a->note.size = (unsigned) cursor_left(c);
-    a->note.data = xmalloc(a->note.size ? a->note.size : 1);
-    cursor_copy(c, a->note.data, a->note.size);
-    return finish(c);
 }
 
+struct of_error nx_decode_note(struct cursor *c, struct action *a, unsigned depth UNUSED)
+{
+    /* At least six bytes, as the whole has 16 or more. */
+    unsigned size = (unsigned) cursor_left(c);
+    const uint8_t *data = cursor_take(c, size);
+    if (!data || size < 6) {
+        return bad_action(OFPBAC_BAD_LEN);
+    }
+    action_set_note(a, data, size);
+    return OF_OK;
+}
 
 /* Type, length (patched later), experimenter, subtype. */
-static void put_header(struct buf *b, uint32_t experimenter, uint16_t subtype)
+void nx_put_header(struct buf *b, uint16_t subtype)
 {
     buf_put_be16(b, OFPAT_EXPERIMENTER);
     buf_put_be16(b, 0);
-    buf_put_be32(b, experimenter);
+    buf_put_be32(b, NX_EXPERIMENTER);
     buf_put_be16(b, subtype);
-}
-
-void nx_put_header(struct buf *b, uint16_t subtype)
-{
-    put_header(b, NX_EXPERIMENTER, subtype);
 }
 
 static void put_field_header(struct buf *b, const struct field *f)

@@ -58,6 +58,8 @@ struct of_error action_decode_oxm(struct cursor *, struct action *);
 struct of_error actions_decode_nested(struct cursor, struct actions *, unsigned depth);
 
 /* action_nx.c */
+/* Makes `a` the note, or the drop that the note stands for.  size ≥ 6. */
+void action_set_note(struct action *a, const uint8_t *data, unsigned size);
 void nx_put_header(struct buf *, uint16_t subtype);
 action_decode_fn nx_decode_reg_load2, nx_decode_resubmit, nx_decode_resubmit_table, nx_decode_move, nx_decode_load, nx_decode_output_reg;
 action_decode_fn nx_decode_output_reg2, nx_decode_controller, nx_decode_controller2, nx_decode_clone, nx_decode_note;

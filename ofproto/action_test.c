@@ -10,7 +10,7 @@ static const struct { const char *text, *bytes; } golden[] = {
     { "IN_PORT", "0000 0010 fffffff8 0000 000000000000" },
     { "copy_ttl_out", "000b 0008 00000000" },
     { "copy_ttl_in", "000c 0008 00000000" },
-    { "set_mpls_ttl:9", "000f 0008 09 000000" },
+    { "set_mpls_ttl(9)", "000f 0008 09 000000" },
     { "dec_mpls_ttl", "0010 0008 00000000" },
     { "push_vlan:0x88a8", "0011 0008 88a8 0000" },
     { "pop_vlan", "0012 0008 00000000" },
@@ -40,7 +40,7 @@ static const struct { const char *text, *bytes; } golden[] = {
     { "move:ONFOXM_ET_ACTSET_OUTPUT[]->NXM_NX_REG1[]", "ffff 0020 00002320 0006 0020 0000 0000 ffff5608 4f4e4600 00010204 00000000" },
     { "load:0x1->NXM_NX_REG0[0..15]", "ffff 0018 00002320 0007 000f 00010004 0000000000000001" },
     { "load:0x1->NXM_NX_REG2[31]", "ffff 0018 00002320 0007 07c0 00010404 0000000000000001" },
-    { "load:0x0->OXM_OF_IN_PORT[]", "ffff 0018 00002320 0007 001f 80000004 0000000000000000" },
+    { "load:0->OXM_OF_IN_PORT[]", "ffff 0018 00002320 0007 001f 80000004 0000000000000000" },
     { "set_field:0x5/0xff->reg0", "ffff 0018 00002320 0021 00010108 00000005 000000ff 0000" },
     { "set_field:0x50/0xf0->tcp_dst", "ffff 0018 00002320 0021 00001504 0050 00f0 000000000000" },
     { "output:NXM_NX_REG0[]", "ffff 0018 00002320 000f 001f 00010004 ffff 000000000000" },
@@ -109,8 +109,10 @@ static void test_other_forms(void)
         { "set_field:0x5->reg0", "ffff 0018 00002320 0021 00010004 00000005 000000000000" },            /* NXAST_REG_LOAD2, no mask */
         { "set_field:0x5->reg0", "ffff 0018 00002320 0021 00010108 00000005 ffffffff 0000" },
         { "set_field:0x5->metadata", "0019 0010 80000408 0000000000000005" },
-        { "load:0x0->OXM_OF_IN_PORT[0..15]", "ffff 0018 00002320 0007 000f 00000002 0000000000000000" },  /* NXM_OF_IN_PORT, as OVN uses it */
+        { "load:0->OXM_OF_IN_PORT[0..15]", "ffff 0018 00002320 0007 000f 00000002 0000000000000000" },  /* NXM_OF_IN_PORT, as OVN uses it */
         { "controller(max_len=128,id=7)", "ffff 0020 00002320 0025 000000000000 0000 0006 0080 0000 0001 0006 0007 0000" },
+        { "note:50.4f.4c.00.00.40", "ffff 0010 00002320 0008 504f4c00 0040" },                           /* No such drop reason: a note. */
+        { "note:50.4f.4c.00.00.20.00.00.00.00.00.00.00.00", "ffff 0018 00002320 0008 504f4c00 0020 0000000000000000" },
         { "load:0x5->NXM_OF_ETH_SRC[]", "ffff 0018 00002320 0007 002f 00000406 0000000000000005" },
     };
     for (unsigned i = 0; i < ARRAY_SIZE(forms); i++) {
@@ -140,7 +142,6 @@ static void test_errors(void)
         { "ffff 0008 00002320", OFPBAC_BAD_LEN },
         { "ffff 0010 12345678 0001 0000 00000000", OFPBAC_BAD_EXPERIMENTER },
         { "ffff 0010 00002320 00ff 0000 00000000", OFPBAC_BAD_EXP_TYPE },
-        { "ffff 0010 00504f4c 0002 0000 00000000", OFPBAC_BAD_EXP_TYPE },
         { "0011 0008 0800 0000", OFPBAC_BAD_ARGUMENT },                          /* No VLAN tag type. */
         { "0013 0008 8100 0000", OFPBAC_BAD_ARGUMENT },
         { "001a 0008 8100 0000", OFPBAC_BAD_ARGUMENT },
@@ -165,7 +166,6 @@ static void test_errors(void)
         { "ffff 0020 00002320 0025 000000000000 0003 0006 0102 0000 0001 0006 0007 0000", OFPBAC_BAD_ARGUMENT },  /* Userdata. */
         { "ffff 0018 00002320 0025 000000000000 0005 0008 ffff0001", OFPBAC_BAD_ARGUMENT },
         { "ffff 0018 00002320 0006 0020 0000 0000 80005604 00010204", OFPBAC_BAD_SET_TYPE },
-        { "ffff 0010 00504f4c 0001 0040 00000000", OFPBAC_BAD_ARGUMENT },
         { "ffff 0018 00002320 0025 000000000000 0000 0002 0102 0000", OFPBAC_BAD_LEN },
         { "ffff 0018 00002320 0025 000000000000 0000 0005 0100 0000", OFPBAC_BAD_LEN },
         { "ffff 0018 00002320 002a 000000000000 0018 0010 00000000", OFPBAC_BAD_LEN },           /* Inside a clone. */

@@ -32,6 +32,20 @@ ofproto_ofproto_test_SOURCES = \
 	tests/unit.h
 ofproto_ofproto_test_LDADD = ofproto/libofproto.a lib/libpolder.a $(CUNIT_LIBS) $(POLDER_LIBS)
 
+# Fuzz targets of the model (see tests/automake.mk).
+check_PROGRAMS += tests/fuzz/oxm_replay
+TESTS += tests/fuzz/oxm_replay
+tests_fuzz_oxm_replay_SOURCES = tests/fuzz/oxm_fuzz.c tests/fuzz/replay.c
+tests_fuzz_oxm_replay_LDADD = ofproto/libofproto.a lib/libpolder.a $(POLDER_LIBS)
+check_PROGRAMS += tests/fuzz/action_replay
+TESTS += tests/fuzz/action_replay
+tests_fuzz_action_replay_SOURCES = tests/fuzz/action_fuzz.c tests/fuzz/replay.c
+tests_fuzz_action_replay_LDADD = ofproto/libofproto.a lib/libpolder.a $(POLDER_LIBS)
+check_PROGRAMS += tests/fuzz/flowtext_replay
+TESTS += tests/fuzz/flowtext_replay
+tests_fuzz_flowtext_replay_SOURCES = tests/fuzz/flowtext_fuzz.c tests/fuzz/replay.c
+tests_fuzz_flowtext_replay_LDADD = ofproto/libofproto.a lib/libpolder.a $(POLDER_LIBS)
+
 # Messages, connections, table semantics, the agent.
 ofproto_libofproto_a_SOURCES += \
 	ofproto/agent.c ofproto/agent.h ofproto/agent_private.h \

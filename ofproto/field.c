@@ -45,7 +45,7 @@ const struct field fields[N_FIELDS] = {
     BASIC(VLAN_VID, 6, "vlan_vid", NULL, 0, NULL, vlan_vid, 13, Y, Y, NONE, VLAN),
     BASIC(VLAN_PCP, 7, "vlan_pcp", "dl_vlan_pcp", 0, NULL, vlan_pcp, 3, N, Y, VLAN, DECIMAL),
     BASIC(IP_DSCP, 8, "ip_dscp", NULL, 0, NULL, ip_dscp, 6, N, Y, IP, DECIMAL),
-    BASIC(IP_ECN, 9, "ip_ecn", "nw_ecn", NXM1(28), "NXM_NX_IP_ECN", ip_ecn, 2, N, Y, IP, DECIMAL),
+    BASIC(IP_ECN, 9, "nw_ecn", "ip_ecn", NXM1(28), "NXM_NX_IP_ECN", ip_ecn, 2, N, Y, IP, DECIMAL),
     BASIC(IP_PROTO, 10, "ip_proto", "nw_proto", NXM0(6), "NXM_OF_IP_PROTO", ip_proto, 8, N, Y, IP, DECIMAL),
     BASIC(IPV4_SRC, 11, "ip_src", "nw_src", NXM0(7), "NXM_OF_IP_SRC", ipv4_src, 32, Y, Y, IPV4, IPV4),
     BASIC(IPV4_DST, 12, "ip_dst", "nw_dst", NXM0(8), "NXM_OF_IP_DST", ipv4_dst, 32, Y, Y, IPV4, IPV4),

@@ -8,7 +8,7 @@
 #include "ofproto/polder.h"
 #include "ofproto/text.h"
 
-static const char *const reason_names[] = { "no_match", "action", "invalid_ttl" };
+static const char *const reason_names[] = { "no_match", "action", "invalid_ttl", "action_set", "group", "packet_out" };
 #define REASON_ACTION 1
 
 static void format_set_field(const struct action *a, struct buf *b)
@@ -93,7 +93,8 @@ static void format_one(const struct action *a, struct buf *b)
     case ACTION_PUSH_VLAN: case ACTION_PUSH_MPLS: case ACTION_POP_MPLS: case ACTION_PUSH_PBB:
         buf_printf(b, "%s:0x%04x", name, a->ethertype);
         break;
-    case ACTION_SET_NW_TTL: case ACTION_SET_MPLS_TTL: buf_printf(b, "%s:%u", name, a->ttl); break;
+    case ACTION_SET_NW_TTL: buf_printf(b, "%s:%u", name, a->ttl); break;
+    case ACTION_SET_MPLS_TTL: buf_printf(b, "%s(%u)", name, a->ttl); break;
     case ACTION_RESUBMIT: format_resubmit(a, b); break;
     case ACTION_MOVE:
         buf_puts(b, "move:");
@@ -102,7 +103,7 @@ static void format_one(const struct action *a, struct buf *b)
         text_subfield_format(&a->move.dst, b);
         break;
     case ACTION_LOAD:
-        buf_printf(b, "load:0x%llx->", (unsigned long long) a->load.value);
+        buf_printf(b, "load:%#llx->", (unsigned long long) a->load.value);
         text_subfield_format(&a->load.dst, b);
         break;
     case ACTION_OUTPUT_REG:
@@ -402,9 +403,8 @@ static bool parse_note(const struct word *w, char *arg, struct actions *as, unsi
         bytes[n++] = (uint8_t) byte;
         p += p[2] == '.' && p[3] ? 3 : 2;
     }
-    struct action *a = actions_add(as, ACTION_NOTE);
-    a->note.data = bytes;
-    a->note.size = n <= 6 ? 6 : 6 + ROUND_UP(n - 6, 8u);
+    action_set_note(actions_add(as, ACTION_NOTE), bytes, n <= 6 ? 6 : 6 + ROUND_UP(n - 6, 8u));
+    free(bytes);
     return true;
 }
 

@@ -44,7 +44,7 @@ static void format_hex(const union field_value *v, char *out, size_t size)
     if (high) {
         snprintf(out, size, "0x%llx%016llx", (unsigned long long) high, (unsigned long long) low);
     } else {
-        snprintf(out, size, "0x%llx", (unsigned long long) low);
+        snprintf(out, size, "%#llx", (unsigned long long) low);
     }
 }
 

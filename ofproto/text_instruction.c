@@ -33,9 +33,9 @@ void instructions_format(const struct instructions *is, struct buf *b)
     }
     if (is->has_metadata) {
         separate(b, start);
-        buf_printf(b, "write_metadata:0x%llx", (unsigned long long) is->metadata);
+        buf_printf(b, "write_metadata:%#llx", (unsigned long long) is->metadata);
         if (is->metadata_mask != UINT64_MAX) {
-            buf_printf(b, "/0x%llx", (unsigned long long) is->metadata_mask);
+            buf_printf(b, "/%#llx", (unsigned long long) is->metadata_mask);
         }
     }
     if (is->has_goto) {
