@@ -33,3 +33,23 @@ CONTROLLER_LDADD = controller/libcontroller.a tenants/libtenants.a ofproto/libof
 sbin_PROGRAMS += controller/controllerd
 controller_controllerd_SOURCES = controller/main.c
 controller_controllerd_LDADD = $(CONTROLLER_LDADD)
+
+check_PROGRAMS += controller/controller_test
+TESTS += controller/controller_test
+controller_controller_test_SOURCES = \
+	controller/controller_test.c \
+	controller/config_test.c \
+	controller/lldp_test.c \
+	controller/paths_test.c \
+	controller/rest_test.c \
+	controller/store_test.c \
+	controller/substrate_test.c \
+	controller/test_fixture.c controller/test_fixture.h \
+	tests/unit.h
+controller_controller_test_CFLAGS = $(AM_CFLAGS) $(SQLITE_CFLAGS)
+controller_controller_test_LDADD = controller/libcontroller.a tenants/libtenants.a ofproto/libofproto.a lib/libpolder.a $(CUNIT_LIBS) $(SQLITE_LIBS) $(POLDER_LIBS)
+
+check_PROGRAMS += tests/fuzz/lldp_replay
+TESTS += tests/fuzz/lldp_replay
+tests_fuzz_lldp_replay_SOURCES = tests/fuzz/lldp_fuzz.c tests/fuzz/replay.c
+tests_fuzz_lldp_replay_LDADD = controller/libcontroller.a lib/libpolder.a $(POLDER_LIBS)

@@ -89,9 +89,14 @@ static struct curl_slist *headers_of(const struct vpcctl *v, const char *if_matc
     return list;
 }
 
-static bool transport_error(const struct vpcctl *v, CURLcode code, const char *detail, struct err *err)
+static bool transport_error(const struct vpcctl *v, CURL *curl, CURLcode code, const char *detail, struct err *err)
 {
     const char *what = detail[0] ? detail : curl_easy_strerror(code);
+    long os_error = 0;
+    curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &os_error);
+    if (code == CURLE_COULDNT_CONNECT && os_error) {
+        what = strerror((int) os_error);        /* curl's own text names the host and port that a unix socket does not have. */
+    }
     switch (code) {
     case CURLE_OPERATION_TIMEDOUT:
         err_set(err, ERR_TIMEOUT, NULL, "controllerd at %s does not answer: %s", v->server, what);
@@ -169,7 +174,7 @@ bool api_call(const struct vpcctl *v, const char *method, const char *path, cons
         }
         CURLcode code = curl_easy_perform(curl);
         if (code != CURLE_OK) {
-            transport_error(v, code, detail, err);
+            transport_error(v, curl, code, detail, err);
         } else {
             curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
             ok = finish(status, &text, answer, err);

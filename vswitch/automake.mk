@@ -9,6 +9,7 @@ vswitch_vswitchd_SOURCES = \
 	vswitch/control_capture.c \
 	vswitch/control_flows.c \
 	vswitch/device.h \
+	vswitch/device_defrag.c \
 	vswitch/device_ethdev.c \
 	vswitch/device_link.c vswitch/device_link.h \
 	vswitch/device_mbuf.c vswitch/device_mbuf.h \

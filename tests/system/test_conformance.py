@@ -13,6 +13,8 @@ from .conformance import bench, suite
 # net_af_packet loses the outer tag's ethertype (the kernel hands the tag over apart); libpcap puts the frame together as it was.
 DEVARGS = os.environ.get("POLDER_CONFORMANCE_DEVARGS") or "net_pcap{n},rx_iface_in={iface},tx_iface={iface}"
 
+MOST_AGAIN = 6          # Files.
+
 
 def judge(files, results):
     """Fails on a test that is not excused, and on an excuse that is not needed any more."""
@@ -32,11 +34,13 @@ def judge(files, results):
 
 def conform(lab, kinds, n_pairs):
     files = suite.files(kinds, os.environ.get("POLDER_CONFORMANCE_ONLY"))
-    results = bench.run(lab, files, n_pairs, DEVARGS)
+    switches = bench.Bench(lab, n_pairs, DEVARGS)
+    results = switches.run(files, n_pairs)
     # A machine that is busy elsewhere loses a wait of the suite's 3 s now and then: what was not excused gets one more chance, alone.
     again = {name for (name, test), reason in results.items() if reason and (name, test) not in suite.excused()}
-    if False:
-        results.update(bench.run(lab, [f for f in files if f.name in again], 1, DEVARGS))
+    if 0 < len(again) <= MOST_AGAIN:
+        say(f"     once more, alone: {' '.join(sorted(again))}")
+        results.update(switches.run([f for f in files if f.name in again], 1))
     judge(files, results)
 
 

@@ -147,8 +147,10 @@ def exchange(site, sends, expected, what):
             missing.remove(frame) if frame in missing else extra.append(frame)
         names = dict(what)
         assert not missing and not extra, (
-            f"{e}: missing {[names.get(frame, '?') + ' ' + frame.hex() for frame in missing[:4]]} ({len(missing)} in all), "
-            f"heard besides {[names.get(frame, '?') + ' ' + frame.hex() for frame in extra[:4]]} ({len(extra)} in all)\n{e.host_story()}")
+            f"{e}: missing {len(missing)}: {', '.join(sorted({names.get(frame, '?') for frame in missing}))}\n"
+            + "".join(f"    missing {frame[:80].hex()} ({len(frame)} bytes)\n" for frame in missing[:4])
+            + "".join(f"    extra   {frame[:80].hex()} ({len(frame)} bytes)\n" for frame in extra[:4])
+            + f"    {len(extra)} extra in all\n{e.host_story()}")
 
 
 def frames_pass(lab, fabric):

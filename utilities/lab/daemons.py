@@ -88,7 +88,8 @@ class Vswitchd(Daemon):
         """uplinks: interfaces of the host, each port of that name; ports: as in the configuration; controllers: targets."""
         name = name or host.name
         run_dir = host.path("run")
-        uplink_ports = [{"name": i, "type": "dpdk", "devargs": f"net_af_packet{n},iface={i}"} for n, i in enumerate(uplinks)]
+        # Without qdisc_bypass=0 a capture on the interface would not show what the switch sends.
+        uplink_ports = [{"name": i, "type": "dpdk", "devargs": f"net_af_packet{n},iface={i},qdisc_bypass=0"} for n, i in enumerate(uplinks)]
         config = merge({
             "name": name, "datapath_id": f"{dpid:016x}", "run_dir": run_dir,
             "dpdk": {"hugepages": "off", "file_prefix": f"{host.namespace}-{name}"},
