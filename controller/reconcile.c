@@ -311,19 +311,20 @@ static void finish_reading(struct reconcile *r, struct sw_rules *s)
     unsigned n = 0;
 
     HMAP_FOR_EACH (rule, node, &s->rules) {
-        if (!rule->seen && list_empty(&rule->dirty) && !(s->audit && rule->failed)) {
+        if (rule->seen && !list_empty(&rule->dirty)) {
+            list_remove(&rule->dirty);                  /* Put while disconnected, and the switch has it. */
+        } else if (!rule->seen && list_empty(&rule->dirty) && !(s->audit && rule->failed)) {
             list_push_back(&s->dirty, &rule->dirty);
             repair(s, "was missing or different", "a flow entry");
             s->generation++;
-            n++;
         }
+        n += !list_empty(&rule->dirty);
     }
     HMAP_FOR_EACH (group, node, &s->groups) {
         if (!group->seen && list_empty(&group->dirty) && !(s->audit && group->failed)) {
             list_push_back(&s->dirty_groups, &group->dirty);
             repair(s, "was missing or different", "a group");
             s->generation++;
-            n++;
         }
     }
     if (!s->audit) {

@@ -235,7 +235,7 @@ void ruleset_flow(struct rulesets *r, uint8_t table, uint16_t priority, const st
     }
     rule->cookie = cookie;
     instructions_copy(&rule->instructions, instructions);
-    rule->failed = false;
+    rule->failed = rule->seen = false;
     make_dirty(s, &rule->dirty, &s->dirty);
 }
 
@@ -280,7 +280,7 @@ void ruleset_group(struct rulesets *r, uint32_t group_id, enum of_group_type typ
     for (unsigned i = 0; i < n; i++) {
         of_bucket_copy(&group->buckets[i], &buckets[i]);
     }
-    group->failed = false;
+    group->failed = group->seen = false;
     make_dirty(s, &group->dirty, &s->dirty_groups);
 }
 

@@ -170,7 +170,7 @@ void sb_conn_review_ports(struct sb_conn *sb)
     }
     if (sb->sw) {
         discovery_review(sb->sw);
-        if (changed) {
+        if (changed && !sb->sw->held) {
             sb->substrate->ops.ports_changed(&sb->sw->pub, sb->substrate->ops_aux);
         }
     }
@@ -260,7 +260,9 @@ static void on_port_status(struct sb_conn *sb, uint8_t reason, const struct of_p
         sb->ports[i].is_uplink_candidate = discovery_is_candidate(sb, &sb->ports[i].of);
     }
     discovery_review(sb->sw);
-    s->ops.ports_changed(&sb->sw->pub, s->ops_aux);
+    if (!sb->sw->held) {
+        s->ops.ports_changed(&sb->sw->pub, s->ops_aux);
+    }
     if (sb->is_vswitchd && is_new && reason != OFPPR_DELETE) {
         ask_devices(sb);
     }
@@ -288,7 +290,10 @@ static void detach(struct sb_conn *sb, const char *why)
     sw->sb = NULL;
     sw->pub.connected = false;
     sw->pub.conn = NULL;
-    s->ops.sw_down(&sw->pub, s->ops_aux);
+    if (!sw->held) {
+        s->ops.sw_down(&sw->pub, s->ops_aux);
+    }
+    sw->held = false;
     sw->pub.ports = NULL;
     sw->pub.n_ports = 0;
     discovery_review(sw);
@@ -304,16 +309,81 @@ void southbound_detach(struct sw_impl *sw, const char *why)
     }
 }
 
+/* Each uplink that could have a link has it, in both directions. */
+static bool has_all_links(struct substrate *s, const struct sw_impl *sw)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < sw->pub.n_ports; i++) {
+        const struct sw_port *p = &sw->pub.ports[i];
+        const struct link_impl *l = link_find(s, &sw->pub, p->of.port_no);
+        if (!p->is_uplink_candidate || !sw_port_is_up(p)) {
+            continue;
+        }
+        if (!p->has_link || !l || !l->pub.up) {
+            return false;
+        }
+        n++;
+    }
+    return n;
+}
+
+static bool all_attached(const struct substrate *s)
+{
+    for (unsigned i = 0; i < s->n_order; i++) {
+        if (!s->order[i]->sb) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* All together: a path leads over several switches.  Over when everybody has come and found its links; or when LLDP had its time and who is missing had, too. */
+static bool hold_is_over(struct substrate *s)
+{
+    const uint64_t now = substrate_now(s), interval = (uint64_t) s->controller->config.lldp_interval_ms * 1000000;
+    uint64_t first = UINT64_MAX, last = 0;
+    bool links_known = true;
+    for (unsigned i = 0; i < s->n_order; i++) {
+        if (s->order[i]->held) {
+            first = MIN(first, s->order[i]->attached_ns);
+            last = MAX(last, s->order[i]->attached_ns);
+            links_known = links_known && has_all_links(s, s->order[i]);
+        }
+    }
+    bool late = last && now - first >= STARTUP_HOLD_NS;         /* Others that come one by one do not hold it for ever. */
+    bool complete = all_attached(s) || now - s->started_ns >= STARTUP_HOLD_NS;
+    return last && (late || (complete && (links_known || now - last >= interval + interval / 2)));
+}
+
+static void release(struct sw_impl *sw)
+{
+    struct substrate *s = sw->substrate;
+    sw->held = false;
+    sw->was_up = true;
+    sw->pub.connected = true;
+    s->ops.sw_up(&sw->pub, s->ops_aux);
+}
+
+static void release_due(struct substrate *s)
+{
+    bool over = hold_is_over(s);
+    for (unsigned i = 0; over && i < s->n_order; i++) {
+        if (s->order[i]->held) {
+            release(s->order[i]);
+        }
+    }
+}
+
 static void attach(struct sb_conn *sb, struct sw_impl *sw)
 {
     struct substrate *s = sb->substrate;
     southbound_detach(sw, "the switch connected again");
     sb->sw = sw;
     sw->sb = sb;
-    sw->pub.connected = true;
+    sw->attached_ns = substrate_now(s);
     sw->pub.is_vswitchd = sb->is_vswitchd;
     sw->pub.conn = sb->conn;
-    sw->pub.connected_ns = substrate_now(s);
+    sw->pub.connected_ns = sw->attached_ns;
     str_copy(sw->pub.peer, sizeof sw->pub.peer, of_conn_peer(sb->conn));
     show_ports(sb);
     for (unsigned i = 0; i < sb->n_ports; i++) {
@@ -322,14 +392,17 @@ static void attach(struct sb_conn *sb, struct sw_impl *sw)
     links_refresh(s, &sw->pub);
     discovery_review(sw);
     s->n_connects++;
-    LOG(LOG_INFO, "%s (%016llx) is connected from %s: %s, %u ports", sw_name(&sw->pub), (unsigned long long) sw->pub.datapath_id, sw->pub.peer,
-        sb->is_vswitchd ? "vswitchd" : "OpenFlow switch", sb->n_ports);
-    s->ops.sw_up(&sw->pub, s->ops_aux);
+    sw->held = !sw->was_up && sb->n_flows;
+    LOG(LOG_INFO, "%s (%016llx) is connected from %s: %s, %u ports, %u flows%s", sw_name(&sw->pub), (unsigned long long) sw->pub.datapath_id, sw->pub.peer,
+        sb->is_vswitchd ? "vswitchd" : "OpenFlow switch", sb->n_ports, sb->n_flows, sw->held ? "; looking for its links first" : "");
+    if (!sw->held) {
+        release(sw);
+    }
 }
 
 static bool is_ready(const struct sb_conn *sb)
 {
-    return sb->has_features && sb->has_ports && sb->polder_known && (!sb->is_vswitchd || sb->devices_known);
+    return sb->has_features && sb->has_ports && sb->has_flow_count && sb->polder_known && (!sb->is_vswitchd || sb->devices_known);
 }
 
 /* The oldest unknown switch makes room. */
@@ -390,24 +463,30 @@ static void on_polder_features(const cJSON *result, const struct err *err UNUSED
     }
 }
 
+static uint32_t ask(struct of_conn *conn, enum of_type type, enum of_multipart part)
+{
+    struct of_msg msg;
+    of_msg_init(&msg, type, of_conn_next_xid(conn));
+    if (type == OFPT_SET_CONFIG) {
+        msg.config.miss_send_len = OFPCML_NO_BUFFER;            /* Whole packets, section 6.1.2. */
+    } else if (type == OFPT_MULTIPART_REQUEST) {
+        msg.multipart.type = part;
+        if (part == OFPMP_AGGREGATE) {
+            msg.multipart.filter = (struct of_flow_filter) { .table_id = OFPTT_ALL, .out_port = OFPP_ANY, .out_group = OFPG_ANY };
+        }
+    }
+    uint32_t xid = of_conn_send(conn, &msg);
+    of_msg_fini(&msg);
+    return xid;
+}
+
 static void on_up(struct of_conn *conn, void *sb_)
 {
     struct sb_conn *sb = sb_;
-    static const enum of_type asks[] = { OFPT_FEATURES_REQUEST, OFPT_SET_CONFIG, OFPT_MULTIPART_REQUEST };
-    for (unsigned i = 0; i < ARRAY_SIZE(asks); i++) {
-        struct of_msg msg;
-        of_msg_init(&msg, asks[i], of_conn_next_xid(conn));
-        if (asks[i] == OFPT_SET_CONFIG) {
-            msg.config.miss_send_len = OFPCML_NO_BUFFER;        /* Whole packets, section 6.1.2. */
-        } else if (asks[i] == OFPT_MULTIPART_REQUEST) {
-            msg.multipart.type = OFPMP_PORT_DESC;
-        }
-        uint32_t xid = of_conn_send(conn, &msg);
-        if (asks[i] == OFPT_MULTIPART_REQUEST) {
-            sb->ports_xid = xid;
-        }
-        of_msg_fini(&msg);
-    }
+    ask(conn, OFPT_FEATURES_REQUEST, OFPMP_DESC);
+    ask(conn, OFPT_SET_CONFIG, OFPMP_DESC);
+    sb->ports_xid = ask(conn, OFPT_MULTIPART_REQUEST, OFPMP_PORT_DESC);
+    sb->flow_count_xid = ask(conn, OFPT_MULTIPART_REQUEST, OFPMP_AGGREGATE);
     request_send(sb, "features", NULL, on_polder_features, sb);
 }
 
@@ -433,6 +512,11 @@ static bool take_reply(struct sb_conn *sb, struct of_msg *msg)
     }
     if (msg->type == OFPT_MULTIPART_REPLY && msg->xid == sb->ports_xid && msg->multipart.type == OFPMP_PORT_DESC && !sb->has_ports) {
         on_port_desc(sb, msg);
+        return true;
+    }
+    if (msg->xid == sb->flow_count_xid && !sb->has_flow_count && (msg->type == OFPT_ERROR || msg->type == OFPT_MULTIPART_REPLY)) {
+        sb->n_flows = msg->type == OFPT_ERROR ? 1 : msg->multipart.aggregate.flow_count;       /* One that cannot tell may have some. */
+        sb->has_flow_count = true;
         return true;
     }
     bool polder = msg->type == OFPT_EXPERIMENTER && msg->experimenter.experimenter == POLDER_EXPERIMENTER && msg->experimenter.exp_type == POLDER_REPLY;
@@ -466,10 +550,10 @@ static void on_message(struct of_conn *conn, struct of_msg *msg, const uint8_t *
         LOG(LOG_DEBUG, "%s: %s before the handshake's end", of_conn_peer(conn), of_type_name(msg->type));
     } else if (msg->type == OFPT_PACKET_IN) {
         s->n_packet_ins++;
-        if (!discovery_packet_in(s, sb->sw, &msg->packet_in)) {
+        if (!discovery_packet_in(s, sb->sw, &msg->packet_in) && !sb->sw->held) {
             s->ops.packet_in(&sb->sw->pub, &msg->packet_in, s->ops_aux);
         }
-    } else if (!s->ops.reply(&sb->sw->pub, msg, s->ops_aux)) {
+    } else if (sb->sw->held || !s->ops.reply(&sb->sw->pub, msg, s->ops_aux)) {
         LOG_RATE(LOG_INFO, 10, "%s: unexpected %s, xid 0x%x", sw_name(&sb->sw->pub), of_type_name(msg->type), msg->xid);
     }
 }
@@ -534,6 +618,7 @@ void southbound_tick(struct substrate *s)
             sb_conn_free(sb, "handshake timed out");
         }
     }
+    release_due(s);
     southbound_attach_known(s);         /* Those for which a request's time-out was the answer. */
 }
 
@@ -543,6 +628,7 @@ bool southbound_listen(struct substrate *s, struct err *err)
     if (!config_openflow_tls(c, &s->tls, err)) {
         return false;
     }
+    s->started_ns = substrate_now(s);
     s->listeners = xcalloc(c->n_openflow_listen + 1, sizeof(struct stream_listener *));
     for (unsigned i = 0; i < c->n_openflow_listen; i++) {
         const char *target = c->openflow_listen[i];

@@ -252,7 +252,7 @@ void links_expire(struct substrate *s)
     const uint64_t interval = (uint64_t) s->controller->config.lldp_interval_ms * 1000000, now = substrate_now(s);
     struct link_impl *l;
     HMAP_FOR_EACH(l, by_sender, &s->links) {
-        bool watched = l->pub.a->connected && l->pub.b->connected;
+        bool watched = sw_impl_of(l->pub.a)->sb && sw_impl_of(l->pub.b)->sb;
         uint64_t limit = watched ? 3 * interval + interval / 2 : MAX(LINK_ORPHAN_NS, 4 * interval);
         if (l->pub.up && now - l->pub.last_seen_ns > limit) {
             set_up(s, l, false, watched ? "three intervals without LLDP" : "switch not connected");

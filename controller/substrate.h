@@ -25,7 +25,7 @@ struct sw {
     bool is_fabric;
     bool connected;             /* Handshake complete. */
     bool is_vswitchd;           /* Answered the Polder features request. */
-    struct of_conn *conn;       /* NULL unless connected. */
+    struct of_conn *conn;       /* NULL unless connected, or about to be (see substrate_impl.h, holding). */
     struct sw_port *ports; unsigned n_ports;                    /* Ascending port number. */
     char peer[64];
     uint64_t connected_ns;

@@ -8,6 +8,11 @@
  * A link's life.  It is up from the first fresh frame.  While both of its switches are connected it needs a frame every interval and dies after three missed ones.  While one
  * of them is not connected no frame could come, and frames still flow through a switch that fails secure: the link is kept for LINK_ORPHAN_NS, so that a
  * short loss of the control connection cuts no traffic.  A port that goes down or away, at either end, kills it at once.  Dead links are kept to be shown.
+ *
+ * Holding.  After a restart of controllerd the switches still forward by the rules that they have, but no link is known: to tell the layers below of a switch at once would make them
+ * take its paths away until LLDP comes round.  So a switch that comes with rules, for the first time in this run, is held: it is attached and takes part in
+ * discovery, and sw_up is called for all held ones when all their uplinks have links both ways, or when that cannot be waited for (hold_is_over()).  One without rules has nothing to lose, and no
+ * rule that brings LLDP here; it is up at once.
  */
 #ifndef CONTROLLER_SUBSTRATE_IMPL_H
 #define CONTROLLER_SUBSTRATE_IMPL_H 1
@@ -21,6 +26,7 @@
 #define POLDER_TIMEOUT_NS UINT64_C(5000000000)
 #define HANDSHAKE_TIMEOUT_NS UINT64_C(15000000000)
 #define LINK_ORPHAN_NS UINT64_C(30000000000)
+#define STARTUP_HOLD_NS UINT64_C(10000000000)   /* Longer than switches wait between attempts to connect. */
 #define MAX_UNKNOWN 64          /* Connections of datapath ids that no model object has; the oldest goes first. */
 
 struct polder_request {
@@ -46,11 +52,12 @@ struct sb_conn {
     struct of_conn *conn;
     struct sw_impl *sw;         /* NULL until attached. */
     uint64_t datapath_id, since_ns;
-    bool has_features, has_ports, polder_known, devices_known;
+    bool has_features, has_ports, polder_known, devices_known, has_flow_count;
     bool is_vswitchd;
     bool devices_asked;         /* A "ports" request is in flight. */
     bool devices_stale;         /* …and something changed since. */
-    uint32_t ports_xid;
+    uint32_t ports_xid, flow_count_xid;
+    uint32_t n_flows;           /* At connection. */
     struct sw_port *ports; unsigned n_ports;
     struct sw_device *devices; unsigned n_devices;              /* vswitchd's own account of its ports. */
     struct list requests;
@@ -59,7 +66,10 @@ struct sb_conn {
 struct sw_impl {
     struct sw pub;
     struct substrate *substrate;
-    struct sb_conn *sb;         /* NULL unless connected. */
+    struct sb_conn *sb;         /* NULL unless attached. */
+    bool held;                  /* Attached, but sw_up was not called yet. */
+    bool was_up;                /* In this run. */
+    uint64_t attached_ns;
     struct list lldp_ports;
     unsigned index;             /* In substrate.order. */
     bool in_model;              /* Mark of substrate_model_changed(). */
@@ -81,6 +91,7 @@ struct substrate {
     struct hmap links;          /* struct link_impl by (a, port_a). */
     struct paths *paths;        /* NULL: links changed since. */
     struct list conns; unsigned n_conns;
+    uint64_t started_ns;        /* When listening began. */
     struct stream_listener **listeners; unsigned n_listeners;
     struct tls_config *tls;
     struct event *tick, *links_changed;

@@ -178,7 +178,7 @@ void discovery_tick(struct substrate *s)
     for (unsigned i = 0; i < s->n_order; i++) {
         struct sw_impl *sw = s->order[i];
         struct lldp_port *p;
-        if (!sw->pub.connected) {
+        if (!sw->sb) {
             continue;
         }
         LIST_FOR_EACH(p, node, &sw->lldp_ports) {
@@ -222,7 +222,7 @@ bool discovery_packet_in(struct substrate *s, struct sw_impl *sw, const struct o
         break;
     }
     struct sw_impl *from = substrate_find_impl(s, info.datapath_id);
-    struct lldp_port *sender = from && from->pub.connected ? find_lldp_port(from, info.port) : NULL;
+    struct lldp_port *sender = from && from->sb ? find_lldp_port(from, info.port) : NULL;
     const struct sw_port *port = sw_port_find(&sw->pub, in_port);
     if (!port || !port->is_uplink_candidate || !sw_port_is_up(port)) {
         note_fault(s, FAULT_WRONG_PORT, sw, in_port, "this port is no uplink");

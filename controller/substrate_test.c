@@ -23,7 +23,7 @@ struct fake {
     const char *types[MAX_PORTS];               /* vswitchd's. */
     struct plug plugs[MAX_PORTS];
     uint8_t last_frame[256]; unsigned last_size;
-    unsigned n_lldp;
+    unsigned n_lldp, n_flows;
     bool up;
 };
 
@@ -146,6 +146,11 @@ static void fake_message(struct of_conn *conn UNUSED, struct of_msg *in, const u
         for (unsigned i = 0; i < k->n_ports; i++) {
             msg.multipart.ports.v[k->n_ports - 1 - i] = k->ports[i];    /* In no order. */
         }
+        fake_send(k, &msg);
+    } else if (in->type == OFPT_MULTIPART_REQUEST && in->multipart.type == OFPMP_AGGREGATE) {
+        of_msg_init(&msg, OFPT_MULTIPART_REPLY, in->xid);
+        msg.multipart.type = OFPMP_AGGREGATE;
+        msg.multipart.aggregate.flow_count = k->n_flows;
         fake_send(k, &msg);
     } else if (in->type == OFPT_EXPERIMENTER && !k->mute_polder) {
         fake_experimenter(k, in, raw, size);
@@ -474,6 +479,55 @@ static void test_unknown(void)
     finish(&b, &k, 1);
 }
 
+/* After a restart switches come with rules, and in any order: the layers below hear of them when the links are known again. */
+static void test_holding(void)
+{
+    struct bench b;
+    struct fake k[3];
+    bench_init(&b, MODEL);
+    fake_ports(&k[0], 1, 2);
+    fake_ports(&k[1], 2, 2);
+    fake_ports(&k[2], 0xfa, 2);
+    plug(&k[0], 1, &k[2], 1);
+    plug(&k[1], 1, &k[2], 2);
+    for (unsigned i = 0; i < 3; i++) {
+        k[i].is_vswitchd = i < 2;
+        k[i].types[0] = "dpdk";
+        k[i].n_flows = 20;
+    }
+    fake_connect(&b, &k[0]);
+    fake_connect(&b, &k[1]);
+    advance(&b, 6000);
+    CU_ASSERT_EQUAL(b.heard.ups, 0);            /* The fabric switch may still come. */
+    CU_ASSERT_FALSE(sw_of(&b, 1)->connected);
+    fake_connect(&b, &k[2]);
+    advance(&b, 1500);
+    CU_ASSERT_EQUAL(links_up(&b), 4);
+    CU_ASSERT_EQUAL(b.heard.ups, 3);
+    CU_ASSERT_TRUE(sw_of(&b, 1)->connected);
+    /* In the same run it is not held again. */
+    fake_close(&k[1]);
+    fixture_turn(&b.f, 20);
+    fake_connect(&b, &k[1]);
+    CU_ASSERT_EQUAL(wait_ups(&b, 4), 4);
+    CU_ASSERT_EQUAL(b.heard.downs, 1);
+    finish(&b, k, 3);
+    /* Nobody else comes: not for ever. */
+    bench_init(&b, MODEL);
+    fake_connect(&b, &k[0]);
+    advance(&b, 8000);
+    CU_ASSERT_EQUAL(b.heard.ups, 0);
+    advance(&b, 4000);
+    CU_ASSERT_EQUAL(b.heard.ups, 1);
+    /* One that leaves while it is held was never there. */
+    fake_connect(&b, &k[1]);
+    fixture_turn(&b.f, 50);
+    fake_close(&k[1]);
+    fixture_turn(&b.f, 20);
+    CU_ASSERT_TRUE(b.heard.ups == 1 && b.heard.downs == 0);
+    finish(&b, k, 2);
+}
+
 struct answer { bool done; enum err_code code; char name[40]; };
 static void on_answer(const cJSON *result, const struct err *err, void *a_)
 {
@@ -556,6 +610,6 @@ void substrate_test_suite(void);
 void substrate_test_suite(void)
 {
     UNIT_SUITE("substrate", { "discovery", test_discovery }, { "links end", test_link_ends }, { "attacks", test_attacks }, { "cables change places", test_replug },
-               { "reconnects", test_reconnect }, { "unknown switches", test_unknown }, { "Polder requests", test_polder_requests },
+               { "reconnects", test_reconnect }, { "unknown switches", test_unknown }, { "holding", test_holding }, { "Polder requests", test_polder_requests },
                { "bound ports", test_bound_ports });
 }

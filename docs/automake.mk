@@ -1,1 +1,2 @@
-# Nothing is built here yet.
+# Manual pages.
+dist_man_MANS += docs/vpcctl.1

@@ -65,3 +65,19 @@ ofproto_libofproto_a_SOURCES += \
 	ofproto/of_msg_port.c \
 	ofproto/of_multipart.c ofproto/of_multipart_codec.h \
 	ofproto/of_multipart_reply.c
+
+ofproto_ofproto_test_SOURCES += \
+	ofproto/agent_fake.c ofproto/agent_fake.h \
+	ofproto/agent_test.c \
+	ofproto/flow_table_test.c \
+	ofproto/group_table_test.c \
+	ofproto/of_conn_test.c \
+	ofproto/of_msg_test.c \
+	ofproto/of_peer.c ofproto/of_peer.h
+
+check_PROGRAMS += tests/fuzz/of_msg_replay
+TESTS += tests/fuzz/of_msg_replay
+tests_fuzz_of_msg_replay_SOURCES = tests/fuzz/of_msg_fuzz.c tests/fuzz/replay.c
+tests_fuzz_of_msg_replay_LDADD = ofproto/libofproto.a lib/libpolder.a $(POLDER_LIBS)
+
+EXTRA_DIST += tests/golden/of13

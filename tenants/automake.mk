@@ -44,7 +44,7 @@ tenants_tenants_test_SOURCES = \
 	tenants/numbers_test.c \
 	tenants/whois_test.c \
 	tenants/yaml_test.c \
-	tenants/test_model.c tenants/test_model.h \
+	tenants/model_fixture_test.c tenants/model_fixture.h \
 	tenants/yaml.c tenants/yaml.h \
 	tenants/yaml_out.c \
 	tests/unit.h

@@ -194,25 +194,6 @@ struct object *object_new(struct model *m, enum model_kind kind, const char *nam
 
 /* --- Sorted arrays --- */
 
-void sorted_merge(void ***array, unsigned *n_array, unsigned *allocated, enum model_kind kind, void **added, unsigned n)
-{
-    unsigned total = *n_array + n;
-    if (total > *allocated) {
-        *allocated = MAX(total, *allocated * 2);
-        *array = xrealloc(*array, *allocated * sizeof **array);
-    }
-    unsigned left = *n_array, out = total;
-    while (n) {                 /* From the end, so that nothing is overwritten before it has moved. */
-        void **a = *array;
-        if (left && strcmp(object_name(kind, a[left - 1]), object_name(kind, added[n - 1])) > 0) {
-            a[--out] = a[--left];
-        } else {
-            a[--out] = added[--n];
-        }
-    }
-    *n_array = total;
-}
-
 static unsigned lower_bound(void *const *array, unsigned n, enum model_kind kind, const char *name)
 {
     unsigned low = 0;
@@ -225,6 +206,24 @@ static unsigned lower_bound(void *const *array, unsigned n, enum model_kind kind
         }
     }
     return low;
+}
+
+void sorted_merge(void ***array, unsigned *n_array, unsigned *allocated, enum model_kind kind, void **added, unsigned n)
+{
+    unsigned total = *n_array + n;
+    if (total > *allocated) {
+        *allocated = MAX(total, *allocated * 2);
+        *array = xrealloc(*array, *allocated * sizeof **array);
+    }
+    unsigned left = *n_array, out = total;
+    while (n) {                 /* From the end, so that nothing is overwritten before it has moved. */
+        unsigned at = lower_bound(*array, left, kind, object_name(kind, added[--n]));
+        out -= left - at;
+        memmove(*array + out, *array + at, (left - at) * sizeof **array);
+        left = at;
+        (*array)[--out] = added[n];
+    }
+    *n_array = total;
 }
 
 void sorted_remove(void **array, unsigned *n, enum model_kind kind, const void *object)

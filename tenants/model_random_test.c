@@ -1,11 +1,13 @@
 /*
- * Random documents against a model that is too simple to be wrong: flat arrays, copied whole before each document, searched from end to end.
- * Both must agree on what is refused and on every field that results; and what holds for any model (uniqueness, idempotence, abort, reload) is checked on the way.
+ * Random documents against a model that is too simple to be wrong: flat arrays, copied whole before each document, searched from end to end. Both
+ * must agree on what is refused and on every field that results; and what holds for any model (uniqueness, idempotence, abort, reload) is checked on
+ * the way.
  */
 #include <string.h>
 
 #include "lib/buf.h"
-#include "tenants/test_model.h"
+#include "tenants/model_fixture.h"
+#include "tests/unit.h"
 
 enum { N_NETWORKS = 3, N_PORTS = 6, N_EDGES = 3, MAX_IPS = 3, HOSTS = 14 };
 
@@ -254,7 +256,8 @@ static char *random_document(struct rng *rng, struct mention *mentions, unsigned
 
 static void start(struct model *m, struct test_store *store)
 {
-    cJSON *doc = test_json("{'edges':[{'name':'e0','datapath_id':'000000000000000a'},{'name':'e1','datapath_id':'000000000000000b'},{'name':'e2','datapath_id':'000000000000000c'}],"
+    cJSON *doc = test_json("{'edges':[{'name':'e0','datapath_id':'000000000000000a'},{'name':'e1','datapath_id':'000000000000000b'},"
+        "{'name':'e2','datapath_id':'000000000000000c'}],"
                            "'tenants':[{'name':'red'},{'name':'blue'}],'vpcs':[{'name':'main','tenant':'red','networks':[{'name':'n0','subnet':'10.0.0.0/28'},"
                            "{'name':'n1','subnet':'10.1.0.0/28'}]},{'name':'main','tenant':'blue','networks':[{'name':'n2','subnet':'10.2.0.0/28'}]}]}");
     struct err err;

@@ -3,7 +3,8 @@
 #include <string.h>
 
 #include "lib/buf.h"
-#include "tenants/test_model.h"
+#include "tenants/model_fixture.h"
+#include "tests/unit.h"
 
 #define PORT_A "{'vpcs':[{'name':'main','tenant':'red','networks':[{'name':'web','ports':[{'name':'a',%s}]}]}]}"
 
@@ -60,7 +61,8 @@ static void test_update(void)
     test_invariants(m);
     /* Two ports swap their addresses in one document, and two edges their datapath ids. */
     CU_ASSERT_EQUAL(test_apply(m, "{'edges':[{'name':'e1','datapath_id':'0000000000000002'},{'name':'e2','datapath_id':'0000000000000001'}],"
-                               "'vpcs':[{'name':'main','tenant':'red','networks':[{'name':'web','ports':[{'name':'b','mac':'52:54:00:00:00:09','ips':['10.0.0.19']}]}]}]}", &err), 3);
+                               "'vpcs':[{'name':'main','tenant':'red','networks':[{'name':'web','ports':[{'name':'b',"
+                                   "'mac':'52:54:00:00:00:09','ips':['10.0.0.19']}]}]}]}", &err), 3);
     CU_ASSERT_EQUAL(test_apply(m, "{'vpcs':[{'name':'main','tenant':'red','networks':[{'name':'web','ports':[{'name':'a','mac':'52:54:00:00:00:09','ips':['10.0.0.19']},"
                                "{'name':'b','mac':'52:54:00:00:00:01','ips':['10.0.0.12','10.0.0.11']}]}]}]}", &err), 2);
     test_invariants(m);
@@ -107,12 +109,14 @@ static void test_refusals(void)
         { PORTS("{'name':'a','ips':['10.0.0.5','10.0.1.5']}"), "vpcs[0].networks[0].ports[0].ips[1]", "is outside of the network's subnet", ERR_INVALID },
         { PORTS("{'name':'a','ips':['fd00::5']}"), "vpcs[0].networks[0].ports[0].ips[0]", "is outside of the network's subnet6", ERR_INVALID },
         { PORTS("{'name':'a','ips':['10.0.0.5','10.0.0.5']}"), "vpcs[0].networks[0].ports[0].ips[1]", "is given twice", ERR_INVALID },
-        { PORTS("{'name':'a','ips':['10.0.0.5']},{'name':'b','ips':['10.0.0.6','10.0.0.5']}"), "vpcs[0].networks[0].ports[1].ips[1]", "is port red/main/web/a's already", ERR_CONFLICT },
+        { PORTS("{'name':'a','ips':['10.0.0.5']},{'name':'b','ips':['10.0.0.6','10.0.0.5']}"), "vpcs[0].networks[0].ports[1].ips[1]",
+            "is port red/main/web/a's already", ERR_CONFLICT },
         { PORTS("{'name':'a','edge':'e9'}"), "vpcs[0].networks[0].ports[0].edge", "there is no edge e9", ERR_INVALID },
         { PORTS("{'name':'a','vhost':{'role':'both'}}"), "vpcs[0].networks[0].ports[0].vhost.role", "is neither client nor server", ERR_INVALID },
         { PORTS("{'name':'a','ofport_of':'vm1'}"), "vpcs[0].networks[0].ports[0].ofport_of", "needs an edge", ERR_INVALID },
         { PORTS("{'name':'a','edge':'e1','ofport_of':'p7'}"), "vpcs[0].networks[0].ports[0].ofport_of", "controllerd's own", ERR_INVALID },
-        { PORTS("{'name':'a','edge':'e1','ofport_of':'vm1'},{'name':'b','edge':'e1','ofport_of':'vm1'}"), "vpcs[0].networks[0].ports[1].ofport_of", "is port red/main/web/a's already", ERR_CONFLICT },
+        { PORTS("{'name':'a','edge':'e1','ofport_of':'vm1'},{'name':'b','edge':'e1','ofport_of':'vm1'}"), "vpcs[0].networks[0].ports[1].ofport_of",
+            "is port red/main/web/a's already", ERR_CONFLICT },
         { PORTS("{'name':'a','anti_spoofing':'yes'}"), "vpcs[0].networks[0].ports[0].anti_spoofing", "must be true or false", ERR_INVALID },
     };
     struct model *m = test_model();
@@ -170,7 +174,8 @@ static void test_quotas(void)
     CU_ASSERT_EQUAL(test_apply(m, PORTS("{'name':'c'}"), &err), 1);
     CU_ASSERT_EQUAL(test_apply(m, "{'vpcs':[{'name':'two','tenant':'red'}]}", &err), -1);
     CU_ASSERT_EQUAL(test_apply(m, NETWORKS("{'name':'n2','subnet':'10.2.0.0/24'},{'name':'n3','subnet':'10.3.0.0/24'}"), &err), -1);
-    CU_ASSERT_EQUAL(test_apply(m, "{'tenants':[{'name':'red','quota':{'ports':3}}],'vpcs':[{'name':'main','tenant':'red','networks':[{'name':'web','ports':[{'name':'d'}]}]}]}", &err), 2);
+    CU_ASSERT_EQUAL(test_apply(m, "{'tenants':[{'name':'red','quota':{'ports':3}}],'vpcs':[{'name':'main','tenant':'red',"
+        "'networks':[{'name':'web','ports':[{'name':'d'}]}]}]}", &err), 2);
     model_free(m);
 }
 
@@ -338,11 +343,14 @@ static void test_scale(void)
     doc = many_ports(10000, 90000);
     CU_ASSERT_EQUAL(test_apply(m, doc, &err), 90000);
     free(doc);
-    doc = many_ports(100000, 1);
-    start = seconds();
-    CU_ASSERT_EQUAL(test_apply(m, doc, &err), 1);
-    double one = seconds() - start;
-    free(doc);
+    double one = 0;
+    for (unsigned i = 0; i < 20; i++) {
+        doc = many_ports(100000 + i, 1);
+        start = seconds();
+        CU_ASSERT_EQUAL(test_apply(m, doc, &err), 1);
+        one += (seconds() - start) / 20;
+        free(doc);
+    }
     printf("\n    10,000 ports %.0f ms, again %.0f ms, one more to 100,000 %.2f ms\n", ten_thousand * 1e3, again * 1e3, one * 1e3);
     CU_ASSERT(ten_thousand < 5 && again < 3 && one < 0.1);
     model_free(m);

@@ -48,7 +48,8 @@ const char *doc_name(struct json_reader *r, const char *key)
 }
 
 /* Calls `read` for each element of the array `key` of the top level. */
-static bool each(struct reading *d, struct json_reader *top, const char *key, bool operator_only, bool (*read)(struct reading *, struct json_reader *, enum model_kind), enum model_kind kind)
+typedef bool read_fn(struct reading *, struct json_reader *, enum model_kind);
+static bool each(struct reading *d, struct json_reader *top, const char *key, bool operator_only, read_fn *read, enum model_kind kind)
 {
     struct json_reader array, e;
     if (!json_array(top, key, false, &array)) {

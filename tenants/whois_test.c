@@ -1,6 +1,7 @@
 #include <string.h>
 
-#include "tenants/test_model.h"
+#include "tenants/model_fixture.h"
+#include "tests/unit.h"
 
 static char *ask(const struct model *m, const char *address, struct err *err)
 {
@@ -28,7 +29,8 @@ static void test_whois(void)
 {
     struct model *m = test_model();
     struct err err;
-    CU_ASSERT_EQUAL(test_apply(m, "{'vpcs':[{'name':'main','tenant':'red','networks':[{'name':'web','ports':[{'name':'a','edge':'e1'},{'name':'b','edge':'e2'},{'name':'c'}]}]}]}", &err), 3);
+    CU_ASSERT_EQUAL(test_apply(m, "{'vpcs':[{'name':'main','tenant':'red','networks':[{'name':'web','ports':[{'name':'a','edge':'e1'},"
+        "{'name':'b','edge':'e2'},{'name':'c'}]}]}]}", &err), 3);
     /* On each edge the port is 1 and the flood landing 2. */
     EXPECT(m, "02:00:01:00:00:01", "\"edge\":\"e1\"", "\"port\":\"red/main/web/a\"", "\"mac\":\"52:54:00:00:00:01\"", "port, as a destination");
     EXPECT(m, "02:00:02:00:00:02", "\"edge\":\"e2\"", "flood landing of a network", "\"network\":\"red/main/web\"");
@@ -57,8 +59,10 @@ static void test_inverse(void)
 {
     struct model *m = test_model();
     struct err err;
-    CU_ASSERT_EQUAL(test_apply(m, "{'vpcs':[{'name':'main','tenant':'red','networks':[{'name':'web','subnet6':'fd00::/64','ports':[{'name':'a','edge':'e1'},{'name':'b','edge':'e2'},"
-                               "{'name':'c','edge':'e2'}]}]},{'name':'main','tenant':'blue','networks':[{'name':'web','ports':[{'name':'a','edge':'e1'},{'name':'b','edge':'e2'}]}]}]}", &err), 6);
+    CU_ASSERT_EQUAL(test_apply(m, "{'vpcs':[{'name':'main','tenant':'red','networks':[{'name':'web','subnet6':'fd00::/64',"
+        "'ports':[{'name':'a','edge':'e1'},{'name':'b','edge':'e2'},"
+                               "{'name':'c','edge':'e2'}]}]},{'name':'main','tenant':'blue','networks':[{'name':'web','ports':[{'name':'a',"
+                                   "'edge':'e1'},{'name':'b','edge':'e2'}]}]}]}", &err), 6);
     for (unsigned i = 0; i < model_count(m, KIND_PORT); i++) {
         const struct port *p = model_at(m, KIND_PORT, i);
         char text[IP_STRLEN], name[MODEL_NAME_SIZE + 20];

@@ -3,7 +3,8 @@
 #include <string.h>
 
 #include "lib/json.h"
-#include "tenants/test_model.h"
+#include "tenants/model_fixture.h"
+#include "tests/unit.h"
 
 static char *load_text(const char *yaml, struct err *err)
 {
@@ -117,7 +118,8 @@ static void test_places(void)
 
 static cJSON *random_tree(struct rng *rng, unsigned depth)
 {
-    static const char *const strings[] = { "", "a", "yes", "null", "1", "1e3", "52:54:00:00:00:01", "a: b", "- x", "#", "x\ny", "tab\t", "\xc3\xa9", "'", "\"", "a/b.c", "~", "*a", "&a", "!t" };
+    static const char *const strings[] = { "", "a", "yes", "null", "1", "1e3", "52:54:00:00:00:01", "a: b", "- x", "#", "x\ny", "tab\t", "\xc3\xa9",
+        "'", "\"", "a/b.c", "~", "*a", "&a", "!t" };
     switch (rng_below(rng, depth > 4 ? 4 : 6)) {
     case 0: return cJSON_CreateNull();
     case 1: return cJSON_CreateBool(rng_below(rng, 2));

@@ -29,6 +29,21 @@ vswitch_vswitchd_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 vswitch_vswitchd_CFLAGS = $(AM_CFLAGS) $(DPDK_CFLAGS)
 vswitch_vswitchd_LDADD = vswitch/libdatapath.a ofproto/libofproto.a lib/libpolder.a $(DPDK_LIBS) $(PCAP_LIBS) $(POLDER_LIBS)
 
+check_PROGRAMS += vswitch/vswitch_test
+TESTS += vswitch/vswitch_test
+vswitch_vswitch_test_SOURCES = \
+	vswitch/vswitch_test.c \
+	vswitch/config.c vswitch/config.h \
+	vswitch/config_test.c \
+	vswitch/device_mbuf.c vswitch/device_mbuf.h \
+	vswitch/device_mbuf_test.c \
+	vswitch/rcu.c vswitch/rcu.h \
+	vswitch/rcu_test.c \
+	tests/unit.h
+vswitch_vswitch_test_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
+vswitch_vswitch_test_CFLAGS = $(AM_CFLAGS) $(DPDK_CFLAGS)
+vswitch_vswitch_test_LDADD = vswitch/libdatapath.a ofproto/libofproto.a lib/libpolder.a $(DPDK_LIBS) $(PCAP_LIBS) $(CUNIT_LIBS) $(POLDER_LIBS)
+
 # The datapath core: no DPDK.
 noinst_LIBRARIES += vswitch/libdatapath.a
 vswitch_libdatapath_a_SOURCES = \
@@ -58,6 +73,7 @@ vswitch_datapath_test_SOURCES = \
 	vswitch/classifier_test.c \
 	vswitch/dp_fixture.c vswitch/dp_fixture.h \
 	vswitch/dp_group_test.c \
+	vswitch/dp_stress_test.c \
 	vswitch/dp_test.c \
 	vswitch/packet_edit_test.c \
 	vswitch/packet_random.c vswitch/packet_random.h \

@@ -71,3 +71,21 @@ struct rte_mbuf *mbuf_linearise(const struct mbuf_pools *pools, struct rte_mbuf 
     rte_pktmbuf_free(m);
     return whole;
 }
+
+static bool is_vlan(uint16_t ethertype)
+{
+    return ethertype == 0x8100 || ethertype == 0x88a8;
+}
+
+bool mbuf_fits_mtu(const struct rte_mbuf *m, unsigned mtu)
+{
+    const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
+    uint32_t l2 = 14;
+    if (m->data_len <= mtu + l2) {
+        return true;
+    }
+    while (l2 + 4 <= m->data_len && is_vlan(wire_get16(frame + l2 - 2))) {
+        l2 += 4;
+    }
+    return m->data_len <= mtu + l2;
+}

@@ -70,4 +70,7 @@ struct packet *mbuf_copy_packet(const struct mbuf_pools *, const struct packet *
 /* The frame in one segment: `m` itself, or a copy (then `m` is freed). NULL: too large or no buffer (`m` is freed). */
 struct rte_mbuf *mbuf_linearise(const struct mbuf_pools *, struct rte_mbuf *m);
 
+/* Whether the frame (one segment) fits an MTU, which does not count the Ethernet header and VLAN tags. */
+bool mbuf_fits_mtu(const struct rte_mbuf *, unsigned mtu);
+
 #endif

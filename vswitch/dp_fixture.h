@@ -17,7 +17,7 @@ struct fixture {
     struct dp *dp;
     uint64_t now_ns;
     struct fixture_out out[FIXTURE_MAX];
-    unsigned n_out;
+    unsigned n_out;             /* All; those beyond FIXTURE_MAX (a loop's) are counted only. */
     struct fixture_packet_in in[FIXTURE_MAX];
     unsigned n_in;
     unsigned n_live;            /* Packets that somebody still has to free or output. */

@@ -78,7 +78,5 @@ bool poll_send(struct poll *, struct port *, struct rte_mbuf *);
 /* poll_output.c [poll] Puts a frame into the port's transmit buffer of this thread; takes it. */
 void poll_output(struct poll_thread *, struct port *, struct rte_mbuf *);
 void poll_flush(struct poll_thread *);
-/* Whether a frame of this length fits the port's MTU: Ethernet header and VLAN tags not counted. */
-bool poll_frame_fits(const struct port *, const uint8_t *frame, uint32_t len);
 
 #endif

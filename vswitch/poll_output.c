@@ -4,23 +4,6 @@
 
 #define FLUSH_TRIES 4           /* A guest that is taking frames makes room within a burst's time. */
 
-static bool is_vlan(uint16_t ethertype)
-{
-    return ethertype == 0x8100 || ethertype == 0x88a8;
-}
-
-bool poll_frame_fits(const struct port *p, const uint8_t *frame, uint32_t len)
-{
-    uint32_t l2 = 14;
-    if (len <= p->device->mtu + l2) {
-        return true;
-    }
-    while (l2 + 4 <= len && is_vlan(wire_get16(frame + l2 - 2))) {
-        l2 += 4;
-    }
-    return len <= p->device->mtu + l2;
-}
-
 static void drop(struct poll_thread *t, struct port *p, struct rte_mbuf *m, enum drop_reason reason)
 {
     counter_add(&p->threads[t->index + 1].counters.tx_dropped, 1);
@@ -68,7 +51,7 @@ void poll_output(struct poll_thread *t, struct port *p, struct rte_mbuf *m)
         drop(t, p, m, DROP_PORT_DOWN);
         return;
     }
-    if (!poll_frame_fits(p, rte_pktmbuf_mtod(m, const uint8_t *), m->pkt_len)) {
+    if (!mbuf_fits_mtu(m, p->device->mtu)) {
         drop(t, p, m, DROP_TOO_LONG);
         return;
     }

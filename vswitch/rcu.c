@@ -99,7 +99,7 @@ size_t rcu_run(struct rcu *r)
 
 void rcu_synchronize(struct rcu *r)
 {
-    rte_rcu_qsbr_synchronize(r->qsbr, RTE_QSBR_THRID_INVALID);
+    rte_rcu_qsbr_check(r->qsbr, rte_rcu_qsbr_start(r->qsbr), true);
 }
 
 void rcu_thread_register(struct rcu *r, unsigned thread)

@@ -83,15 +83,22 @@ class Endpoint:
         """Forgets what came before."""
         self.tap.drain()
 
-    def heard(self, at_least=0, seconds=5):
-        """Waits for so many frames, then for QUIET; gives all of them.  Fewer are the caller's to judge."""
+    def heard(self, at_least=0, seconds=5, quiet=QUIET):
+        """Waits for so many frames, then until none comes for the quiet time; gives all of them.  Fewer are the caller's to judge."""
         frames, deadline = [], time.monotonic() + seconds
         while True:
-            left = deadline - time.monotonic() if len(frames) < at_least else QUIET
+            left = deadline - time.monotonic() if len(frames) < at_least else quiet
             frame = self.tap.receive(max(0, left))
             if frame is None:
                 return frames
             frames.append(frame)
+
+
+def all_heard(endpoints, wanted):
+    """What each endpoint heard, as {endpoint: frames}: waits for as many as are wanted ({endpoint: number}), then QUIET, once for all."""
+    heard = {e: e.heard(wanted.get(e, 0), quiet=0) for e in endpoints}
+    time.sleep(QUIET)
+    return {e: heard[e] + e.heard(0, quiet=0) for e in endpoints}
 
 
 class Site:

@@ -1,6 +1,6 @@
 """Whole sites: two tenants with the same addresses, over each kind of fabric."""
 from tests.system import frames as f
-from tests.system.site import Site, drop_delta
+from tests.system.site import Site, all_heard, drop_delta
 from utilities.lab import proof
 
 MAC = {name: f"52:54:00:00:00:0{i + 1}" for i, name in enumerate("abcd")}
@@ -71,6 +71,8 @@ def payload(n, seed):
 
 def unicast_frames(a, b):
     """Name and frame: everything that an anti-spoofed port may send to another one."""
+    # Open vSwitch keeps a tag's DEI bit for itself and sends it as 0.
+    dei = 0 if a.site.fabric_kind == "ovs" else 0x1000
     v4, v6 = (a.ipv4, b.ipv4), (a.ipv6, b.ipv6)
     def ip4(name, *args, tags=(), **kwargs):
         return f"IPv4 {name}", f.ethernet(b.mac, a.mac, f.IPV4, f.ipv4(*v4, *args, **kwargs), tags)
@@ -101,14 +103,14 @@ def unicast_frames(a, b):
     yield ip6("last fragment", 44, bytes([f.UDP, 0, 0, 168, 0, 0, 0, 9]) + payload(33, 20))
     yield ip6("no next header", 59, b"")
     yield ip4("UDP, tagged", f.UDP, f.udp(*v4, payload(40, 21)), tags=[(f.VLAN, 0x2005)])
-    yield ip6("TCP, tagged", f.TCP, f.tcp(*v6, payload(40, 22)), tags=[(f.VLAN, 0xf001)])
+    yield ip6("TCP, tagged", f.TCP, f.tcp(*v6, payload(40, 22)), tags=[(f.VLAN, 0xe001 | dei)])
     yield ip4("UDP, tagged twice", f.UDP, f.udp(*v4, payload(40, 23)), tags=[(f.VLAN, 7), (f.VLAN, 8)])
     yield "ARP reply", f.ethernet(b.mac, a.mac, f.ARP, f.arp(2, a.mac, a.ipv4, b.mac, b.ipv4))
     yield "ARP reply, tagged", f.ethernet(b.mac, a.mac, f.ARP, f.arp(2, a.mac, a.ipv4, b.mac, b.ipv4), [(f.VLAN, 9)])
     yield "ARP reply that names another target", f.ethernet(b.mac, a.mac, f.ARP, f.arp(2, a.mac, a.ipv4, "52:54:00:aa:bb:cc", "10.9.9.9"))
     for ethertype in (f.EXPERIMENT, 0x8847, 0x88f7, 0x0842, 0x8906, 0xffff):
         yield f"ethertype {ethertype:04x}", f.ethernet(b.mac, a.mac, ethertype, payload(70, ethertype & 0xff))
-    yield "ethertype 88b5, tagged", f.ethernet(b.mac, a.mac, f.EXPERIMENT, payload(46, 24), [(f.VLAN, 0x3fff)])
+    yield "ethertype 88b5, tagged", f.ethernet(b.mac, a.mac, f.EXPERIMENT, payload(46, 24), [(f.VLAN, 0x2fff | dei)])
     yield "LLC (IEEE 802.3 length)", f.ethernet(b.mac, a.mac, 50, bytes.fromhex("424203") + payload(47, 25))
     for size in (60, 61, 64, 65, 127, 128, 511, 1023, 1024, 1499, 1500, 1513, 1514):
         yield f"{size} bytes", f.ethernet(b.mac, a.mac, f.EXPERIMENT, payload(size - 14, size & 0xff))
@@ -139,9 +141,9 @@ def exchange(site, sends, expected, what):
         e.listen()
     for e, frame in sends:
         e.send(frame)
-    for e in site.endpoints:
+    heard = all_heard(site.endpoints, {e: len(frames) for e, frames in expected.items()})
+    for e, got in heard.items():
         want = expected.get(e, [])
-        got = e.heard(len(want))
         missing, extra = list(want), []
         for frame in got:
             missing.remove(frame) if frame in missing else extra.append(frame)
@@ -188,3 +190,155 @@ def test_frames_over_open_vswitch(lab):
 
 def test_frames_over_vswitchd(lab):
     frames_pass(lab, "vswitchd")
+
+
+# --- What the edge does by itself ---
+
+def test_edge_answers(lab):
+    """ARP requests and neighbour solicitations for the network's addresses are answered where they are asked."""
+    site, ends = two_tenants(lab, None)
+    a, b, c, d = (ends[f"red/{name}"] for name in "abcd")
+    for asker in (a, d):
+        for target in (a, b, c, d):
+            if target is asker:
+                continue
+            reply = f.ethernet(asker.mac, target.mac, f.ARP, f.arp(2, target.mac, target.ipv4, asker.mac, asker.ipv4))
+            exchange(site, [(asker, f.arp_request(asker, target.ipv4))], {asker: [reply]}, [])
+            advertisement = f.neighbour_advertisement(asker, target.mac, target.ipv6)
+            exchange(site, [(asker, f.neighbour_solicitation(asker, target.ipv6))], {asker: [advertisement]}, [])
+    # Before it takes an address, a host may probe it (RFC 5227): it hears who has it.
+    probe = f.arp_request(a, b.ipv4, spa="0.0.0.0")
+    exchange(site, [(a, probe)], {a: [f.ethernet(a.mac, b.mac, f.ARP, f.arp(2, b.mac, b.ipv4, a.mac, "0.0.0.0"))]}, [])
+
+
+def drops_at(site, switch, port, cases, send):
+    """Each case (reason, name, frame): nobody hears the frame, and the switch counts the reason on that port, once."""
+    for reason, name, frame in cases:
+        for e in site.endpoints:
+            e.listen()
+        n = drop_delta(switch, lambda frame=frame: send(frame), (port, reason))
+        assert n == 1, f"{name}: {n} drops for {reason} at {switch.name} {port}; it counts {switch.drops()}"
+        heard = {e: frames for e, frames in all_heard(site.endpoints, {}).items() if frames}
+        assert not heard, f"{name}: {heard}"
+
+
+def test_drops_of_tenants_frames(lab):
+    site, ends = two_tenants(lab, None, "abc")
+    a, b = ends["red/a"], ends["red/b"]
+    other_ip, other_ip6, other_mac = "10.0.0.99", "fd00::99", "52:54:00:00:00:99"
+    def ip4(src, dst=b.ipv4, mac=a.mac, tags=()):
+        return f.ethernet(b.mac, mac, f.IPV4, f.ipv4(src, dst, f.UDP, f.udp(src, dst, b"x")), tags)
+    def ip6(src, next_header=f.UDP, mac=a.mac):
+        body = f.udp(src, b.ipv6, b"x") if next_header == f.UDP else f.icmpv6(src, b.ipv6, bytes.fromhex("8000000000010001"))
+        return f.ethernet(b.mac, mac, f.IPV6, f.ipv6(src, b.ipv6, next_header, body))
+    spoofed = [
+        ("a foreign MAC", f.ethernet(b.mac, other_mac, f.EXPERIMENT, b"x")),
+        ("the MAC of another port", f.ethernet(b.mac, ends["red/c"].mac, f.EXPERIMENT, b"x")),
+        ("a foreign MAC, tagged", f.ethernet(b.mac, other_mac, f.EXPERIMENT, b"x", [(f.VLAN, 5)])),
+        ("a foreign IPv4 address", ip4(other_ip)),
+        ("the IPv4 address of another port", ip4(ends["red/c"].ipv4)),
+        ("a foreign IPv4 address, tagged", ip4(other_ip, tags=[(f.VLAN, 5)])),
+        ("IPv4 with a foreign MAC", ip4(a.ipv4, mac=other_mac)),
+        ("no IPv4 address, and not DHCP", ip4("0.0.0.0")),
+        ("a foreign IPv6 address", ip6(other_ip6)),
+        ("no IPv6 address, and not ICMPv6", ip6("::")),
+        ("IPv6 with a foreign MAC", ip6(a.ipv6, mac=other_mac)),
+        ("ARP for another sender", f.ethernet(f.BROADCAST, a.mac, f.ARP, f.arp(2, a.mac, other_ip, b.mac, b.ipv4))),
+        ("ARP with another hardware address", f.ethernet(f.BROADCAST, a.mac, f.ARP, f.arp(2, other_mac, a.ipv4, b.mac, b.ipv4))),
+    ]
+    others = [
+        ("unknown-unicast", "a MAC of nobody", f.ethernet(other_mac, a.mac, f.EXPERIMENT, b"x")),
+        ("unknown-unicast", "a provider MAC", f.ethernet("02:00:02:00:00:01", a.mac, f.EXPERIMENT, b"x")),
+        ("unknown-target", "ARP for nobody", f.arp_request(a, other_ip)),
+        ("unknown-target", "neighbour solicitation for nobody", f.neighbour_solicitation(a, other_ip6)),
+        ("nd-filtered", "duplicate address detection", f.neighbour_solicitation(a, a.ipv6, src="::")),
+        ("nd-filtered", "a forged neighbour advertisement",
+         f.ethernet(b.mac, a.mac, f.IPV6, f.ipv6(a.ipv6, b.ipv6, f.ICMPV6, f.icmpv6(a.ipv6, b.ipv6, bytes.fromhex("8800000060000000") + f.ip(other_ip6)), 255))),
+        ("nd-filtered", "a forged router advertisement",
+         f.ethernet("33:33:00:00:00:01", a.mac, f.IPV6, f.ipv6(a.ipv6, "ff02::1", f.ICMPV6, f.icmpv6(a.ipv6, "ff02::1", bytes.fromhex("86000000400007080000000000000000")), 255))),
+    ]
+    drops_at(site, site.edges[0], a.device, [("anti-spoof", name, frame) for name, frame in spoofed] + others, a.send)
+
+
+def test_drops_of_fabric_frames(lab):
+    """Whoever holds the fabric cannot reach a tenant with frames of his own making."""
+    site, ends = two_tenants(lab, None, "ab", start=False)
+    lab.link(site.hosts[0], "spare", lab.host("stray"), "eth0")
+    site.more_devices["host1"].append("spare")
+    site.start()
+    stray, fabric, far = (f.Tap(host.namespace, interface) for host, interface in
+                          ((lab.hosts[-1], "eth0"), (site.hosts[0], "fab0"), (site.hosts[1], "fab0")))
+    a, b, blue_b = ends["red/a"], ends["red/b"], ends["blue/b"]
+    landing = {e: f.mac(site.ctl.json("get", "port", e.full_name)["status"]["provider_mac"]) for e in (b, blue_b)}
+    inside = f.ethernet(b.mac, a.mac, f.EXPERIMENT, b"to be stolen")
+    a.send(inside)
+    out = lab.wait_for("the frame on the fabric", lambda: (frame := far.receive(1)) and b"to be stolen" in frame and frame, 5)
+    assert out[0] == 2 and out[1:3] == landing[b][1:3] and out[4:6] == landing[b][4:6] and f.mac(a.mac) not in out, out.hex()
+    turned = landing[blue_b][:3] + out[3:4] + landing[blue_b][4:] + out[6:]
+    cases = [
+        ("foreign-source", "red's frame, turned to blue's landing", turned),
+        ("foreign-source", "a source id that nobody has", out[:9] + b"\x00\xff\xf0" + out[12:]),
+        ("foreign-source", "a source edge that does not exist", out[:7] + b"\x01\x02" + out[9:]),
+        ("foreign-landing", "a landing that nobody has", out[:4] + b"\xff\xf0" + out[6:]),
+        ("not-provider", "tenant addresses on the fabric", inside),
+        ("not-provider", "broadcast on the fabric", f.ethernet(f.BROADCAST, a.mac, f.EXPERIMENT, b"x")),
+        ("not-provider", "ARP on the fabric", f.arp_request(a, b.ipv4)),
+        ("no-path", "an edge that does not exist", b"\x02\x01\x02\0\0\x01" + out[6:]),
+    ]
+    b.listen()
+    drops_at(site, site.edges[1], "fab0", cases, fabric.send)
+    # The same frame as it was passes, so what was dropped above was not dropped for another reason.
+    b.listen()
+    fabric.send(out)
+    assert b.heard(1) == [inside]
+    drops_at(site, site.edges[0], "spare", [("unbound-port", "a device that is nobody's", inside), ("unbound-port", "and its broadcast", f.arp_request(a, b.ipv4))],
+             stray.send)
+
+
+# --- Ports without anti-spoofing, interning ---
+
+def test_open_ports(lab):
+    """A port that routes or bridges: any source, any destination its tables allow, frames that are no proper IP."""
+    site = Site(lab)
+    a, b, c = (site.endpoint("red", name, i % 2, MAC[name], f"10.0.0.{11 + i}", f"fd00::{11 + i}", anti_spoofing=False) for i, name in enumerate("abc"))
+    other, group = "00:16:3e:77:00:01", "01:00:5e:7f:00:01"
+    site.start()
+    odd = [
+        f.ethernet(b.mac, other, f.EXPERIMENT, payload(60, 1)),
+        f.ethernet(b.mac, other, f.IPV4, f.ipv4("192.0.2.1", b.ipv4, f.UDP, f.udp("192.0.2.1", b.ipv4, b"routed"))),
+        f.ethernet(b.mac, other, f.IPV4, f.ipv4(a.ipv4, b.ipv4, f.UDP, f.udp(a.ipv4, b.ipv4, b"known addresses"))),
+        f.ethernet(b.mac, other, f.ARP, f.arp(2, other, "192.0.2.1", b.mac, b.ipv4)),
+        f.ethernet(b.mac, other, f.ARP, f.arp(2, a.mac, a.ipv4, b.mac, b.ipv4)),
+        f.ethernet(b.mac, a.mac, f.ARP, f.arp(2, other, a.ipv4, other, b.ipv4)),
+        f.ethernet(b.mac, "02:00:01:00:00:01", f.EXPERIMENT, b"a source like the provider's"),
+        f.ethernet(b.mac, a.mac, f.IPV4, bytes.fromhex("65000014") + bytes(16)),
+        f.ethernet(b.mac, a.mac, f.IPV4, b"\x4f"),
+        f.ethernet(b.mac, a.mac, f.IPV6, b"\x60"),
+        f.ethernet(b.mac, a.mac, f.ARP, b"\0\1\x08\0\6\4"),
+        f.ethernet(b.mac, a.mac, f.IPV4, f.ipv4("100.64.0.1", "100.64.0.2", f.UDP, f.udp("100.64.0.1", "100.64.0.2", b"the provider's own addresses"))),
+    ]
+    flooded = [
+        f.ethernet(group, other, f.EXPERIMENT, b"any source to a group"),
+        f.ethernet(f.BROADCAST, other, f.EXPERIMENT, b"and to all"),
+        f.arp_request(a, "10.0.0.200"),
+        f.ethernet(f.BROADCAST, other, f.ARP, f.arp(1, other, "192.0.2.1", "00:00:00:00:00:00", "192.0.2.2")),
+    ]
+    for _ in range(2):
+        exchange(site, [(a, frame) for frame in odd + flooded], {b: odd + flooded, c: flooded}, [])
+
+
+def test_intern_quota(lab):
+    """A tenant's address pairs are bounded; beyond, frames are dropped and counted, and nobody else is touched."""
+    site, ends = two_tenants(lab, None, "ab", ctl_extra={"intern": {"pairs_per_network": 4, "idle_s": 4}})
+    a, b, blue_a, blue_b = (ends[name] for name in ("red/a", "red/b", "blue/a", "blue/b"))
+    groups = [f.ethernet(f"03:00:00:00:01:{i:02x}", a.mac, f.EXPERIMENT, payload(50, i)) for i in range(5)]
+    exchange(site, [(a, frame) for frame in groups[:4]], {b: groups[:4]}, [])
+    assert drop_delta(site.edges[0], lambda: a.send(groups[4]), (a.device, "intern-limit")) == 1, a.host_story()
+    assert b.heard() == []
+    exchange(site, [(a, frame) for frame in groups[:4]], {b: groups[:4]}, [])
+    exchange(site, [(blue_a, frame) for frame in groups[1:]], {blue_b: groups[1:]}, [])
+    # What is not used for the idle time goes, and its place is free again.
+    metrics = site.ctl.metrics
+    lab.wait_for("idle pairs to be reclaimed", lambda: metrics()["polder_intern_reclaimed_total"] >= 8, 40)
+    exchange(site, [(a, groups[4])], {b: [groups[4]]}, [])
+    assert metrics()["polder_intern_interned_total"] == 9

@@ -11,6 +11,7 @@ key through `extra`.  Everything a daemon writes is in its run directory, below 
 
 OpenFlow goes over a unix socket by default: namespaces share the file system, so no management network is needed.
 """
+import http.client
 import json
 import os
 import socket
@@ -139,6 +140,24 @@ class Controllerd(Daemon):
         super().__init__(host, name, config, api)
         self.server = f"unix:{api}"
         self.start()
+
+    def request(self, method, path, body=None, headers=None):
+        """One request to the API's unix socket: (status, headers, body as text)."""
+        connection = http.client.HTTPConnection("localhost", timeout=60)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        try:
+            connection.sock.settimeout(60)
+            connection.sock.connect(self.socket)
+            connection.request(method, path, body, headers or {})
+            response = connection.getresponse()
+            return response.status, response.headers, response.read().decode()
+        finally:
+            connection.close()
+
+    def metrics(self):
+        """Every metric by its name with labels, as Prometheus would read it."""
+        lines = [line.rsplit(" ", 1) for line in self.request("GET", "/metrics")[2].splitlines() if line and line[0] != "#"]
+        return {name: float(value) for name, value in lines}
 
     def vpcctl(self, *args, check=True, timeout=90):
         """Runs vpcctl ARGS; the Result has stdout in output and stderr in errors."""

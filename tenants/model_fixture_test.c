@@ -1,4 +1,5 @@
-#include "tenants/test_model.h"
+#include "tenants/model_fixture.h"
+#include "tests/unit.h"
 
 #include <stdlib.h>
 #include <string.h>

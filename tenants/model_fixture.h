@@ -1,10 +1,9 @@
 /* What the tests of the model share: documents written with single quotes, dumps, and a store of records. */
-#ifndef TENANTS_TEST_MODEL_H
-#define TENANTS_TEST_MODEL_H 1
+#ifndef TENANTS_MODEL_FIXTURE_H
+#define TENANTS_MODEL_FIXTURE_H 1
 
 #include "lib/util.h"
 #include "tenants/model.h"
-#include "tests/unit.h"
 
 struct model *test_model(void);                                 /* Default pools; edges e1 and e2, tenants red and blue with VPC main and network web 10.0.0.0/24. */
 struct model *test_model_empty(void);

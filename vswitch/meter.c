@@ -1,0 +1,184 @@
+#include "vswitch/meter.h"
+
+#include <stdlib.h>
+#include "lib/util.h"
+#include "vswitch/exec.h"
+#include "vswitch/packet.h"
+
+#define FRACTION_BITS 28
+#define TICKS_PER_S (METER_TICKS_PER_NS * UINT64_C(1000000000))
+#define MAX_DEPTH (INT64_C(1) << 61)
+
+/* --- Policers --- */
+
+static int64_t ticks_for(const struct policer *p, uint64_t units)
+{
+    unsigned __int128 ticks = (unsigned __int128) units * p->ticks_per_unit >> FRACTION_BITS;
+    return ticks < MAX_DEPTH ? (int64_t) ticks : MAX_DEPTH;
+}
+
+void policer_init(struct policer *p, uint64_t units_per_s, uint64_t burst_units)
+{
+    p->ticks_per_unit = (uint64_t) (((unsigned __int128) TICKS_PER_S << FRACTION_BITS) / units_per_s);
+    p->depth = MAX(ticks_for(p, burst_units), 1);
+    atomic_init(&p->paid_until, -p->depth);
+}
+
+bool policer_take(struct policer *p, uint64_t units, int64_t now)
+{
+    int64_t cost = ticks_for(p, units), until = atomic_load_explicit(&p->paid_until, memory_order_relaxed), from;
+    do {
+        from = MAX(until, now - p->depth);
+        if (from >= now) {
+            return false;
+        }
+    } while (!atomic_compare_exchange_weak_explicit(&p->paid_until, &until, from + cost, memory_order_relaxed, memory_order_relaxed));
+    return true;
+}
+
+/* --- The control side --- */
+
+static void meter_retire(struct dp *dp, struct dp_meter *m)
+{
+    for (unsigned i = 0; i < m->n_bands; i++) {
+        counters_put(dp, m->bands[i].counters);
+    }
+    counters_put(dp, m->counters);
+    dp_defer(free, m, dp);
+}
+
+/* "The rate value is in kilobit per seconds, unless the flags field includes OFPMF_PKTPS"; so is the burst, which counts only with OFPMF_BURST. */
+static struct dp_meter *meter_build(const struct dp *dp, const struct meter *meter, struct counters *counters)
+{
+    struct dp_meter *m = xcalloc(1, sizeof *m + meter->n_bands * sizeof m->bands[0]);
+    m->epoch_ns = clock_now_ns(&dp->clock);
+    m->packets = meter->flags & OFPMF_PKTPS;
+    m->counters = counters;
+    m->n_bands = meter->n_bands;
+    uint64_t unit = m->packets ? 1 : 1000;
+    for (unsigned i = 0; i < meter->n_bands; i++) {
+        const struct of_meter_band *from = &meter->bands[i];
+        struct dp_meter_band *b = &m->bands[i];
+        uint64_t rate = from->rate * unit;
+        b->type = (uint8_t) from->type;
+        b->prec_level = from->prec_level;
+        b->rate = from->rate;
+        b->counters = counters_new(dp->n_threads);
+        policer_init(&b->policer, rate, meter->flags & OFPMF_BURST ? from->burst_size * unit : rate * METER_DEFAULT_BURST_MS / 1000);
+    }
+    return m;
+}
+
+static struct of_error insert(struct meter *meter, void *dp_)
+{
+    struct dp *dp = dp_;
+    struct meter_slot *slot = XNEW(struct meter_slot);
+    slot->refs = 1;
+    atomic_init(&slot->current, meter_build(dp, meter, counters_new(dp->n_threads)));
+    meter->aux = slot;
+    return OF_OK;
+}
+
+static struct of_error modify(struct meter *meter, void *dp_)
+{
+    struct dp *dp = dp_;
+    struct meter_slot *slot = meter->aux;
+    struct dp_meter *old = atomic_load_explicit(&slot->current, memory_order_relaxed);
+    old->counters->refs++;
+    atomic_store_explicit(&slot->current, meter_build(dp, meter, old->counters), memory_order_release);
+    meter_retire(dp, old);
+    return OF_OK;
+}
+
+static void remove_meter(struct meter *meter, void *dp_)
+{
+    struct dp *dp = dp_;
+    struct meter_slot *slot = meter->aux;
+    struct dp_meter *old = atomic_load_explicit(&slot->current, memory_order_relaxed);
+    if (!dp->closing) {
+        flow_tables_meter_deleted(dp->flows, meter->id);
+    }
+    /* A thread that is still running one of those entries measures nothing any more. */
+    atomic_store_explicit(&slot->current, NULL, memory_order_release);
+    meter_retire(dp, old);
+    meter_slot_put(dp, slot);
+}
+
+static void counters(const struct meter *meter, struct of_meter_stats *out, void *dp UNUSED)
+{
+    const struct meter_slot *slot = meter->aux;
+    const struct dp_meter *m = atomic_load_explicit(&slot->current, memory_order_relaxed);
+    uint64_t used;
+    counters_sum(m->counters, &out->packet_in_count, &out->byte_in_count, &used);
+    for (unsigned i = 0; i < m->n_bands; i++) {
+        counters_sum(m->bands[i].counters, &out->bands[i].packet_count, &out->bands[i].byte_count, &used);
+    }
+}
+
+const struct meter_ops dp_meter_ops = { .insert = insert, .modify = modify, .remove = remove_meter, .counters = counters };
+
+struct meter_slot *meter_slot_get(struct dp *dp, uint32_t id)
+{
+    struct meter *meter = meter_table_find(dp->meters, id);
+    struct meter_slot *slot = meter ? meter->aux : NULL;
+    if (slot) {
+        slot->refs++;
+    }
+    return slot;
+}
+
+void meter_slot_put(struct dp *dp, struct meter_slot *slot)
+{
+    if (!--slot->refs) {
+        dp_defer(free, slot, dp);
+    }
+}
+
+/* --- On the packet path --- */
+
+static void count(struct exec *e, struct counters *counters)
+{
+    struct counter *c = &counters->threads[e->thread->index];
+    count_add(&c->packets, 1);
+    count_add(&c->bytes, e->packet->len);
+}
+
+/*
+ * "The drop precedence of the DSCP field in the IP header" is that of assured forwarding (RFC 2597): code points 8 * class + 2 * precedence with classes 1 to 4 and
+ * precedences 1 to 3, of which 3 is dropped first.  Other code points have none and stay; so do frames without an IP header.
+ */
+static void raise_precedence(struct exec *e, unsigned by)
+{
+    struct flow *f = &e->flow.flow;
+    unsigned dscp = f->ip_dscp, class = dscp >> 3, precedence = dscp >> 1 & 3;
+    if (class >= 1 && class <= 4 && precedence && !(dscp & 1)) {
+        packet_set_u8(e->packet, f, FIELD_IP_DSCP, (uint8_t) (class << 3 | MIN(precedence + by, 3u) << 1));
+    }
+}
+
+bool exec_meter(struct exec *e, struct meter_slot *slot)
+{
+    struct dp_meter *m = atomic_load_explicit(&slot->current, memory_order_acquire);
+    if (!m || e->observe) {             /* A trace takes nothing from anybody's rate. */
+        return true;
+    }
+    count(e, m->counters);
+    int64_t now = (int64_t) (e->now_ns - m->epoch_ns) * METER_TICKS_PER_NS;
+    uint64_t units = m->packets ? 1 : e->packet->len * UINT64_C(8);
+    const struct dp_meter_band *band = NULL;
+    for (unsigned i = 0; i < m->n_bands; i++) {
+        if (!policer_take(&m->bands[i].policer, units, now) && (!band || m->bands[i].rate > band->rate)) {
+            band = &m->bands[i];
+        }
+    }
+    if (!band) {
+        return true;
+    }
+    count(e, band->counters);
+    if (band->type == OFPMBT_DSCP_REMARK) {
+        raise_precedence(e, band->prec_level);
+        return true;
+    }
+    exec_note(e, DROP_METER, RANK_DROP_ACTION);
+    return false;
+}
