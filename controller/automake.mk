@@ -17,6 +17,7 @@ controller_libcontroller_a_SOURCES = \
 	controller/rest_routes.c \
 	controller/ruleset.c controller/ruleset.h controller/ruleset_impl.h \
 	controller/southbound.c \
+	controller/southbound_request.c \
 	controller/store.c controller/store.h \
 	controller/substrate.c controller/substrate.h controller/substrate_impl.h \
 	controller/substrate_json.c \
@@ -41,10 +42,12 @@ controller_controller_test_SOURCES = \
 	controller/config_test.c \
 	controller/lldp_test.c \
 	controller/paths_test.c \
+	controller/reconcile_test.c \
 	controller/rest_test.c \
 	controller/store_test.c \
 	controller/substrate_test.c \
 	controller/test_fixture.c controller/test_fixture.h \
+	controller/test_switch.c controller/test_switch.h \
 	tests/unit.h
 controller_controller_test_CFLAGS = $(AM_CFLAGS) $(SQLITE_CFLAGS)
 controller_controller_test_LDADD = controller/libcontroller.a tenants/libtenants.a ofproto/libofproto.a lib/libpolder.a $(CUNIT_LIBS) $(SQLITE_LIBS) $(POLDER_LIBS)

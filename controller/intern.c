@@ -19,7 +19,8 @@
 
 #define CONFIRM_TIMEOUT_MS 5000
 #define DRAIN_NS (5 * UINT64_C(1000000000))
-#define MAX_HELD 1024           /* Frames held in all: one for each pair that is spreading. */
+#define MAX_HELD 1024           /* Frames held in all, */
+#define MAX_HELD_PER_PAIR 16    /* and for a pair that is spreading, so that a short burst arrives whole. */
 
 struct intern {
     struct fabric *fabric;
@@ -150,31 +151,14 @@ static void receivers_ready(const struct err *err, void *aux)
 
 /* --- Packet-in --- */
 
-void intern_packet_in(struct intern *intern, struct sw *sw, struct of_packet_in *pin)
+static struct pair *new_pair(struct intern *intern, struct vsw *vsw, const struct sw *sw, struct mac src, struct mac dst)
 {
     struct controller *c = intern->fabric->controller;
-    struct vsw *vsw = fabric_find_vsw(intern->fabric, (uint32_t) (pin->cookie >> 32));
-    union field_value value;
-    struct mac src, dst;
+    struct pair *pair;
 
-    if (!vsw || !sw->edge || pin->table_id != T_X_SRC || pin->size < 14 || !vsw_has_edge(vsw, sw->edge)) {
-        return;
-    }
-    memcpy(dst.b, pin->data, 6);
-    memcpy(src.b, pin->data + 6, 6);
-    struct pair *pair = find_pair(vsw, sw->edge->index, src, dst);
-    if (pair && pair->state == PAIR_DRAINING) {         /* The receivers still have it. */
-        pair->state = PAIR_ACTIVE;
-        pair->used_ns = clock_now_ns(&c->clock);
-        recompile(intern, vsw);
-        return;
-    }
-    if (pair || intern->n_held >= MAX_HELD) {
-        return;                                         /* On its way already; frames behind the first are lost, as with any ARP queue of one. */
-    }
     if (vsw->n_pairs >= c->config.intern_pairs_per_network) {
         intern->n_over_quota++;
-        return;
+        return NULL;
     }
     pair = XNEW(struct pair);
     pair->edge = sw->edge->index;
@@ -185,8 +169,24 @@ void intern_packet_in(struct intern *intern, struct sw *sw, struct of_packet_in 
     list_push_back(&vsw->pairs, &pair->node);
     vsw->n_pairs++;
     intern->n_interned++;
+    return pair;
+}
 
+static bool may_hold(const struct intern *intern, const struct pair *pair)
+{
+    const struct held *held;
+    unsigned n = 0;
+    LIST_FOR_EACH (held, node, &intern->held) {
+        n += pair && held->edge == pair->edge && held->pair_id == pair->id;
+    }
+    return intern->n_held < MAX_HELD && n < MAX_HELD_PER_PAIR;
+}
+
+static struct held *hold(struct intern *intern, const struct vsw *vsw, const struct sw *sw, const struct pair *pair, const struct of_packet_in *pin)
+{
     struct held *held = XNEW(struct held);
+    union field_value value;
+
     held->intern = intern;
     held->network = vsw->id;
     held->edge = pair->edge;
@@ -201,8 +201,31 @@ void intern_packet_in(struct intern *intern, struct sw *sw, struct of_packet_in 
     held->size = pin->size;
     list_push_back(&intern->held, &held->node);
     intern->n_held++;
+    return held;
+}
+
+void intern_packet_in(struct intern *intern, struct sw *sw, struct of_packet_in *pin)
+{
+    struct controller *c = intern->fabric->controller;
+    struct vsw *vsw = fabric_find_vsw(intern->fabric, (uint32_t) (pin->cookie >> 32));
+    struct mac src, dst;
+
+    if (!vsw || !sw->edge || pin->table_id != T_X_SRC || pin->size < 14 || !vsw_has_edge(vsw, sw->edge)) {
+        return;
+    }
+    memcpy(dst.b, pin->data, 6);
+    memcpy(src.b, pin->data + 6, 6);
+    struct pair *pair = find_pair(vsw, sw->edge->index, src, dst);
+    if (!may_hold(intern, pair) || (!pair && !(pair = new_pair(intern, vsw, sw, src, dst)))) {
+        return;
+    }
+    if (pair->state == PAIR_DRAINING) {                 /* The receivers still have it. */
+        pair->state = PAIR_ACTIVE;
+        pair->used_ns = clock_now_ns(&c->clock);
+    }
+    struct held *held = hold(intern, vsw, sw, pair, pin);
     recompile(intern, vsw);
-    reconcile_wait_owner(c->reconcile, vsw->id, CONFIRM_TIMEOUT_MS, receivers_ready, held);
+    reconcile_wait_owner(c->reconcile, vsw->id, CONFIRM_TIMEOUT_MS, pair->state == PAIR_ACTIVE ? sender_ready : receivers_ready, held);
 }
 
 /* --- Idle pairs --- */

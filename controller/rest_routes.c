@@ -22,7 +22,7 @@ static void get_version(struct rest_request *r)
     json_add_string(o, "name", "controllerd");
     json_add_string(o, "version", PACKAGE_VERSION);
     json_add_string(o, "api", "v1");
-    json_add_u64(o, "revision", model_revision(rest_controller(r)->model));
+    json_add_format(o, "revision", "%llu", (unsigned long long) model_revision(rest_controller(r)->model));
     rest_reply_json(r, o);
 }
 

@@ -9,100 +9,7 @@
 #include "lib/log.h"
 #include "ofproto/polder.h"
 
-#define POLDER_REPLY_MAX (16u << 20)
 #define SPARE_CONNECTIONS 256   /* Beyond two for each switch of the model. */
-
-/* --- Polder requests --- */
-
-static void request_send(struct sb_conn *sb, const char *method, cJSON *params,
-                         void (*fn)(const cJSON *, const struct err *, void *), void *aux)
-{
-    cJSON *body = cJSON_CreateObject();
-    json_add_string(body, "method", method);
-    if (params) {
-        cJSON_AddItemToObject(body, "params", params);
-    }
-    char *text = json_text(body, false);
-    cJSON_Delete(body);
-    struct of_msg msg;
-    of_msg_init(&msg, OFPT_EXPERIMENTER, of_conn_next_xid(sb->conn));
-    msg.experimenter.experimenter = POLDER_EXPERIMENTER;
-    msg.experimenter.exp_type = POLDER_REQUEST;
-    msg.experimenter.data = (uint8_t *) text;
-    msg.experimenter.size = (unsigned) strlen(text);
-    struct polder_request *r = XNEW(struct polder_request);
-    *r = (struct polder_request) { .xid = of_conn_send(sb->conn, &msg), .deadline_ns = substrate_now(sb->substrate) + POLDER_TIMEOUT_NS, .fn = fn, .aux = aux };
-    list_push_back(&sb->requests, &r->node);
-    of_msg_fini(&msg);
-}
-
-static struct polder_request *request_take(struct sb_conn *sb, uint32_t xid)
-{
-    struct polder_request *r;
-    LIST_FOR_EACH(r, node, &sb->requests) {
-        if (r->xid == xid) {
-            list_remove(&r->node);
-            return r;
-        }
-    }
-    return NULL;
-}
-
-static void request_end(struct polder_request *r, const cJSON *result, const struct err *err)
-{
-    r->fn(result, err, r->aux);
-    free(r);
-}
-
-static void requests_fail(struct sb_conn *sb, enum err_code code, const char *why)
-{
-    while (!list_empty(&sb->requests)) {
-        struct polder_request *r = CONTAINER_OF(sb->requests.next, struct polder_request, node);
-        struct err err = ERR_INIT;
-        list_remove(&r->node);
-        err_set(&err, code, NULL, "%s", why);
-        request_end(r, NULL, &err);
-    }
-}
-
-static void request_reply(struct polder_request *r, const uint8_t *data, unsigned size)
-{
-    struct err err = ERR_INIT;
-    cJSON *reply = json_parse((const char *) data, size, POLDER_REPLY_MAX, &err);
-    const cJSON *result = cJSON_GetObjectItemCaseSensitive(reply, "result");
-    if (reply && !result && !json_to_err(reply, &err)) {
-        err_set(&err, ERR_FAILED, NULL, "the switch's reply has neither a result nor an error");
-    }
-    request_end(r, result, result ? NULL : &err);
-    cJSON_Delete(reply);
-}
-
-struct deferred { void (*fn)(const cJSON *, const struct err *, void *); void *aux; };
-
-static void on_deferred(evutil_socket_t fd UNUSED, short what UNUSED, void *d_)
-{
-    struct deferred *d = d_;
-    struct err err = ERR_INIT;
-    err_set(&err, ERR_UNREACHABLE, NULL, "the switch is not connected");
-    d->fn(NULL, &err, d->aux);
-    free(d);
-}
-
-void sw_polder_request(struct sw *sw, const char *method, cJSON *params, void (*fn)(const cJSON *result, const struct err *, void *aux), void *aux)
-{
-    struct sw_impl *impl = sw_impl_of(sw);
-    if (impl->sb) {
-        request_send(impl->sb, method, params, fn, aux);
-        return;
-    }
-    cJSON_Delete(params);
-    struct deferred *d = XNEW(struct deferred);
-    *d = (struct deferred) { fn, aux };
-    struct timeval now = { 0 };
-    if (event_base_once(impl->substrate->controller->base, -1, EV_TIMEOUT, on_deferred, d, &now)) {
-        on_deferred(-1, 0, d);
-    }
-}
 
 /* --- Ports --- */
 
@@ -233,7 +140,7 @@ static void ask_devices(struct sb_conn *sb)
     sb->devices_stale = sb->devices_asked;      /* One request at a time. */
     if (!sb->devices_asked) {
         sb->devices_asked = true;
-        request_send(sb, "ports", NULL, on_devices, sb);
+        polder_request_send(sb, "ports", NULL, on_devices, sb);
     }
 }
 
@@ -272,7 +179,7 @@ static void on_port_status(struct sb_conn *sb, uint8_t reason, const struct of_p
 
 static void sb_conn_free(struct sb_conn *sb, const char *why)
 {
-    requests_fail(sb, ERR_UNREACHABLE, why);
+    polder_requests_fail(sb, ERR_UNREACHABLE, why);
     list_remove(&sb->node);
     sb->substrate->n_conns--;
     of_conn_close(sb->conn);
@@ -297,7 +204,7 @@ static void detach(struct sb_conn *sb, const char *why)
     sw->pub.ports = NULL;
     sw->pub.n_ports = 0;
     discovery_review(sw);
-    requests_fail(sb, ERR_UNREACHABLE, why);
+    polder_requests_fail(sb, ERR_UNREACHABLE, why);
 }
 
 void southbound_detach(struct sw_impl *sw, const char *why)
@@ -487,7 +394,7 @@ static void on_up(struct of_conn *conn, void *sb_)
     ask(conn, OFPT_SET_CONFIG, OFPMP_DESC);
     sb->ports_xid = ask(conn, OFPT_MULTIPART_REQUEST, OFPMP_PORT_DESC);
     sb->flow_count_xid = ask(conn, OFPT_MULTIPART_REQUEST, OFPMP_AGGREGATE);
-    request_send(sb, "features", NULL, on_polder_features, sb);
+    polder_request_send(sb, "features", NULL, on_polder_features, sb);
 }
 
 /* --- Messages --- */
@@ -523,14 +430,14 @@ static bool take_reply(struct sb_conn *sb, struct of_msg *msg)
     if (!polder && msg->type != OFPT_ERROR) {
         return false;
     }
-    struct polder_request *r = request_take(sb, msg->xid);
+    struct polder_request *r = polder_request_take(sb, msg->xid);
     if (r && polder) {
-        request_reply(r, msg->experimenter.data, msg->experimenter.size);
+        polder_request_reply(r, msg->experimenter.data, msg->experimenter.size);
     } else if (r) {
         struct err err = ERR_INIT;
         char scratch[32];
         err_set(&err, ERR_FAILED, NULL, "the switch answered %s", of_error_name(msg->error.error, scratch));
-        request_end(r, NULL, &err);
+        polder_request_end(r, NULL, &err);
     }
     return r != NULL;
 }
@@ -595,22 +502,7 @@ void southbound_tick(struct substrate *s)
     const uint64_t now = substrate_now(s);
     struct sb_conn *sb;
     LIST_FOR_EACH(sb, node, &s->conns) {
-        struct polder_request *r;
-        struct list late;
-        list_init(&late);
-        LIST_FOR_EACH(r, node, &sb->requests) {
-            if (now >= r->deadline_ns) {
-                list_remove(&r->node);
-                list_push_back(&late, &r->node);
-            }
-        }
-        while (!list_empty(&late)) {
-            r = CONTAINER_OF(late.next, struct polder_request, node);
-            struct err err = ERR_INIT;
-            list_remove(&r->node);
-            err_set(&err, ERR_TIMEOUT, NULL, "the switch did not answer within %u s", (unsigned) (POLDER_TIMEOUT_NS / 1000000000));
-            request_end(r, NULL, &err);
-        }
+        polder_requests_expire(sb);
     }
     LIST_FOR_EACH(sb, node, &s->conns) {
         if (!sb->sw && !is_ready(sb) && now - sb->since_ns > HANDSHAKE_TIMEOUT_NS) {

@@ -121,6 +121,14 @@ void southbound_tick(struct substrate *);
 void southbound_close(struct substrate *);
 void sb_conn_review_ports(struct sb_conn *);                    /* Candidates again; calls ports_changed when they differ. */
 
+/* southbound_request.c */
+void polder_request_send(struct sb_conn *, const char *method, cJSON *params /* taken */, void (*fn)(const cJSON *, const struct err *, void *), void *aux);
+struct polder_request *polder_request_take(struct sb_conn *, uint32_t xid);     /* Out of the list; to be ended by one of the next two. */
+void polder_request_reply(struct polder_request *, const uint8_t *data, unsigned size);
+void polder_request_end(struct polder_request *, const cJSON *result, const struct err *);
+void polder_requests_fail(struct sb_conn *, enum err_code, const char *why);
+void polder_requests_expire(struct sb_conn *);
+
 /* substrate_lldp.c */
 bool discovery_init(struct substrate *, struct err *);          /* The key. */
 void discovery_review(struct sw_impl *);                        /* One lldp_port for each candidate. */

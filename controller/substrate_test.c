@@ -7,195 +7,12 @@
 #include <string.h>
 #include "controller/store.h"
 #include "controller/test_fixture.h"
-#include "lib/json.h"
-#include "ofproto/polder.h"
+#include "controller/test_switch.h"
 #include "tests/unit.h"
-
-#define MAX_PORTS 4
-struct fake;
-struct plug { struct fake *to; uint32_t port; };
-struct fake {
-    struct of_conn *conn;
-    uint64_t datapath_id;
-    bool is_vswitchd, mute_polder;              /* mute: never answers Polder requests. */
-    unsigned n_ports;
-    struct of_port ports[MAX_PORTS];
-    const char *types[MAX_PORTS];               /* vswitchd's. */
-    struct plug plugs[MAX_PORTS];
-    uint8_t last_frame[256]; unsigned last_size;
-    unsigned n_lldp, n_flows;
-    bool up;
-};
 
 struct heard { unsigned ups, downs, ports, links, packet_ins, replies; struct sw *last; };
 
 struct bench { struct fixture f; struct heard heard; char target[140]; };
-
-/* --- A fake switch --- */
-
-static void fake_send(struct fake *k, struct of_msg *msg)
-{
-    of_conn_send(k->conn, msg);
-    of_msg_fini(msg);
-}
-
-static void fake_packet_in(struct fake *k, uint32_t port, const uint8_t *data, unsigned size)
-{
-    struct of_msg msg;
-    of_msg_init(&msg, OFPT_PACKET_IN, 0);
-    msg.packet_in.buffer_id = OFP_NO_BUFFER;
-    msg.packet_in.total_len = (uint16_t) size;
-    msg.packet_in.reason = OFPR_ACTION;
-    match_set_u64(&msg.packet_in.match, FIELD_IN_PORT, port);
-    msg.packet_in.data = (uint8_t *) xmemdup0((const char *) data, size);
-    msg.packet_in.size = size;
-    fake_send(k, &msg);
-}
-
-static void fake_port_status(struct fake *k, uint8_t reason, const struct of_port *port)
-{
-    struct of_msg msg;
-    of_msg_init(&msg, OFPT_PORT_STATUS, 0);
-    msg.port_status.reason = reason;
-    msg.port_status.port = *port;
-    fake_send(k, &msg);
-}
-
-static void fake_set_down(struct fake *k, uint32_t port_no, bool down)
-{
-    struct of_port *p = &k->ports[port_no - 1];
-    p->state = down ? OFPPS_LINK_DOWN : OFPPS_LIVE;
-    fake_port_status(k, OFPPR_MODIFY, p);
-}
-
-static char *fake_polder(struct fake *k, const cJSON *request)
-{
-    cJSON *answer = cJSON_CreateObject();
-    const char *method = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(request, "method"));
-    if (method && !strcmp(method, "features")) {
-        json_add_string(json_add_object(answer, "result"), "name", "fake");
-    } else if (method && !strcmp(method, "ports")) {
-        cJSON *list = json_add_array(json_add_object(answer, "result"), "ports");
-        for (unsigned i = 0; i < k->n_ports; i++) {
-            cJSON *o = json_append_object(list);
-            json_add_string(o, "name", k->ports[i].name);
-            json_add_string(o, "type", k->types[i] ? k->types[i] : "vhost-user");
-            json_add_u64(o, "ofport", k->ports[i].port_no);
-            if (!k->types[i]) {
-                json_add_format(o, "path", "/vhost/%u", k->ports[i].port_no);
-            }
-        }
-    } else {
-        struct err err = ERR_INIT;
-        err_set(&err, ERR_NOT_FOUND, "method", "there is no %s", method ? method : "?");
-        cJSON_Delete(answer);
-        answer = json_from_err(&err);
-    }
-    char *text = json_text(answer, false);
-    cJSON_Delete(answer);
-    return text;
-}
-
-static void fake_experimenter(struct fake *k, const struct of_msg *in, const uint8_t *raw, size_t size)
-{
-    if (!k->is_vswitchd) {
-        of_conn_send_error(k->conn, OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_BAD_EXPERIMENTER), raw, size);
-        return;
-    }
-    struct err err = ERR_INIT;
-    cJSON *request = json_parse((const char *) in->experimenter.data, in->experimenter.size, 1 << 16, &err);
-    CU_ASSERT_PTR_NOT_NULL(request);
-    struct of_msg msg;
-    of_msg_init(&msg, OFPT_EXPERIMENTER, in->xid);
-    msg.experimenter.experimenter = POLDER_EXPERIMENTER;
-    msg.experimenter.exp_type = POLDER_REPLY;
-    msg.experimenter.data = (uint8_t *) fake_polder(k, request);
-    msg.experimenter.size = (unsigned) strlen((char *) msg.experimenter.data);
-    cJSON_Delete(request);
-    fake_send(k, &msg);
-}
-
-static void fake_packet_out(struct fake *k, const struct of_packet_out *out)
-{
-    for (unsigned i = 0; i < out->actions.n; i++) {
-        uint32_t port = out->actions.list[i].output.port;
-        if (out->actions.list[i].type == ACTION_OUTPUT && port >= 1 && port <= k->n_ports) {
-            k->n_lldp++;
-            k->last_size = MIN(out->size, (unsigned) sizeof k->last_frame);
-            memcpy(k->last_frame, out->data, k->last_size);
-            if (k->plugs[port - 1].to && k->plugs[port - 1].to->up) {
-                fake_packet_in(k->plugs[port - 1].to, k->plugs[port - 1].port, out->data, out->size);
-            }
-        }
-    }
-}
-
-static void fake_message(struct of_conn *conn UNUSED, struct of_msg *in, const uint8_t *raw, size_t size, void *k_)
-{
-    struct fake *k = k_;
-    struct of_msg msg;
-    if (in->type == OFPT_FEATURES_REQUEST) {
-        of_msg_init(&msg, OFPT_FEATURES_REPLY, in->xid);
-        msg.features = (struct of_features) { .datapath_id = k->datapath_id, .n_tables = 254 };
-        fake_send(k, &msg);
-    } else if (in->type == OFPT_MULTIPART_REQUEST && in->multipart.type == OFPMP_PORT_DESC) {
-        of_msg_init(&msg, OFPT_MULTIPART_REPLY, in->xid);
-        msg.multipart.type = OFPMP_PORT_DESC;
-        msg.multipart.ports.n = k->n_ports;
-        msg.multipart.ports.v = xcalloc(k->n_ports + 1, sizeof *msg.multipart.ports.v);
-        for (unsigned i = 0; i < k->n_ports; i++) {
-            msg.multipart.ports.v[k->n_ports - 1 - i] = k->ports[i];    /* In no order. */
-        }
-        fake_send(k, &msg);
-    } else if (in->type == OFPT_MULTIPART_REQUEST && in->multipart.type == OFPMP_AGGREGATE) {
-        of_msg_init(&msg, OFPT_MULTIPART_REPLY, in->xid);
-        msg.multipart.type = OFPMP_AGGREGATE;
-        msg.multipart.aggregate.flow_count = k->n_flows;
-        fake_send(k, &msg);
-    } else if (in->type == OFPT_EXPERIMENTER && !k->mute_polder) {
-        fake_experimenter(k, in, raw, size);
-    } else if (in->type == OFPT_PACKET_OUT) {
-        fake_packet_out(k, &in->packet_out);
-    }
-}
-
-static void fake_up(struct of_conn *conn UNUSED, void *k) { ((struct fake *) k)->up = true; }
-static void fake_down(struct of_conn *conn UNUSED, const char *why UNUSED, void *k) { ((struct fake *) k)->up = false; }
-
-static void fake_ports(struct fake *k, uint64_t datapath_id, unsigned n)
-{
-    memset(k, 0, sizeof *k);
-    k->datapath_id = datapath_id;
-    k->n_ports = n;
-    for (unsigned i = 0; i < n; i++) {
-        k->ports[i] = (struct of_port) { .port_no = i + 1, .hw_addr = mac_from_u64(UINT64_C(0x020000000000) | datapath_id << 8 | i), .state = OFPPS_LIVE };
-        snprintf(k->ports[i].name, sizeof k->ports[i].name, "port%u", i + 1);
-    }
-}
-
-static void fake_connect(struct bench *b, struct fake *k)
-{
-    static const struct of_conn_ops ops = { .up = fake_up, .message = fake_message, .down = fake_down };
-    struct of_conn_options options = { .versions = 1u << OF13_VERSION };
-    struct err err = ERR_INIT;
-    k->conn = of_conn_connect(b->f.c.base, b->target, NULL, &options, &ops, k, &err);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(k->conn);
-}
-
-static void fake_close(struct fake *k)
-{
-    if (k->conn) {
-        of_conn_close(k->conn);
-        k->conn = NULL;
-        k->up = false;
-    }
-}
-
-static void plug(struct fake *a, uint32_t port_a, struct fake *b, uint32_t port_b)
-{
-    a->plugs[port_a - 1] = (struct plug) { b, port_b };
-    b->plugs[port_b - 1] = (struct plug) { a, port_a };
-}
 
 /* --- The bench --- */
 
@@ -230,6 +47,8 @@ static void bench_init(struct bench *b, const char *document)
     CU_ASSERT_PTR_NOT_NULL_FATAL(b->f.c.substrate);
     CU_ASSERT_TRUE_FATAL(substrate_listen(b->f.c.substrate, &err));
 }
+
+static void bench_connect(struct bench *b, struct fake *k) { fake_connect(k, b->f.c.base, b->target); }
 
 /* Moves the clock in steps, with loop turns and ticks in between. */
 static void advance(struct bench *b, unsigned ms)
@@ -270,10 +89,10 @@ static void line(struct bench *b, struct fake k[3])
         k[i].is_vswitchd = true;
         k[i].types[0] = "dpdk";
     }
-    plug(&k[0], 1, &k[2], 1);
-    plug(&k[1], 1, &k[2], 2);
+    fake_plug(&k[0], 1, &k[2], 1);
+    fake_plug(&k[1], 1, &k[2], 2);
     for (unsigned i = 0; i < 3; i++) {
-        fake_connect(b, &k[i]);
+        bench_connect(b, &k[i]);
     }
     CU_ASSERT_EQUAL_FATAL(wait_ups(b, 3), 3);
 }
@@ -403,8 +222,8 @@ static void test_replug(void)
     advance(&b, 1200);
     CU_ASSERT_EQUAL_FATAL(links_up(&b), 4);
     /* The two cables change places at the fabric switch. */
-    plug(&k[0], 1, &k[2], 2);
-    plug(&k[1], 1, &k[2], 1);
+    fake_plug(&k[0], 1, &k[2], 2);
+    fake_plug(&k[1], 1, &k[2], 1);
     advance(&b, 2200);
     CU_ASSERT_EQUAL(links_up(&b), 4);
     CU_ASSERT_EQUAL(substrate_next_hop(b.f.c.substrate, sw_of(&b, 0xfa), sw_of(&b, 1)), 2);
@@ -426,7 +245,7 @@ static void test_reconnect(void)
     CU_ASSERT_FALSE(sw_of(&b, 0xfa)->connected);
     advance(&b, 6000);
     CU_ASSERT_EQUAL(links_up(&b), 4);
-    fake_connect(&b, &k[2]);
+    bench_connect(&b, &k[2]);
     CU_ASSERT_EQUAL(wait_ups(&b, 4), 4);
     advance(&b, 5000);
     CU_ASSERT_EQUAL(links_up(&b), 4);
@@ -435,7 +254,7 @@ static void test_reconnect(void)
     k[3] = k[2];
     k[3].conn = NULL;
     k[3].up = false;
-    fake_connect(&b, &k[3]);
+    bench_connect(&b, &k[3]);
     CU_ASSERT_EQUAL(wait_ups(&b, 5), 5);
     CU_ASSERT_EQUAL(b.heard.downs, 2);
     CU_ASSERT_TRUE(sw_of(&b, 0xfa)->connected && sw_of(&b, 0xfa)->conn != old);
@@ -454,7 +273,7 @@ static void test_unknown(void)
     struct fake k;
     bench_init(&b, MODEL);
     fake_ports(&k, 0x77, 1);
-    fake_connect(&b, &k);
+    bench_connect(&b, &k);
     cJSON *unknown = NULL;
     for (unsigned i = 0; i < 500 && !cJSON_GetArraySize(unknown); i++) {
         fixture_turn(&b.f, 1);
@@ -488,19 +307,19 @@ static void test_holding(void)
     fake_ports(&k[0], 1, 2);
     fake_ports(&k[1], 2, 2);
     fake_ports(&k[2], 0xfa, 2);
-    plug(&k[0], 1, &k[2], 1);
-    plug(&k[1], 1, &k[2], 2);
+    fake_plug(&k[0], 1, &k[2], 1);
+    fake_plug(&k[1], 1, &k[2], 2);
     for (unsigned i = 0; i < 3; i++) {
         k[i].is_vswitchd = i < 2;
         k[i].types[0] = "dpdk";
         k[i].n_flows = 20;
     }
-    fake_connect(&b, &k[0]);
-    fake_connect(&b, &k[1]);
+    bench_connect(&b, &k[0]);
+    bench_connect(&b, &k[1]);
     advance(&b, 6000);
     CU_ASSERT_EQUAL(b.heard.ups, 0);            /* The fabric switch may still come. */
     CU_ASSERT_FALSE(sw_of(&b, 1)->connected);
-    fake_connect(&b, &k[2]);
+    bench_connect(&b, &k[2]);
     advance(&b, 1500);
     CU_ASSERT_EQUAL(links_up(&b), 4);
     CU_ASSERT_EQUAL(b.heard.ups, 3);
@@ -508,19 +327,19 @@ static void test_holding(void)
     /* In the same run it is not held again. */
     fake_close(&k[1]);
     fixture_turn(&b.f, 20);
-    fake_connect(&b, &k[1]);
+    bench_connect(&b, &k[1]);
     CU_ASSERT_EQUAL(wait_ups(&b, 4), 4);
     CU_ASSERT_EQUAL(b.heard.downs, 1);
     finish(&b, k, 3);
     /* Nobody else comes: not for ever. */
     bench_init(&b, MODEL);
-    fake_connect(&b, &k[0]);
+    bench_connect(&b, &k[0]);
     advance(&b, 8000);
     CU_ASSERT_EQUAL(b.heard.ups, 0);
     advance(&b, 4000);
     CU_ASSERT_EQUAL(b.heard.ups, 1);
     /* One that leaves while it is held was never there. */
-    fake_connect(&b, &k[1]);
+    bench_connect(&b, &k[1]);
     fixture_turn(&b.f, 50);
     fake_close(&k[1]);
     fixture_turn(&b.f, 20);
@@ -585,7 +404,7 @@ static void test_bound_ports(void)
     bench_init(&b, MODEL);
     fake_ports(&k, 1, 3);
     strcpy(k.ports[1].name, "p1");
-    fake_connect(&b, &k);
+    bench_connect(&b, &k);
     CU_ASSERT_EQUAL_FATAL(wait_ups(&b, 1), 1);
     for (unsigned i = 1; i <= 3; i++) {
         CU_ASSERT_TRUE(sw_port_find(sw_of(&b, 1), i)->is_uplink_candidate);

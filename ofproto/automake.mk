@@ -68,12 +68,14 @@ ofproto_libofproto_a_SOURCES += \
 
 ofproto_ofproto_test_SOURCES += \
 	ofproto/agent_fake.c ofproto/agent_fake.h \
+	ofproto/agent_async_test.c \
+	ofproto/agent_rig_test.c ofproto/agent_rig.h \
 	ofproto/agent_test.c \
 	ofproto/flow_table_test.c \
 	ofproto/group_table_test.c \
 	ofproto/of_conn_test.c \
 	ofproto/of_msg_test.c \
-	ofproto/of_peer.c ofproto/of_peer.h
+	ofproto/of_peer_test.c ofproto/of_peer.h
 
 check_PROGRAMS += tests/fuzz/of_msg_replay
 TESTS += tests/fuzz/of_msg_replay

@@ -151,7 +151,8 @@ bool capture_command(struct vswctl *c, int argc, char **argv, struct err *err)
         cJSON_AddItemToObject(params, "filter", filter);
     }
     bool ok = err->code == ERR_NONE;
-    if (ok && !(dumper = pcap_dump_open(pcap, o.file))) {
+    /* Flushed at once, so that a reader of a pipe has the file's header before the first frame. */
+    if (ok && (!(dumper = pcap_dump_open(pcap, o.file)) || pcap_dump_flush(dumper))) {
         ok = err_set(err, ERR_FAILED, NULL, "%s", pcap_geterr(pcap));
     }
     struct sigaction sa = { .sa_handler = on_interrupt };       /* No SA_RESTART: the wait must end. */

@@ -1,18 +1,18 @@
 /*
  * One flow table as poll-mode threads read it: tuple space search.
  *
- * What.  Rules that have the same mask sit in one *subtable*, a hash table over the masked words of the flow key, so a lookup costs one probe per distinct mask, however many rules
- * there are.  Subtables are visited by descending priority of their best rule; the search ends as soon as no later one can do better.
+ * What.  Rules that have the same mask sit in one *subtable*, a hash table over the masked words of the flow key, so a lookup costs one probe per distinct mask,
+ * however many rules there are.  Subtables are visited by descending priority of their best rule; the search ends as soon as no later one can do better.
  *
- * Structure.  A subtable's hash is open addressing over 64-bit slots (16 bits of hash, 48 of pointer), so a miss rarely touches a rule.  Rules with the same mask and values but other priorities hang
- * behind one slot, best first; readers only ever need the first.  A table's subtables are a small vector, replaced as a whole when the order changes; its size is the number of distinct
- * masks.
+ * Structure.  A subtable's hash is open addressing over 64-bit slots (16 bits of hash, 48 of pointer), so a miss rarely touches a rule.  Rules with the same mask
+ * and values but other priorities hang behind one slot, best first; readers only ever need the first.  A table's subtables are a small vector, replaced as a whole
+ * when the order changes; its size is the number of distinct masks.
  *
- * Concurrency.  One writer, many readers, no locks.  Every slot and every vector is one release store by the writer and one acquire load by a reader.  A rule that replaces another of equal match and
- * priority is inserted first (it goes before the old one) and the old one removed afterwards: at any moment a reader finds one of them.  What readers may
- * still hold (arrays, vectors, subtables) goes to `defer`; rules are the owner's to defer after classifier_remove().
- * Insert and remove are amortised O(1) in the number of rules: arrays double and halve; a subtable's best priority may be overestimated for a while after removals (it only costs a probe) and
- * is recounted after as many removals as there are distinct priorities.
+ * Concurrency.  One writer, many readers, no locks.  Every slot and every vector is one release store by the writer and one acquire load by a reader.  A rule that
+ * replaces another of equal match and priority is inserted first (it goes before the old one) and the old one removed afterwards: at any moment a reader finds one
+ * of them.  What readers may still hold (arrays, vectors, subtables) goes to `defer`; rules are the owner's to defer after classifier_remove(). Insert and remove
+ * are amortised O(1) in the number of rules: arrays double and halve; a subtable's best priority may be overestimated for a while after removals (it only costs a
+ * probe) and is recounted after as many removals as there are distinct priorities.
  */
 #ifndef VSWITCH_CLASSIFIER_H
 #define VSWITCH_CLASSIFIER_H 1

@@ -160,7 +160,8 @@ static struct of_error insert(struct group *group, void *dp_)
     return error;
 }
 
-/* Section 6.5: "… that configuration, including its type and action buckets, must be removed, and the group entry must use the new configuration": the group's own counters stay. */
+/* Section 6.5: "… that configuration, including its type and action buckets, must be removed, and the group entry must use the new
+ * configuration": the group's own counters stay. */
 static struct of_error modify(struct group *group, void *dp_)
 {
     struct dp *dp = dp_;

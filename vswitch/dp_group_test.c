@@ -14,7 +14,8 @@ static void test_all(void)
     fixture_init(&fx);
     /* Each bucket is an action set on a copy of its own: registers and edits stay inside; the ingress port is left out. */
     fixture_group(&fx, OFPGC_ADD, 1, OFPGT_ALL,
-                  BUCKETS("-|-|-|output:2,set_field:00:00:00:00:00:bb->eth_dst", "-|-|-|load:3->NXM_NX_REG0[],resubmit(,1)", "-|-|-|output:1", "-|-|-|resubmit(,1)"), NULL);
+                  BUCKETS("-|-|-|output:2,set_field:00:00:00:00:00:bb->eth_dst", "-|-|-|load:3->NXM_NX_REG0[],resubmit(,1)", "-|-|-|output:1",
+                          "-|-|-|resubmit(,1)"), NULL);
     fixture_add(&fx, "table=0,priority=1,actions=group:1,output:4");
     fixture_add(&fx, "table=1,priority=1,reg0=3,actions=output:3");
     fixture_add(&fx, "table=1,priority=1,reg0=0,actions=IN_PORT");
@@ -50,7 +51,8 @@ static void test_bucket_order(void)
 static void test_select_shares(void)
 {
     static const char *const varied[] = {
-        "tcp,ip_src=10.%u.%u.1,tcp_src=%u", "udp,udp_src=%u,udp_dst=%u,nw_dst=10.0.0.%u", "arp,arp_spa=10.%u.%u.1,arp_op=%u", "eth_src=02:00:00:00:%02x:%02x,eth_dst=02:00:00:00:00:%02x",
+        "tcp,ip_src=10.%u.%u.1,tcp_src=%u", "udp,udp_src=%u,udp_dst=%u,nw_dst=10.0.0.%u", "arp,arp_spa=10.%u.%u.1,arp_op=%u",
+        "eth_src=02:00:00:00:%02x:%02x,eth_dst=02:00:00:00:00:%02x",
         "tcp6,ipv6_src=fd00::%x:%x,tcp_dst=%u",
     };
     struct fixture fx;

@@ -57,6 +57,9 @@ static void test_outputs(void)
     dp_port_set(fx.dp, 3, 0, true);
     fixture_receive_flow(&fx, 1, TCP);
     check_ports(&fx, "3", "");
+    fixture_add(&fx, "priority=10,in_port=1,actions=load:0xfff8->NXM_NX_REG4[],output:NXM_NX_REG4[0..15]");
+    fixture_receive_flow(&fx, 1, TCP);
+    check_ports(&fx, "1", "");
     dp_port_set(fx.dp, 1, OFPPC_NO_RECV, true);
     fixture_receive_flow(&fx, 1, TCP);
     check_ports(&fx, "", "port-config");
@@ -107,8 +110,8 @@ static void test_resubmit_and_clone(void)
     fixture_receive_flow(&fx, 1, TCP);
     check_ports(&fx, "3", "");
     /* A clone's do not, nor do its edits of the frame; a drop in it ends it alone. */
-    fixture_add(&fx, "table=0,priority=2,actions=load:2->NXM_NX_REG0[],clone(load:3->NXM_NX_REG0[],set_field:00:00:00:00:00:cc->eth_dst,output:NXM_NX_REG0[],drop(anti-spoof),output:4),"
-                "output:NXM_NX_REG0[]");
+    fixture_add(&fx, "table=0,priority=2,actions=load:2->NXM_NX_REG0[],clone(load:3->NXM_NX_REG0[],set_field:00:00:00:00:00:cc->eth_dst,"
+                "output:NXM_NX_REG0[],drop(anti-spoof),output:4),output:NXM_NX_REG0[]");
     fixture_receive_flow(&fx, 1, TCP);
     CU_ASSERT_EQUAL(fx.out[0].data[5], 0xcc);
     CU_ASSERT_EQUAL(fx.out[1].data[5], 2);

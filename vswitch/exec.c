@@ -122,13 +122,19 @@ static bool resubmit(struct exec *e, const struct op *op, bool tail)
     return more;
 }
 
+/* Registers may hold OpenFlow 1.0's 16-bit reserved ports, as Open vSwitch reads them; no port here has such a number. */
+static uint32_t register_port(uint64_t value)
+{
+    return (uint32_t) (value >= 0xff00 && value <= 0xffff ? value | 0xffff0000 : value);
+}
+
 bool exec_op(struct exec *e, const struct op *op, bool tail)
 {
     struct flow *f = &e->flow.flow;
     struct packet *p = e->packet;
     switch ((enum op_code) op->code) {
     case OP_OUTPUT: exec_output(e, op->output.port, op->output.max_len, tail); return true;
-    case OP_OUTPUT_REG: exec_output(e, (uint32_t) subfield_get(&op->output_reg.src, f), op->output_reg.max_len, tail); return true;
+    case OP_OUTPUT_REG: exec_output(e, register_port(subfield_get(&op->output_reg.src, f)), op->output_reg.max_len, tail); return true;
     case OP_GROUP: exec_group(e, op->group, tail); return true;
     case OP_WORD: e->flow.w[op->word.index] = (e->flow.w[op->word.index] & ~op->word.mask) | op->word.value; return true;
     case OP_FIELD: set_packet_field(e, op); return true;
@@ -151,7 +157,7 @@ bool exec_op(struct exec *e, const struct op *op, bool tail)
         exec_event(e, &(struct exec_event) { .type = EVENT_CLONE });
         exec_scoped(e, op + 1, op->n_body, tail);
         return true;
-    case OP_DROP: exec_note(e, op->drop_reason, RANK_DROP_ACTION); return false;
+    case OP_DROP: exec_note(e, op->drop_reason, op->drop_reason == DROP_IN_PORT ? RANK_WENT_WRONG : RANK_DROP_ACTION); return false;
     case OP_UNSUPPORTED: exec_note(e, DROP_BAD_ACTION, RANK_WENT_WRONG); return true;
     case N_OP_CODES: break;
     }

@@ -10,9 +10,9 @@
  * State.  resubmit keeps every change to packet and key; clone and group buckets work on a copy and restore the packet, registers and the action set behind them, as Open
  * vSwitch documents.  The action set runs once, at the end.
  *
- * Ends.  Each op says whether this copy of the packet goes on.  A drop action, an expired TTL, a table miss (section 5.4) and too deep a nesting end it, up to the enclosing clone, bucket
- * or packet; the action set of what ended is not run.  A packet that got nowhere counts one drop, by the most telling reason noted on its way:
- * a drop action's, then what went wrong, then a miss, then nothing at all.
+ * Ends.  Each op says whether this copy of the packet goes on.  A drop action, an expired TTL, a table miss (section 5.4) and too deep a nesting end it, up to the
+ * enclosing clone, bucket or packet; the action set of what ended is not run.  A packet that got nowhere counts one drop, by the most telling reason noted on its
+ * way: a drop action's, then what went wrong, then a miss, then nothing at all.
  *
  * Specification: OpenFlow 1.3.5 sections 5.1 to 5.10, 5.12, 6.7 and 7.2.5.
  */
@@ -61,7 +61,7 @@ struct exec {
     uint8_t reason, rank;               /* The most telling reason so far. */
 };
 
-/* The key's pipeline fields and the trip's start; packet_extract() has been or will be called by exec_run(). */
+/* The trip's start: pipeline fields set, nothing parsed yet. `packet` has at least an Ethernet header. */
 void exec_init(struct exec *, struct dp_thread *, struct packet *, uint32_t in_port, uint64_t now_ns);
 /* Parses, runs the whole pipeline, takes the packet. */
 void exec_run(struct exec *);

@@ -136,7 +136,7 @@ static void extract_l4(struct packet *p, struct flow *f, uint32_t ofs, uint32_t 
     case IPPROTO_ICMPV6_: need = v6 ? 4 : UINT32_MAX; break;
     default: return;
     }
-    if (size < need) {
+    if (size < need || ofs > UINT16_MAX) {
         return;
     }
     p->l4_ofs = (uint16_t) ofs;

@@ -72,7 +72,8 @@ static void random_ip(struct rng *r, struct flow *f, bool v6)
 
 void random_key(struct rng *r, struct flow *f)
 {
-    static const uint16_t types[] = { ETH_TYPE_IPV4, ETH_TYPE_IPV4, ETH_TYPE_IPV6, ETH_TYPE_IPV6, ETH_TYPE_ARP, ETH_TYPE_MPLS, ETH_TYPE_MPLS_MCAST, ETH_TYPE_PBB, ETH_TYPE_NONE, 0x88cc };
+    static const uint16_t types[] = { ETH_TYPE_IPV4, ETH_TYPE_IPV4, ETH_TYPE_IPV6, ETH_TYPE_IPV6, ETH_TYPE_ARP, ETH_TYPE_MPLS, ETH_TYPE_MPLS_MCAST, ETH_TYPE_PBB,
+                                      ETH_TYPE_NONE, 0x88cc };
     flow_init(f);
     f->eth_dst = mac_from_u64(rng_u64(r) >> 16);
     f->eth_src = mac_from_u64(rng_u64(r) >> 16);

@@ -20,7 +20,7 @@ static uint8_t *l4_checksum(const struct packet *p, const struct flow *f, bool p
     switch (f->ip_proto) {
     case IPPROTO_TCP_: return h + 16;
     case IPPROTO_UDP_: return h + 6;
-    case IPPROTO_ICMPV6_: return packet_l3_end(p, f) >= p->l4_ofs + 4u ? h + 2 : NULL;
+    case IPPROTO_ICMPV6_: return h + 2;
     case IPPROTO_ICMPV4_: return pseudo_header ? NULL : h + 2;
     default: return NULL;
     }

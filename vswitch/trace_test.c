@@ -101,8 +101,10 @@ static void test_drops(void)
 static void test_same_as_packet_path(void)
 {
     static const char *const actions[] = {
-        "output:2", "output:3,output:4", "FLOOD", "IN_PORT", "drop", "drop(no-path)", "resubmit(,1),output:2", "resubmit(,1),resubmit(,2)", "clone(dec_ttl,output:2),output:3", "goto_table:1",
-        "write_actions(output:4),goto_table:2", "push_vlan:0x8100,output:2", "set_field:10.9.8.7->ip_dst,output:3", "CONTROLLER", "group:1", "write_actions(group:2)", "output:9",
+        "output:2", "output:3,output:4", "FLOOD", "IN_PORT", "drop", "drop(no-path)", "resubmit(,1),output:2", "resubmit(,1),resubmit(,2)", "clone(dec_ttl,output:2),output:3",
+        "goto_table:1",
+        "write_actions(output:4),goto_table:2", "push_vlan:0x8100,output:2", "set_field:10.9.8.7->ip_dst,output:3", "CONTROLLER", "group:1",
+        "write_actions(group:2)", "output:9",
     };
     struct rng rng;
     rng_seed(&rng, unit_seed());

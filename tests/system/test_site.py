@@ -271,8 +271,10 @@ def test_drops_of_fabric_frames(lab):
     a, b, blue_b = ends["red/a"], ends["red/b"], ends["blue/b"]
     landing = {e: f.mac(site.ctl.json("get", "port", e.full_name)["status"]["provider_mac"]) for e in (b, blue_b)}
     inside = f.ethernet(b.mac, a.mac, f.EXPERIMENT, b"to be stolen")
+    b.listen()
     a.send(inside)
-    out = lab.wait_for("the frame on the fabric", lambda: (frame := far.receive(1)) and b"to be stolen" in frame and frame, 5)
+    assert (got := b.heard(1)) == [inside], f"{got}\n{b.host_story()}"
+    out = next(frame for frame in iter(lambda: far.receive(0), None) if b"to be stolen" in frame)
     assert out[0] == 2 and out[1:3] == landing[b][1:3] and out[4:6] == landing[b][4:6] and f.mac(a.mac) not in out, out.hex()
     turned = landing[blue_b][:3] + out[3:4] + landing[blue_b][4:] + out[6:]
     cases = [
@@ -285,12 +287,11 @@ def test_drops_of_fabric_frames(lab):
         ("not-provider", "ARP on the fabric", f.arp_request(a, b.ipv4)),
         ("no-path", "an edge that does not exist", b"\x02\x01\x02\0\0\x01" + out[6:]),
     ]
-    b.listen()
     drops_at(site, site.edges[1], "fab0", cases, fabric.send)
     # The same frame as it was passes, so what was dropped above was not dropped for another reason.
     b.listen()
     fabric.send(out)
-    assert b.heard(1) == [inside]
+    assert (got := b.heard(1)) == [inside], f"{got}\n{b.host_story()}"
     drops_at(site, site.edges[0], "spare", [("unbound-port", "a device that is nobody's", inside), ("unbound-port", "and its broadcast", f.arp_request(a, b.ipv4))],
              stray.send)
 
