@@ -157,8 +157,8 @@ static void bench_fini(struct bench *b)
     b->f.c.substrate = NULL;
     reconcile_free(b->f.c.reconcile);
     rulesets_free(b->f.c.rulesets);
+    group_table_free(b->groups);                /* Its removals look into the flow tables. */
     flow_tables_free(b->flows);
-    group_table_free(b->groups);
     fixture_fini(&b->f);
 }
 

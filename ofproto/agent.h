@@ -9,6 +9,7 @@
 #define OFPROTO_AGENT_H 1
 
 #include "ofproto/flow_table.h"
+#include "ofproto/meter_table.h"
 #include "ofproto/of_conn.h"
 
 struct of_backend_ops {         /* aux is the backend's. */
@@ -23,7 +24,7 @@ struct of_backend_ops {         /* aux is the backend's. */
     bool (*group_stats)(void *aux, struct group *, struct of_group_stats *);       /* Fills counters; id, refs, duration are the agent's. */
     struct of_error (*port_mod)(void *aux, const struct of_port_mod *);
     struct of_error (*packet_out)(void *aux, const struct of_packet_out *);
-    struct of_error (*meter_mod)(void *aux, const struct of_meter_mod *);          /* NULL: meters unsupported. */
+    struct meter_table *(*meters)(void *aux);                   /* NULL: meters unsupported. */
     /* Everything sent before is in force when done() is called (at once, or later from the loop). */
     void (*barrier)(void *aux, void (*done)(void *token), void *token);
     /* One Polder request (JSON text) to its JSON reply text, malloc'd; NULL op: BAD_EXPERIMENTER. */

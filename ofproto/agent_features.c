@@ -38,7 +38,7 @@ static void property_close(struct buf *b, size_t start)
 static void put_instructions(struct of_agent *agent, uint8_t table, struct buf *b)
 {
     size_t start = property_open(b, OFPTFPT_INSTRUCTIONS);
-    unsigned last = agent->ops->meter_mod ? OFPIT_METER : OFPIT_CLEAR_ACTIONS;
+    unsigned last = agent->ops->meters ? OFPIT_METER : OFPIT_CLEAR_ACTIONS;
     for (unsigned type = table + 1 < agent->n_tables ? OFPIT_GOTO_TABLE : OFPIT_GOTO_TABLE + 1; type <= last; type++) {
         buf_put_be16(b, (uint16_t) type);
         buf_put_be16(b, 4);

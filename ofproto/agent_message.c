@@ -78,8 +78,11 @@ static struct of_error handle_flow_mod(struct agent_conn *ac, const struct of_fl
         if (is->has_goto && is->goto_table >= agent->n_tables) {
             return OF_ERROR(OFPET_BAD_INSTRUCTION, OFPBIC_BAD_TABLE_ID);
         }
-        if (is->has_meter && !agent->ops->meter_mod) {
+        if (is->has_meter && !agent->ops->meters) {
             return OF_ERROR(OFPET_BAD_INSTRUCTION, OFPBIC_UNSUP_INST);
+        }
+        if (is->has_meter && !meter_table_find(agent->ops->meters(agent->aux), is->meter)) {
+            return OF_ERROR(OFPET_METER_MOD_FAILED, OFPMMFC_INVALID_METER);
         }
         if (!groups_exist(agent, &is->apply) || !groups_exist(agent, &is->write)) {
             return OF_ERROR(OFPET_BAD_ACTION, OFPBAC_BAD_OUT_GROUP);
@@ -107,17 +110,16 @@ static struct of_error handle_group_mod(struct agent_conn *ac, struct of_group_m
     return group_table_mod(groups, gm);
 }
 
-static struct of_error handle_meter_mod(struct agent_conn *ac, const struct of_meter_mod *mm)
+static struct of_error handle_meter_mod(struct agent_conn *ac, struct of_meter_mod *mm)
 {
     struct of_agent *agent = ac->agent;
-    if (!agent->ops->meter_mod) {
+    if (!agent->ops->meters) {
         return BAD_REQUEST(OFPBRC_BAD_TYPE);
     }
-    struct of_error error = agent->ops->meter_mod(agent->aux, mm);
-    if (of_ok(error) && mm->command == OFPMC_DELETE) {
+    if (mm->command == OFPMC_DELETE) {
         flow_tables_meter_deleted(agent->ops->flows(agent->aux), mm->meter_id);
     }
-    return error;
+    return meter_table_mod(agent->ops->meters(agent->aux), mm);
 }
 
 static struct of_error handle_packet_out(struct agent_conn *ac, const struct of_packet_out *po)

@@ -32,7 +32,7 @@ void agent_job_cancel(struct agent_conn *ac)
         flow_entry_release(job->flows[i]);
     }
     free(job->flows);
-    free(job->groups);
+    free(job->ids);
     *job = (struct stats_job) { .active = false };
 }
 
@@ -45,7 +45,7 @@ static void job_room(struct stats_job *job)
     if (job->type == OFPMP_FLOW) {
         job->flows = xrealloc(job->flows, job->room * sizeof *job->flows);
     } else {
-        job->groups = xrealloc(job->groups, job->room * sizeof *job->groups);
+        job->ids = xrealloc(job->ids, job->room * sizeof *job->ids);
     }
 }
 
@@ -60,7 +60,14 @@ static void job_add_group(struct group *g, void *job_)
 {
     struct stats_job *job = job_;
     job_room(job);
-    job->groups[job->n++] = g->id;
+    job->ids[job->n++] = g->id;
+}
+
+static void job_add_meter(struct meter *m, void *job_)
+{
+    struct stats_job *job = job_;
+    job_room(job);
+    job->ids[job->n++] = m->id;
 }
 
 /* Fills up to JOB_CHUNK elements. */
@@ -114,7 +121,7 @@ static void chunk_groups(struct agent_conn *ac, struct of_multipart_msg *mp)
     }
     unsigned n = 0;
     while (job->next < job->n && n < JOB_CHUNK) {
-        struct group *g = group_table_find(agent->ops->groups(agent->aux), job->groups[job->next++]);
+        struct group *g = group_table_find(agent->ops->groups(agent->aux), job->ids[job->next++]);
         if (g && stats) {
             n += group_stats(agent, g, &mp->groups.v[n]);
         } else if (g) {
@@ -128,6 +135,29 @@ static void chunk_groups(struct agent_conn *ac, struct of_multipart_msg *mp)
     }
 }
 
+static void chunk_meters(struct agent_conn *ac, struct of_multipart_msg *mp)
+{
+    struct stats_job *job = &ac->job;
+    struct of_agent *agent = ac->agent;
+    struct meter_table *meters = agent->ops->meters ? agent->ops->meters(agent->aux) : NULL;     /* NULL: the job is empty. */
+    bool stats = job->type == OFPMP_METER;
+    if (stats) {
+        mp->meters.v = xcalloc(JOB_CHUNK, sizeof *mp->meters.v);
+    } else {
+        mp->meter_configs.v = xcalloc(JOB_CHUNK, sizeof *mp->meter_configs.v);
+    }
+    while (job->next < job->n && (stats ? mp->meters.n : mp->meter_configs.n) < JOB_CHUNK) {
+        const struct meter *m = meter_table_find(meters, job->ids[job->next++]);
+        if (m && stats) {
+            struct of_meter_stats *ms = &mp->meters.v[mp->meters.n++];
+            meter_table_stats(meters, m, ms);
+            ms->flow_count = flow_tables_meter_refs(agent->ops->flows(agent->aux), m->id);
+        } else if (m) {
+            meter_config(m, &mp->meter_configs.v[mp->meter_configs.n++]);
+        }
+    }
+}
+
 void agent_job_continue(struct agent_conn *ac)
 {
     struct stats_job *job = &ac->job;
@@ -137,6 +167,8 @@ void agent_job_continue(struct agent_conn *ac)
         reply.multipart.type = job->type;
         if (job->type == OFPMP_FLOW) {
             chunk_flows(ac, &reply.multipart);
+        } else if (job->type == OFPMP_METER || job->type == OFPMP_METER_CONFIG) {
+            chunk_meters(ac, &reply.multipart);
         } else {
             chunk_groups(ac, &reply.multipart);
         }
@@ -151,6 +183,21 @@ void agent_job_continue(struct agent_conn *ac)
     agent_update_read(ac);
 }
 
+/* All meters or one; without support there are none, and naming one is an error as for any that is not there. */
+static struct of_error gather_meters(struct of_agent *agent, uint32_t id, struct stats_job *job)
+{
+    struct meter_table *meters = agent->ops->meters ? agent->ops->meters(agent->aux) : NULL;
+    struct meter *m = meters && id != OFPM_ALL ? meter_table_find(meters, id) : NULL;
+    if (m) {
+        job_add_meter(m, job);
+    } else if (id != OFPM_ALL) {
+        return OF_ERROR(OFPET_METER_MOD_FAILED, OFPMMFC_UNKNOWN_METER);
+    } else if (meters) {
+        meter_table_each(meters, job_add_meter, job);
+    }
+    return OF_OK;
+}
+
 static struct of_error start_job(struct agent_conn *ac, const struct of_msg *msg)
 {
     struct of_agent *agent = ac->agent;
@@ -159,6 +206,12 @@ static struct of_error start_job(struct agent_conn *ac, const struct of_msg *msg
     *job = (struct stats_job) { .active = true, .type = mp->type, .xid = msg->xid };
     if (mp->type == OFPMP_FLOW) {
         flow_tables_each(agent->ops->flows(agent->aux), &mp->filter, false, job_add_flow, job);
+    } else if (mp->type == OFPMP_METER || mp->type == OFPMP_METER_CONFIG) {
+        struct of_error error = gather_meters(agent, mp->id, job);
+        if (!of_ok(error)) {
+            agent_job_cancel(ac);
+            return error;
+        }
     } else {
         struct group_table *groups = agent->ops->groups(agent->aux);
         if (mp->type == OFPMP_GROUP_DESC || mp->id == OFPG_ALL) {
@@ -292,9 +345,10 @@ static struct of_error reply_at_once(struct agent_conn *ac, const struct of_msg 
     case OFPMP_GROUP_FEATURES:
         agent_group_features(agent, &reply.multipart.group_features);
         break;
-    case OFPMP_METER:                   /* No meters, and features that say so. */
-    case OFPMP_METER_CONFIG:
-    case OFPMP_METER_FEATURES:
+    case OFPMP_METER_FEATURES:          /* All zero without support. */
+        if (agent->ops->meters) {
+            meter_table_features(agent->ops->meters(agent->aux), &reply.multipart.meter_features);
+        }
         break;
     case OFPMP_TABLE_FEATURES:
         table_features(agent, &reply.multipart);
@@ -351,5 +405,10 @@ struct of_error agent_multipart(struct agent_conn *ac, const struct of_msg *msg)
         return ac->role == OFPCR_ROLE_SLAVE ? OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_IS_SLAVE)
                                             : OF_ERROR(OFPET_TABLE_FEATURES_FAILED, OFPTFFC_EPERM);
     }
-    return type == OFPMP_FLOW || type == OFPMP_GROUP || type == OFPMP_GROUP_DESC ? start_job(ac, msg) : reply_at_once(ac, msg);
+    switch (type) {
+    case OFPMP_FLOW: case OFPMP_GROUP: case OFPMP_GROUP_DESC: case OFPMP_METER: case OFPMP_METER_CONFIG:
+        return start_job(ac, msg);
+    default:
+        return reply_at_once(ac, msg);
+    }
 }

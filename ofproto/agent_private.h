@@ -7,10 +7,10 @@
 /* A statistics reply that is sent piece by piece, as fast as the peer reads.  Reading from the peer is paused meanwhile, so there is one at most. */
 struct stats_job {
     bool active;
-    uint16_t type;              /* OFPMP_FLOW, OFPMP_GROUP or OFPMP_GROUP_DESC. */
+    uint16_t type;              /* OFPMP_FLOW, GROUP, GROUP_DESC, METER or METER_CONFIG. */
     uint32_t xid;
     struct flow_entry **flows;  /* Held. */
-    uint32_t *groups;           /* Ids: groups may go meanwhile. */
+    uint32_t *ids;              /* Of groups or meters, which may go meanwhile. */
     size_t n, room, next;
 };
 

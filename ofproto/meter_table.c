@@ -160,7 +160,7 @@ struct of_error meter_table_mod(struct meter_table *mt, struct of_meter_mod *mm)
         remove_all(mt);
         return OF_OK;
     }
-    /* "Meter numbering … starts with 1"; the virtual meters above OFPM_MAX are optional, and not here. */
+    /* "Flow meters can use any number up to OFPM_MAX"; the virtual meters above it are optional, and not here. */
     if (!mm->meter_id || mm->meter_id > OFPM_MAX) {
         return FAILED(OFPMMFC_INVALID_METER);
     }
@@ -172,7 +172,7 @@ struct of_error meter_table_mod(struct meter_table *mt, struct of_meter_mod *mm)
         return modify(mt, mm);
     case OFPMC_DELETE:
         m = meter_table_find(mt, mm->meter_id);
-        if (m) {                        /* "If no meter entry currently exists …, no error is recorded." */
+        if (m) {                        /* As with groups, there is no error when there is none. */
             remove_meter(mt, m);
         }
         return OF_OK;

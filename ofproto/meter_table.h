@@ -27,7 +27,7 @@ struct meter_ops {
     struct of_error (*insert)(struct meter *, void *aux);
     /* `meter` already holds the new flags and bands; an error leaves it as it was. */
     struct of_error (*modify)(struct meter *, void *aux);
-    /* The meter leaves, and with it every flow entry that uses it (section 6.4). */
+    /* The meter leaves, and with it every flow entry that uses it. */
     void (*remove)(struct meter *, void *aux);
     /* Fills packet_in_count, byte_in_count and the n_bands counters of `bands`, which are there and zero. */
     void (*counters)(const struct meter *, struct of_meter_stats *, void *aux);

@@ -396,6 +396,13 @@ cJSON *yaml_load(const char *text, size_t size, const char *file, struct yaml_pl
         err_set(err, ERR_INVALID, NULL, "%.120s: not valid UTF-8", file);
         return NULL;
     }
+    /* YAML 1.2.2 section 5.1; libfyaml would take a zero byte for the end of the document. */
+    for (size_t i = 0; i < size; i++) {
+        if ((unsigned char) text[i] < ' ' && !strchr("\t\n\r", text[i] ? text[i] : 1)) {
+            err_set(err, ERR_INVALID, NULL, "%.120s: the control character 0x%02x at byte %zu is not allowed in YAML", file, text[i], i + 1);
+            return NULL;
+        }
+    }
     struct fy_diag_cfg diag_config;
     fy_diag_cfg_default(&diag_config);
     diag_config.fp = NULL;

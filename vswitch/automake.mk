@@ -58,6 +58,7 @@ vswitch_libdatapath_a_SOURCES = \
 	vswitch/exec_group.c \
 	vswitch/exec_output.c \
 	vswitch/exec_set.c \
+	vswitch/meter.c vswitch/meter.h \
 	vswitch/packet.c vswitch/packet.h \
 	vswitch/packet_compose.c \
 	vswitch/packet_tags.c \

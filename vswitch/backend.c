@@ -111,6 +111,11 @@ static struct group_table *of_groups(void *vs)
     return dp_groups(((struct vswitch *) vs)->dp);
 }
 
+static struct meter_table *of_meters(void *vs)
+{
+    return dp_meters(((struct vswitch *) vs)->dp);
+}
+
 static void of_table_stats(void *vs, uint8_t table, struct of_table_stats *out)
 {
     dp_table_stats(((struct vswitch *) vs)->dp, table, out);
@@ -230,7 +235,7 @@ static void of_controllers_changed(void *vs_, unsigned n_up)
 }
 
 const struct of_backend_ops backend_of_ops = {
-    .features = of_features, .desc = of_desc, .flows = of_flows, .groups = of_groups, .table_stats = of_table_stats, .ports = of_ports,
+    .features = of_features, .desc = of_desc, .flows = of_flows, .groups = of_groups, .meters = of_meters, .table_stats = of_table_stats, .ports = of_ports,
     .port_stats = of_port_stats, .group_stats = of_group_stats, .port_mod = of_port_mod, .packet_out = of_packet_out, .barrier = of_barrier,
     .polder_request = of_polder_request, .controllers_changed = of_controllers_changed,
 };

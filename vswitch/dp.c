@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include "lib/util.h"
 #include "vswitch/dp_private.h"
+#include "vswitch/meter.h"
 
 void dp_defer(void (*fn)(void *), void *arg, void *dp_)
 {
@@ -164,6 +165,7 @@ struct dp *dp_new(unsigned n_threads, unsigned max_flows, unsigned max_groups, s
     }
     dp->flows = flow_tables_new(max_flows, clock, &dp_flow_ops, dp);
     dp->groups = group_table_new(max_groups, clock, &dp_group_ops, dp);
+    dp->meters = meter_table_new(DP_MAX_METERS, clock, &dp_meter_ops, dp);
     return dp;
 }
 
@@ -175,6 +177,7 @@ void dp_free(struct dp *dp)
     dp->closing = true;
     flow_tables_free(dp->flows);
     group_table_free(dp->groups);
+    meter_table_free(dp->meters);
     for (unsigned i = 0; i < OF_N_TABLES; i++) {
         classifier_fini(&dp->tables[i]);
     }
@@ -197,6 +200,11 @@ struct flow_tables *dp_flows(struct dp *dp)
 struct group_table *dp_groups(struct dp *dp)
 {
     return dp->groups;
+}
+
+struct meter_table *dp_meters(struct dp *dp)
+{
+    return dp->meters;
 }
 
 struct dp_thread *dp_thread(struct dp *dp, unsigned i)

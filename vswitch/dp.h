@@ -19,6 +19,7 @@
 #include "lib/buf.h"
 #include "lib/util.h"
 #include "ofproto/flow_table.h"
+#include "ofproto/meter_table.h"
 #include "ofproto/polder.h"
 
 struct dp;
@@ -26,6 +27,7 @@ struct dp_thread;
 
 #define DP_MAX_THREADS 17       /* Thread 0 is the control thread's. */
 #define DP_MAX_PORTS 4096       /* Port numbers handed out are 1..DP_MAX_PORTS-1; an array serves as the map. */
+#define DP_MAX_METERS 65536
 #define DP_BATCH 32
 #define DP_MAX_DEPTH 64         /* Nested resubmits, groups and clones. */
 #define DP_MAX_RESUBMITS 4096   /* Per packet in all. */
@@ -59,6 +61,7 @@ struct dp *dp_new(unsigned n_threads, unsigned max_flows, unsigned max_groups, s
 void dp_free(struct dp *);                              /* No poll-mode thread may run any more. */
 struct flow_tables *dp_flows(struct dp *);              /* Changes through these take effect for the next batch. */
 struct group_table *dp_groups(struct dp *);
+struct meter_table *dp_meters(struct dp *);             /* At most DP_MAX_METERS, unless meter_table_limit() says otherwise. */
 void dp_table_stats(struct dp *, uint8_t table, struct of_table_stats *);
 bool dp_group_stats(struct dp *, const struct group *, struct of_group_stats *);
 struct dp_thread *dp_thread(struct dp *, unsigned i);   /* i < n_threads; storage belongs to dp. */

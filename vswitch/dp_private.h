@@ -104,6 +104,7 @@ struct dp {
     bool closing;                               /* Nobody reads any more: nothing is deferred. */
     struct flow_tables *flows;
     struct group_table *groups;
+    struct meter_table *meters;
     struct classifier tables[OF_N_TABLES];
     struct hmap group_slots;
     struct list watched;                        /* Group slots that some bucket watches. */

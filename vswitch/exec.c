@@ -1,6 +1,7 @@
 /* The executor's spine: tables, ops, scopes. */
 #include "vswitch/exec.h"
 
+#include "vswitch/meter.h"
 #include "vswitch/packet.h"
 
 #define MISS_SEND_LEN 128       /* Section 7.3.2: OFP_DEFAULT_MISS_SEND_LEN, for packet-ins that no action asked for. */
@@ -158,6 +159,7 @@ bool exec_op(struct exec *e, const struct op *op, bool tail)
         exec_scoped(e, op + 1, op->n_body, tail);
         return true;
     case OP_DROP: exec_note(e, op->drop_reason, op->drop_reason == DROP_IN_PORT ? RANK_WENT_WRONG : RANK_DROP_ACTION); return false;
+    case OP_METER: return exec_meter(e, op->meter);
     case OP_UNSUPPORTED: exec_note(e, DROP_BAD_ACTION, RANK_WENT_WRONG); return true;
     case N_OP_CODES: break;
     }

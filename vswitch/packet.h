@@ -20,6 +20,7 @@
 #include "vswitch/dp.h"
 
 #define ETH_HEADER_SIZE 14
+#define ETH_FRAME_MIN 60        /* Without the FCS. */
 #define ETH_TYPE_MIN 0x600
 #define ETH_TYPE_NONE 0x05ff    /* Key value of frames without an Ethernet type. */
 enum { ETH_TYPE_IPV4 = 0x0800, ETH_TYPE_ARP = 0x0806, ETH_TYPE_VLAN = 0x8100, ETH_TYPE_IPV6 = 0x86dd, ETH_TYPE_MPLS = 0x8847, ETH_TYPE_MPLS_MCAST = 0x8848,
@@ -54,7 +55,7 @@ uint32_t packet_l3_end(const struct packet *, const struct flow *);
 bool packet_set_field(struct packet *, struct flow *, const struct field *, const union field_value *value);
 bool packet_set_u8(struct packet *, struct flow *, enum field_id, uint8_t value);
 
-/* Tags. False: the frame has no such header, or no room for it. */
+/* Tags. False: the frame has no such header, or no room for it.  Popping leaves a frame of ETH_FRAME_MIN bytes or more no shorter than that. */
 bool packet_push_vlan(struct packet *, struct flow *, uint16_t tpid);
 bool packet_pop_vlan(struct packet *, struct flow *);
 bool packet_push_mpls(struct packet *, struct flow *, uint16_t ethertype);

@@ -20,8 +20,20 @@ static bool insert_bytes(struct packet *p, uint32_t ofs, uint32_t n)
     return true;
 }
 
+/*
+ * A frame that is long enough for Ethernet stays so: what lost a tag gets padding behind instead (IEEE 802.3 clause 3.2.8, 60 bytes without the FCS).  The ports
+ * of a virtual switch have no hardware that would do it.  A frame that came shorter, as VMs may send them, is not this function's to mend.
+ */
 static void remove_bytes(struct packet *p, uint32_t ofs, uint32_t n)
 {
+    if (p->len >= ETH_FRAME_MIN && p->len - n < ETH_FRAME_MIN) {
+        uint32_t kept = p->len - n;
+        memmove(p->data + ofs, p->data + ofs + n, kept - ofs);
+        memset(p->data + kept, 0, ETH_FRAME_MIN - kept);
+        p->tailroom += p->len - ETH_FRAME_MIN;
+        p->len = ETH_FRAME_MIN;
+        return;
+    }
     memmove(p->data + n, p->data, ofs);
     p->data += n;
     p->headroom += n;

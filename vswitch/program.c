@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include "lib/util.h"
 #include "vswitch/dp_private.h"
+#include "vswitch/meter.h"
 
 struct opvec { struct op *v; unsigned n, room; };
 
@@ -115,6 +116,16 @@ static void add_group(struct compiler *c, uint32_t id)
     }
 }
 
+static void add_meter(struct compiler *c, uint32_t id)
+{
+    struct meter_slot *slot = meter_slot_get(c->dp, id);
+    if (slot) {
+        add_op(c, OP_METER)->meter = slot;
+    } else {
+        unsupported(c, OFPET_METER_MOD_FAILED, OFPMMFC_INVALID_METER);
+    }
+}
+
 static void compile_action(struct compiler *c, const struct action *a)
 {
     struct op *op;
@@ -169,7 +180,7 @@ struct program *program_compile(struct dp *dp, const struct instructions *in, st
 {
     struct compiler c = { .dp = dp, .error = OF_OK };
     if (in->has_meter) {
-        unsupported(&c, OFPET_BAD_INSTRUCTION, OFPBIC_UNSUP_INST);
+        add_meter(&c, in->meter);
     }
     for (unsigned i = 0; in->has_apply && i < in->apply.n; i++) {
         compile_action(&c, &in->apply.list[i]);
@@ -245,6 +256,8 @@ void program_retire(struct dp *dp, struct program *p)
     for (unsigned i = 0; p && i < p->n_apply + p->n_write; i++) {
         if (p->ops[i].code == OP_GROUP) {
             group_slot_put(dp, p->ops[i].group);
+        } else if (p->ops[i].code == OP_METER) {
+            meter_slot_put(dp, p->ops[i].meter);
         }
     }
     if (p) {

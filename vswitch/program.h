@@ -5,7 +5,7 @@
  * whole.  Set-field, load and reg_load2 become the same ops: OP_WORD for pipeline fields (one masked 64-bit store into the key), OP_FIELD for packet
  * fields.  A clone is an op followed by its body.  A bucket's actions are an action set (section 5.6.1), so they are put into section 5.10's order here, once.
  *
- * Groups are reached through slots (vswitch/dp_private.h), so that a group can be modified without touching the programs that name it.
+ * Groups and meters are reached through slots (vswitch/dp_private.h, vswitch/meter.h), so that one can be modified without touching the programs that name it.
  * Threads: compile and retire are the control thread's; ops are read by all.
  */
 #ifndef VSWITCH_PROGRAM_H
@@ -15,11 +15,13 @@
 #include "vswitch/dp.h"
 
 struct group_slot;
+struct meter_slot;
 
 enum op_code {
     OP_OUTPUT, OP_GROUP, OP_WORD, OP_FIELD, OP_MOVE, OP_PUSH_VLAN, OP_POP_VLAN, OP_PUSH_MPLS, OP_POP_MPLS, OP_PUSH_PBB, OP_POP_PBB,
     OP_SET_NW_TTL, OP_DEC_NW_TTL, OP_SET_MPLS_TTL, OP_DEC_MPLS_TTL, OP_COPY_TTL_OUT, OP_COPY_TTL_IN,
     OP_RESUBMIT, OP_OUTPUT_REG, OP_CONTROLLER, OP_CLONE, OP_DROP,
+    OP_METER,                   /* The meter instruction: the first op of its program (section 5.9: before the actions). */
     OP_UNSUPPORTED,             /* Of a packet-out that asks for what this switch does not have; flow-mods are refused instead. */
     N_OP_CODES
 };
@@ -40,6 +42,7 @@ struct op {
     union {
         struct { uint32_t port; uint16_t max_len; } output;
         struct group_slot *group;
+        struct meter_slot *meter;
         struct { uint32_t index; uint64_t value, mask; } word;
         struct { const struct field *field; union field_value value, mask; bool exact; } set;
         struct { struct subfield src, dst; } move;
@@ -60,13 +63,13 @@ struct program {
     struct op ops[];
 };
 
-/* NULL and the error when the datapath cannot carry this out (an unknown group, a queue, a meter). */
+/* NULL and the error when the datapath cannot carry this out (an unknown group or meter, a queue). */
 struct program *program_compile(struct dp *, const struct instructions *, struct of_error *);
 /* A bucket's actions, ordered as a set. */
 struct program *program_compile_set(struct dp *, const struct actions *, struct of_error *);
 /* A packet-out's list, in order; what cannot be carried out becomes OP_UNSUPPORTED or an op on an empty group slot. */
 struct program *program_compile_list(struct dp *, const struct actions *);
-/* Lets go of the groups at once and of the memory after the grace period. NULL is allowed. */
+/* Lets go of groups and meters at once and of the memory after the grace period. NULL is allowed. */
 void program_retire(struct dp *, struct program *);
 
 /* The value of a subfield of the key, right-aligned. */

@@ -286,6 +286,7 @@ bool vswitch_init(struct vswitch *vs, struct err *err)
     }
     rcu_init(&vs->rcu, vs->base, (unsigned) c->poll.n + 1);
     vs->dp = dp_new((unsigned) c->poll.n + 1, c->max_flows, c->max_groups, vs->clock, &backend_dp_ops, vs);
+    meter_table_limit(dp_meters(vs->dp), c->max_meters);
     vs->poll.ports = &vs->ports;
     vs->poll.pools = &vs->pools;
     vs->poll.rcu = &vs->rcu;

@@ -2,6 +2,7 @@
 
 Builders take addresses as text and give bytes without FCS.  Checksums are right unless a wrong one is asked for.
 """
+import contextlib
 import ctypes
 import ipaddress
 import os
@@ -123,23 +124,30 @@ def _enter(fd):
         raise OSError(ctypes.get_errno(), "setns")
 
 
+@contextlib.contextmanager
+def inside(namespace):
+    """What is opened in the block belongs to the namespace; this process stays where it is."""
+    home, there = os.open("/proc/thread-self/ns/net", os.O_RDONLY), os.open(f"/run/netns/{namespace}", os.O_RDONLY)
+    try:
+        _enter(there)
+        try:
+            yield
+        finally:
+            _enter(home)
+    finally:
+        os.close(home)
+        os.close(there)
+
+
 class Tap:
-    """A packet socket (packet(7)) on an interface of a namespace.  Only the socket is there; this process stays where it is."""
+    """A packet socket (packet(7)) on an interface of a namespace."""
 
     def __init__(self, namespace, interface):
-        home, there = os.open("/proc/thread-self/ns/net", os.O_RDONLY), os.open(f"/run/netns/{namespace}", os.O_RDONLY)
-        try:
-            _enter(there)
-            try:
-                self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)     # protocol 0: nothing is queued before bind()
-                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-                self._socket.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
-                self._socket.bind((interface, ETH_P_ALL))
-            finally:
-                _enter(home)
-        finally:
-            os.close(home)
-            os.close(there)
+        with inside(namespace):
+            self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)     # protocol 0: nothing is queued before bind()
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+            self._socket.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
+            self._socket.bind((interface, ETH_P_ALL))
 
     def close(self):
         self._socket.close()

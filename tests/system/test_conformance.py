@@ -49,3 +49,10 @@ def test_functional(lab):
 
 
 test_functional.seconds = 420
+
+
+if os.environ.get("POLDER_CONFORMANCE_SLOW"):
+    def test_groups_and_meters(lab):
+        conform(lab, suite.SLOW, 1)
+
+    test_groups_and_meters.seconds = 3600

@@ -1,0 +1,644 @@
+"""The adversary: malformed and hostile peers, endurance.  Whatever comes, the daemons stay up, forward, answer others in time, hold no more memory, and end clean.
+
+Sizes grow with POLDER_ROBUST_SCALE (default 1: under four minutes in all).  With a build made by --enable-sanitizers (POLDER_BUILD) every
+test is a memory test, too: a daemon that reports anything fails in clean().
+"""
+import glob
+import http.client
+import json
+import os
+import random
+import re
+import signal
+import socket
+import ssl
+import struct
+import subprocess
+import threading
+import time
+
+from tests.system import frames as f
+from tests.system.site import FABRIC_DPID, Site
+from tests.system.test_vswitch import MAC, Bench, patch, port, two_vms, vhost, wait_link
+from utilities.lab.cleanup import LabError
+from utilities.lab.daemons import Controllerd, Vswitchd, program
+
+SCALE = float(os.environ.get("POLDER_ROBUST_SCALE", "1"))
+SEED = int(os.environ.get("POLDER_ROBUST_SEED", "0")) or random.randrange(1, 1 << 32)
+CORPUS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "fuzz", "corpus", "of_msg")
+REPORTS = ("runtime error:", "ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "WARNING: ThreadSanitizer")
+
+# OpenFlow 1.3.5, section 7.1 and 7.4.4
+HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY, EXPERIMENTER, FEATURES_REQUEST, FEATURES_REPLY = range(7)
+SET_CONFIG, PACKET_IN, FLOW_REMOVED, PORT_STATUS, PACKET_OUT, FLOW_MOD = 9, 10, 11, 12, 13, 14
+MULTIPART_REQUEST, MULTIPART_REPLY, BARRIER_REQUEST, BARRIER_REPLY = 18, 19, 20, 21
+BAD_REQUEST, BAD_ACTION, BAD_INSTRUCTION, BAD_MATCH, FLOW_MOD_FAILED, HELLO_FAILED = 1, 2, 3, 4, 5, 0
+POLDER = 0x00504f4c
+NO_BUFFER, ANY = 0xffffffff, 0xffffffff
+
+
+def scaled(n):
+    return max(1, int(n * SCALE))
+
+
+def seeded():
+    print(f" (seed {SEED}) ", end="", flush=True)
+    return random.Random(SEED)
+
+
+def sanitized():
+    """Memory figures mean nothing with AddressSanitizer's quarantine."""
+    with open(program("vswitchd"), "rb") as file:
+        return b"__asan_init" in file.read()
+
+
+def rss_kb(daemon):
+    with open(f"/proc/{daemon.process.pid}/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
+
+
+def grown(daemon, before, limit_mb, what):
+    grew = (rss_kb(daemon) - before) / 1024
+    assert sanitized() or grew < limit_mb, f"{what}: {daemon.name} grew by {grew:.0f} MB"
+
+
+def clean(*daemons):
+    """They are still the processes that were started, and end without a word from a sanitizer."""
+    for daemon in daemons:
+        assert daemon.process.alive(), daemon.process.log_tail(60)
+        process = daemon.process
+        status = daemon.stop()
+        text = process.log_text()
+        at = min((text.find(word) for word in REPORTS if word in text), default=-1)
+        assert at < 0, text[at:at + 6000]
+        assert status == 0, f"{daemon.name} ended with {status}\n{process.log_tail()}"
+
+
+# --- OpenFlow by hand ---
+
+def header(kind, size, xid=1, version=4):
+    return struct.pack("!BBHI", version, kind, size, xid)
+
+
+def message(kind, body=b"", xid=1):
+    return header(kind, 8 + len(body), xid) + body
+
+
+def oxm(field, value, has_mask=False, oxm_class=0x8000):
+    return struct.pack("!HBB", oxm_class, field << 1 | has_mask, len(value)) + value
+
+
+def match(*fields):
+    body = struct.pack("!HH", 1, 4 + sum(map(len, fields))) + b"".join(fields)
+    return body + bytes(-len(body) % 8)
+
+
+def flow_mod(fields=(), instructions=b"", table=0, command=0, priority=1, flags=0, xid=1, out_port=ANY, cookie=0, buffer_id=NO_BUFFER):
+    body = struct.pack("!QQBBHHHIIIHxx", cookie, 0, table, command, 0, 0, priority, buffer_id, out_port, ANY, flags) + match(*fields) + instructions
+    return message(FLOW_MOD, body, xid)
+
+
+def apply_actions(*actions):
+    body = b"".join(actions)
+    return struct.pack("!HHxxxx", 4, 8 + len(body)) + body
+
+
+def output(port_no, max_len=0xffff):
+    return struct.pack("!HHIH6x", 0, 16, port_no, max_len)
+
+
+FLOW_STATS = struct.pack("!HHxxxxBxxxIIxxxxQQ", 1, 0, 0xff, ANY, ANY, 0, 0) + match()
+
+
+class Closed(Exception):
+    """The other side closed the connection."""
+
+
+class Peer:
+    """A side of an OpenFlow connection that sends any bytes."""
+
+    def __init__(self, path=None, hello=True, sock=None):
+        self.socket = sock or socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.settimeout(15)
+        self._received = b""
+        if path:
+            self.socket.connect(path)
+        if hello:
+            self.send(message(HELLO))
+            kind, _, body = self.receive()
+            assert kind == HELLO, (kind, body)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def send(self, data):
+        try:
+            self.socket.sendall(data)
+        except (BrokenPipeError, ConnectionResetError):
+            raise Closed from None
+
+    def receive(self, seconds=15):
+        """(type, xid, body)"""
+        while len(self._received) < 8 or len(self._received) < struct.unpack("!H", self._received[2:4])[0]:
+            self.socket.settimeout(seconds)
+            try:
+                data = self.socket.recv(1 << 16)
+            except ConnectionResetError:
+                data = b""
+            if not data:
+                raise Closed
+            self._received += data
+        _, kind, size, xid = struct.unpack("!BBHI", self._received[:8])
+        body, self._received = self._received[8:size], self._received[size:]
+        return kind, xid, body
+
+    def answer(self, data):
+        """Sends bytes and gives what comes before the answer to a barrier: [(type, xid, body)]."""
+        self.send(data + message(BARRIER_REQUEST, xid=0xba44))
+        got = []
+        while True:
+            kind, xid, body = self.receive()
+            if kind == BARRIER_REPLY and xid == 0xba44:
+                return got
+            if kind == ECHO_REQUEST:
+                self.send(message(ECHO_REPLY, body, xid))
+            else:
+                got.append((kind, xid, body))
+
+    def error(self, data):
+        """The one error that the bytes get: (type, code)."""
+        errors = [struct.unpack("!HH", body[:4]) for kind, _, body in self.answer(data) if kind == ERROR]
+        return errors[0] if len(errors) == 1 else errors
+
+    def is_closed(self, seconds=15):
+        try:
+            while True:
+                self.receive(seconds)
+        except Closed:
+            return True
+        except TimeoutError:
+            return False
+
+
+def corpus():
+    return {os.path.basename(path): open(path, "rb").read() for path in sorted(glob.glob(CORPUS + "/*"))}
+
+
+def forwards(bench, text):
+    for tap in bench.taps:
+        tap.drain()
+    bench.taps[0].send(bench.frame(text))
+    bench.expect([bench.frame(text)])
+
+
+def refresh(bench):
+    """The two entries and port states that mutated messages may have changed."""
+    sw = bench.sw
+    sw.ofctl("del-flows")
+    sw.ofctl("del-groups")
+    for name in ("p0", "p1"):
+        for word in ("up", "forward", "receive"):
+            sw.ofctl("mod-port", name, word)
+    patch(sw, 1, 2)
+
+
+# --- The switch and its controllers ---
+
+def test_malformed_openflow(lab):
+    bench = Bench(lab)
+    patch(bench.sw, 1, 2)
+    path = bench.sw.openflow_socket
+    in_port, eth_type = oxm(0, struct.pack("!I", 1)), oxm(5, struct.pack("!H", 0x0800))
+    cases = [
+        ("unknown type", message(30), (BAD_REQUEST, 1)),
+        ("a reply", message(FEATURES_REPLY, bytes(24)), (BAD_REQUEST, 1)),
+        ("unknown experimenter", message(EXPERIMENTER, struct.pack("!II", 0x123456, 1)), (BAD_REQUEST, 3)),
+        ("unknown experimenter type", message(EXPERIMENTER, struct.pack("!II", POLDER, 77)), (BAD_REQUEST, 4)),
+        ("an experimenter without a head", message(EXPERIMENTER, b"1234"), (BAD_REQUEST, 6)),
+        ("wrong version", header(BARRIER_REQUEST, 8, 5, version=1), (BAD_REQUEST, 0)),
+        ("a barrier too long", message(BARRIER_REQUEST, b"x"), (BAD_REQUEST, 6)),
+        ("a flow-mod too short", message(FLOW_MOD, bytes(10)), (BAD_REQUEST, 6)),
+        ("a match longer than the message", message(FLOW_MOD, flow_mod()[8:48] + struct.pack("!HH", 1, 400) + bytes(4)), None),
+        ("an OXM cut off", flow_mod([struct.pack("!HBB", 0x8000, 0, 200)]), (BAD_MATCH, 1)),
+        ("an OXM of a wrong length", flow_mod([oxm(0, b"12")]), (BAD_MATCH, 1)),
+        ("an unknown OXM field", flow_mod([oxm(99, b"12")]), (BAD_MATCH, 6)),
+        ("a field twice", flow_mod([in_port, in_port]), (BAD_MATCH, 10)),
+        ("IPv4 without its ethertype", flow_mod([oxm(11, b"1234")]), (BAD_MATCH, 9)),
+        ("a bit outside of its mask", flow_mod([eth_type, oxm(11, b"\x01\2\3\4\0\0\0\0", True)]), (BAD_MATCH, 5)),
+        ("a table that is not there", flow_mod(table=254, instructions=struct.pack("!HHB3x", 1, 8, 3)), None),
+        ("goto backwards", flow_mod(table=5, instructions=struct.pack("!HHB3x", 1, 8, 3)), (BAD_INSTRUCTION, 2)),
+        ("unknown instruction", flow_mod(instructions=struct.pack("!HHxxxx", 77, 8)), (BAD_INSTRUCTION, 0)),
+        ("an instruction of length 0", flow_mod(instructions=struct.pack("!HHxxxx", 4, 0)), (BAD_INSTRUCTION, 7)),
+        ("an instruction too long", flow_mod(instructions=struct.pack("!HHxxxx", 4, 64)), (BAD_INSTRUCTION, 7)),
+        ("unknown action", flow_mod(instructions=apply_actions(struct.pack("!HHxxxx", 777, 8))), (BAD_ACTION, 0)),
+        ("an action of length 0", flow_mod(instructions=apply_actions(struct.pack("!HHxxxx", 0, 0))), (BAD_ACTION, 1)),
+        ("an action too long", flow_mod(instructions=apply_actions(struct.pack("!HHxxxx", 0, 800))), (BAD_ACTION, 1)),
+        ("output to port 0", flow_mod(instructions=apply_actions(output(0))), (BAD_ACTION, 4)),
+        ("a group that is not there", flow_mod(instructions=apply_actions(struct.pack("!HHI", 22, 8, 5))), (BAD_ACTION, 9)),
+        ("a buffer that is not there", flow_mod(buffer_id=7), (BAD_REQUEST, 8)),
+        ("unknown command", flow_mod(command=9), (FLOW_MOD_FAILED, 6)),
+        ("unknown statistics", message(MULTIPART_REQUEST, struct.pack("!HHxxxx", 200, 0)), (BAD_REQUEST, 2)),
+        ("statistics without a body", message(MULTIPART_REQUEST, struct.pack("!HHxxxx", 1, 0)), (BAD_REQUEST, 6)),
+        ("packet-out, actions too long", message(PACKET_OUT, struct.pack("!IIH6x", NO_BUFFER, 1, 400)), None),
+        ("as many actions as fit a message", flow_mod([in_port], apply_actions(*[output(2)] * 4080)), (BAD_ACTION, 7)),
+        ("an error", message(ERROR, struct.pack("!HH", 1, 1)), []),
+        ("garbage called an error", message(ERROR, b"1"), []),
+    ]
+    with Peer(path) as peer:
+        for name, data, wanted in cases:
+            got = peer.error(data)
+            assert got == wanted if wanted is not None else isinstance(got, tuple), f"{name}: error {got}, not {wanted}"
+        # Sections 6.3.1 and 7.1: what breaks the framing ends the connection, with an error before it.
+        peer.send(header(BARRIER_REQUEST, 7))
+        kind, _, body = peer.receive()
+        assert (kind, struct.unpack("!HH", body[:4])) == (ERROR, (BAD_REQUEST, 6))
+        assert peer.is_closed()
+    for first in (header(HELLO, 8, version=0), header(HELLO, 8, version=0xff), header(BARRIER_REQUEST, 8), b"GET / HTTP/1.1\r\n\r\n", header(HELLO, 3),
+                  message(HELLO, struct.pack("!HH", 1, 400)), message(HELLO, struct.pack("!HHI", 1, 8, 2)), bytes(64), b"\xff" * 64):
+        with Peer(path, hello=False) as peer:
+            peer.send(first)
+            kinds = []
+            try:
+                while True:
+                    kinds.append(peer.receive(5)[0])
+            except Closed:
+                pass
+            except TimeoutError:
+                # 0xff is a newer version's hello, and ours is spoken then (section 6.3.1); the others must have ended.
+                assert first[0] == 0xff and first[1] == 0, first
+            assert kinds[0] == HELLO and set(kinds[1:]) <= {ERROR, ECHO_REQUEST}, (first, kinds)
+    refresh(bench)
+    forwards(bench, "after the cases")
+    clean(bench.sw)
+
+
+def test_every_byte_of_every_message(lab):
+    """Each byte of each message changed, and each message cut; the switch answers a barrier behind each batch, and forwards."""
+    bench, rng, n, most = Bench(lab), seeded(), 0, scaled(12000)
+    patch(bench.sw, 1, 2)
+    messages = [m for m in corpus().values() if len(m) <= 400]
+    jobs = [(m, i) for m in messages for i in range(len(m)) if i not in (2, 3)]     # The length has cases of its own.
+    rng.shuffle(jobs)
+    peer = Peer(bench.sw.openflow_socket)
+    for at in range(0, min(most, len(jobs)), 100):
+        batch = []
+        for m, i in jobs[at:at + 100]:
+            changed = bytearray(m)
+            changed[i] = rng.choice([0, 0xff, 0x80, changed[i] ^ 1, rng.randrange(256)])
+            batch.append(bytes(changed))
+            cut = m[:max(8, i)]
+            batch.append(m[:2] + struct.pack("!H", len(cut)) + cut[4:])
+        n += len(batch)
+        try:
+            peer.answer(b"".join(batch))
+        except Closed:
+            raise AssertionError(f"closed on one of {[b.hex() for b in batch]}") from None
+        if at % 2000 == 0:
+            peer.socket.close()
+            refresh(bench)
+            forwards(bench, f"after {n}")
+            peer = Peer(bench.sw.openflow_socket)
+    peer.socket.close()
+    for _ in range(scaled(200)):            # No framing at all.
+        with Peer(bench.sw.openflow_socket, hello=rng.random() < 0.8) as garbage:
+            try:
+                garbage.send(b"\4" + rng.randbytes(rng.randrange(1, 3000)))
+            except Closed:
+                pass
+    refresh(bench)
+    forwards(bench, "at the end")
+    assert n > 1000
+    clean(bench.sw)
+
+
+def test_peers_that_do_not_read(lab):
+    """Statistics of many flows asked for and not taken; flow-removed messages not taken."""
+    bench = Bench(lab)
+    sw, n = bench.sw, scaled(20000)
+    patch(sw, 1, 2)
+    with Peer(sw.openflow_socket) as writer:
+        for k in range(0, n, 1000):
+            mods = [flow_mod([oxm(0, struct.pack("!I", 1)), oxm(3, struct.pack("!Q", 0x020000000000 + i)[2:])], apply_actions(output(2)), table=1, flags=1)
+                    for i in range(k, k + 1000)]
+            assert writer.answer(b"".join(mods)) == []
+        before = rss_kb(sw)
+        lazy = [Peer(sw.openflow_socket) for _ in range(8)]
+        for peer in lazy:
+            peer.socket.setblocking(False)
+            try:
+                for _ in range(2000):
+                    peer.socket.send(message(MULTIPART_REQUEST, FLOW_STATS))
+            except BlockingIOError:
+                pass
+        time.sleep(1)
+        grown(sw, before, 64, "eight peers that read no statistics")
+        forwards(bench, "while peers do not read")
+        # Flow-removed messages cannot be held back by not reading from the peer; who does not take them is let go.
+        for _ in range(scaled(5)):
+            writer.answer(flow_mod(table=1, command=3))
+            for k in range(0, n, 1000):
+                mods = [flow_mod([oxm(0, struct.pack("!I", 1)), oxm(3, struct.pack("!Q", 0x020000000000 + i)[2:])], apply_actions(output(2)), table=1, flags=1)
+                        for i in range(k, k + 1000)]
+                writer.answer(b"".join(mods))
+        grown(sw, before, 100, "eight peers that read no flow-removed")
+        forwards(bench, "and now")
+        for peer in lazy:
+            peer.socket.close()
+    with Peer(sw.openflow_socket) as peer:
+        assert peer.answer(b"") == []
+    clean(sw)
+
+
+def test_too_many_connections(lab):
+    """Half-open ones, and more than there may be; each place is free again when its holder leaves."""
+    bench = Bench(lab, extra={"openflow": {"limits": {"connections": 20}}})
+    patch(bench.sw, 1, 2)
+    path, before = bench.sw.openflow_socket, rss_kb(bench.sw)
+    held = [Peer(path) for _ in range(20)]
+    with Peer(path, hello=False) as refused:
+        assert refused.is_closed(5)
+    for _ in range(scaled(3000)):
+        with Peer(path, hello=False):
+            pass
+    forwards(bench, "under connects")
+    assert held[0].answer(b"") == []        # Who is in stays in.
+    for peer in held:
+        peer.socket.close()
+    half = [Peer(path, hello=False) for _ in range(15)]
+    with Peer(path) as peer:
+        assert peer.answer(b"") == []
+    assert all(peer.is_closed(15) for peer in half)     # No hello within the time.
+    grown(bench.sw, before, 16, "connections")
+    clean(bench.sw)
+
+
+def certificates(lab):
+    """A CA, a server and a client that it signed, and a stranger's pair: {name: (key, certificate)}."""
+    def ssl_run(*args):
+        lab.execute(["openssl", *args])
+    made = {}
+    for ca, names in (("ca", ("server", "client")), ("otherca", ("stranger",))):
+        ca_key, ca_cert = lab.dir + f"/{ca}.key", lab.dir + f"/{ca}.pem"
+        ssl_run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", ca_key, "-out", ca_cert, "-days", "2", "-subj", f"/CN={ca}")
+        made[ca] = (ca_key, ca_cert)
+        for name in names:
+            key, request, cert = (f"{lab.dir}/{name}.{end}" for end in ("key", "csr", "pem"))
+            ssl_run("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", request, "-subj", f"/CN={name}")
+            ssl_run("x509", "-req", "-in", request, "-CA", ca_cert, "-CAkey", ca_key, "-CAcreateserial", "-out", cert, "-days", "2")
+            made[name] = (key, cert)
+    return made
+
+
+def tls_peer(made, name, connect, hello=True):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.load_verify_locations(made["ca"][1])
+    if name:
+        context.load_cert_chain(made[name][1], made[name][0])
+    raw = connect()
+    try:
+        return Peer(hello=hello, sock=context.wrap_socket(raw))
+    except (ssl.SSLError, ConnectionError, OSError):
+        raw.close()
+        raise Closed from None
+
+
+def test_wrong_tls(lab):
+    made = certificates(lab)
+    tls = {"private_key": made["server"][0], "certificate": made["server"][1], "ca_certificate": made["ca"][1]}
+    host = lab.host("host1")
+    sw = Vswitchd(host, 1, extra={"openflow": {"listen": [f"punix:{host.path('of.sock')}", "ptls:6654:127.0.0.1"], "tls": tls}})
+
+    def connect():
+        with f.inside(host.namespace):
+            return socket.create_connection(("127.0.0.1", 6654), 15)
+    with tls_peer(made, "client", connect) as peer:
+        assert peer.answer(b"") == []
+    for name in (None, "stranger"):
+        try:
+            with tls_peer(made, name, connect) as peer:
+                peer.answer(b"")
+            raise AssertionError(f"accepted {name or 'no certificate'}")
+        except (Closed, ssl.SSLError):
+            pass
+    for data in (message(HELLO), b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\xff\xff" + bytes(65535), b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00", b"\xff" * 100):
+        with Peer(hello=False, sock=connect()) as peer:
+            try:
+                peer.send(data)
+                assert peer.is_closed(12), data[:10]
+            except Closed:
+                pass
+    with Peer(host.path("of.sock"), hello=False) as peer:       # TLS to a plain listener
+        peer.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500))
+        assert peer.is_closed(12)
+    with tls_peer(made, "client", connect) as peer:
+        assert peer.answer(b"") == []
+    clean(sw)
+
+
+# --- The controller and its switches ---
+
+class Switch(Peer):
+    """An OpenFlow switch as far as controllerd's handshake goes, in a thread of its own: answers what must be answered, counts the rest."""
+
+    def __init__(self, ctl, dpid, n_ports=2):
+        self.dpid, self.n_ports, self.flow_mods, self.ended = dpid, n_ports, 0, False
+        super().__init__(ctl.openflow.removeprefix("unix:"))
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def __exit__(self, *_):
+        self.ended = True
+        try:
+            self.socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self._thread.join()
+        self.socket.close()
+
+    @staticmethod
+    def port(number, name=None):
+        return struct.pack("!I4x6s2x16s", number, struct.pack("!Q", 0x0a0000000000 + number)[2:], (name or f"e{number}").encode()) + bytes(32)
+
+    def send(self, data):
+        if not hasattr(self, "_lock"):
+            return super().send(data)
+        with self._lock:
+            super().send(data)
+
+    def _serve(self):
+        try:
+            while not self.ended:
+                try:
+                    self._serve_one(*self.receive(1))
+                except TimeoutError:
+                    pass
+        except (Closed, OSError):
+            self.ended = True
+
+    def _serve_one(self, kind, xid, body):
+        if kind == FEATURES_REQUEST:
+            self.send(message(FEATURES_REPLY, struct.pack("!QIBBxxII", self.dpid, 0, 254, 0, 0x47, 0), xid))
+        elif kind == ECHO_REQUEST:
+            self.send(message(ECHO_REPLY, body, xid))
+        elif kind == BARRIER_REQUEST:
+            self.send(message(BARRIER_REPLY, b"", xid))
+        elif kind == EXPERIMENTER:
+            self.send(message(ERROR, struct.pack("!HH", BAD_REQUEST, 3), xid))
+        elif kind == MULTIPART_REQUEST:
+            part = struct.unpack("!H", body[:2])[0]
+            for answer in self.parts(part):
+                self.send(message(MULTIPART_REPLY, answer, xid))
+        elif kind == FLOW_MOD:
+            self.flow_mods += 1
+
+    def parts(self, part):
+        """OFPMP_AGGREGATE 2, OFPMP_PORT_DESC 13; everything else is empty."""
+        body = bytes(24) if part == 2 else b"".join(self.port(i + 1) for i in range(self.n_ports)) if part == 13 else b""
+        yield struct.pack("!HHxxxx", part, 0) + body
+
+
+class PortFlood(Switch):
+    """Tells of ports without an end."""
+
+    def parts(self, part):
+        if part != 13:
+            yield from super().parts(part)
+            return
+        for k in range(0, self.n_ports, 1000):
+            more = k + 1000 < self.n_ports
+            yield struct.pack("!HHxxxx", 13, more) + b"".join(self.port(i + 1) for i in range(k, min(k + 1000, self.n_ports)))
+
+
+def small_network(name="quick", n_ports=1, tenant="red", edges=("host1", "host2"), network="net", first=1):
+    """A document with a network of ports that vswitchd makes for it."""
+    ports = [{"name": f"{name}{i}", "edge": edges[i % len(edges)]} for i in range(n_ports)]
+    return {"tenants": [{"name": tenant}], "vpcs": [{"name": "test", "tenant": tenant, "networks": [{"name": network, "subnet": f"10.{first}.0.0/16", "ports": ports}]}]}
+
+
+def installed_in(site, document):
+    begun = time.monotonic()
+    site.apply(document)
+    return time.monotonic() - begun
+
+
+def quiet_site(lab, **kwargs):
+    site = Site(lab, **kwargs)
+    a, b = (site.endpoint("red", name, i, MAC[i], f"10.0.0.{11 + i}", f"fd00::{11 + i}") for i, name in enumerate("ab"))
+    site.start()
+    return site, a, b
+
+
+def carries(a, b, text="still there"):
+    frame = f.ethernet(b.mac, a.mac, f.EXPERIMENT, text.encode())
+    b.listen()
+    a.send(frame)
+    assert b.heard(1) == [frame], text
+
+
+def test_switches_that_misbehave(lab):
+    """Malformed replies, floods and a stolen datapath id do not keep controllerd from serving the others."""
+    site, a, b = quiet_site(lab)
+    ctl, rng = site.ctl, seeded()
+    path = ctl.openflow.removeprefix("unix:")
+    site.apply({"fabric_switches": [{"name": "rogue", "datapath_id": "00000000000000bb"}]}, wait=False)
+    before = rss_kb(ctl)
+
+    # Bytes, before and after a handshake.  Every corpus message, and each with bytes changed.
+    for _ in range(scaled(200)):
+        with Peer(path, hello=False) as peer:
+            try:
+                peer.send(rng.choice([b"", message(HELLO)]) + rng.randbytes(rng.randrange(1, 2000)))
+            except Closed:
+                pass
+    messages = [m for m in corpus().values() if len(m) <= 400]
+    with Switch(ctl, 0xbb) as rogue:
+        lab.wait_for("the rogue's handshake", lambda: site.switch_states().get("rogue") not in (None, "disconnected"), 20)
+        for _ in range(scaled(6000)):
+            m = bytearray(rng.choice(messages))
+            if m[1] == 0 or (m[1] == ERROR and m[8:10] == b"\0\0"):
+                continue
+            for _ in range(rng.randrange(0, 3)):
+                i = rng.choice([i for i in range(len(m)) if i not in (0, 2, 3)])
+                m[i] = rng.choice([0, 0xff, rng.randrange(256)])
+            try:
+                rogue.send(bytes(m))
+            except Closed:
+                raise AssertionError(f"closed at {m.hex()}") from None
+        carries(a, b, "under malformed messages")
+        took = installed_in(site, small_network("m", 2))
+        assert took < 10 or sanitized(), f"a network takes {took:.1f} s"
+
+    # A flood of packet-ins, of 10^5, while a network is installed elsewhere.
+    data = f.ethernet("03:00:00:00:00:01", "52:54:00:00:00:77", f.EXPERIMENT, b"x")
+    body = struct.pack("!IHBBQ", NO_BUFFER, len(data), 1, 0, 0) + match(oxm(0, struct.pack("!I", 1))) + b"\0\0" + data
+    with Switch(ctl, 0xbb) as rogue:
+        flood = message(PACKET_IN, body) * 100
+        sent = []
+
+        def pour():
+            try:
+                for _ in range(scaled(1000)):
+                    rogue.send(flood)
+                    sent.append(100)
+            except Closed:
+                pass
+        thread = threading.Thread(target=pour, daemon=True)
+        thread.start()
+        took = installed_in(site, small_network("f", 2, network="net2", first=2))
+        assert took < (30 if sanitized() else 5), f"under a flood of packet-ins a network takes {took:.1f} s"
+        thread.join(60)
+        assert sum(sent) == 100 * scaled(1000), sum(sent)
+
+    # Ports: too many in the description, then port-status for ever.
+    with PortFlood(ctl, 0xbb, n_ports=scaled(100000)) as rogue:
+        took = installed_in(site, small_network("p", 2, network="net3", first=3))
+        assert took < (30 if sanitized() else 5), f"under a flood of ports a network takes {took:.1f} s"
+        site.links_up()
+    with Switch(ctl, 0xbb) as rogue:
+        try:
+            for i in range(scaled(20000)):
+                rogue.send(message(PORT_STATUS, struct.pack("!B7x", 0) + Switch.port(i + 1)))
+        except Closed:
+            pass
+        took = installed_in(site, small_network("s", 2, network="net4", first=4))
+        assert took < (30 if sanitized() else 5), f"under a flood of port-status a network takes {took:.1f} s"
+
+    # Unknown and stolen datapath ids.
+    strangers = [Switch(ctl, 0x5000 + i) for i in range(100)]
+    thieves = []
+    for _ in range(3):                      # The real one comes back each time.
+        thieves.append(Switch(ctl, 1))
+        time.sleep(0.5)
+    for peer in strangers + thieves:
+        peer.__exit__()
+    lab.wait_for("the real edge to be back", lambda: site.switch_states()["host1"] == "in-sync", 20)
+    site.apply(small_network("t", 2, network="net5", first=5))
+    carries(a, b, "after all that")
+    grown(ctl, before, 200, "misbehaving switches")
+    clean(*site.edges, ctl)
+
+
+test_switches_that_misbehave.seconds = 240
+
+
+def test_slow_and_many_switches(lab):
+    """Half-open connections, more than there may be; one that does not read while rules are sent to it."""
+    site, a, b = quiet_site(lab)
+    ctl = site.ctl
+    path = ctl.openflow.removeprefix("unix:")
+    site.apply({"fabric_switches": [{"name": "deaf", "datapath_id": "00000000000000bb"}]}, wait=False)
+    half = [Peer(path, hello=False) for _ in range(400)]
+    carries(a, b)
+    site.edges[0].restart()                 # It finds no place, until the half-open ones have had their time.
+    deaf = Switch(ctl, 0xbb)
+    assert installed_in(site, small_network("x", 2)) < 30
+    lab.wait_for("the edge to be back", lambda: site.switch_states()["host1"] == "in-sync", 40)
+    assert all(peer.is_closed(20) for peer in half)
+    deaf.__exit__()
+    carries(a, b)
+    clean(*site.edges, ctl)
