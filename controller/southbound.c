@@ -10,14 +10,9 @@
 #include "ofproto/polder.h"
 
 #define SPARE_CONNECTIONS 256   /* Beyond two for each switch of the model. */
+#define MAX_PORTS 8192          /* Of one switch; further ones are not taken note of. */
 
 /* --- Ports --- */
-
-static int compare_ports(const void *a_, const void *b_)
-{
-    const struct sw_port *a = a_, *b = b_;
-    return (a->of.port_no > b->of.port_no) - (a->of.port_no < b->of.port_no);
-}
 
 /* sw.ports is a view of the connection's. */
 static void show_ports(struct sb_conn *sb)
@@ -28,29 +23,49 @@ static void show_ports(struct sb_conn *sb)
     }
 }
 
-static struct sw_port *find_port(struct sb_conn *sb, uint32_t port_no)
+/* The place of the port, or where it would be. */
+static unsigned port_place(const struct sb_conn *sb, uint32_t port_no)
 {
-    for (unsigned i = 0; i < sb->n_ports; i++) {
-        if (sb->ports[i].of.port_no == port_no) {
-            return &sb->ports[i];
+    unsigned low = 0, high = sb->n_ports;
+    while (low < high) {
+        unsigned middle = (low + high) / 2;
+        if (sb->ports[middle].of.port_no < port_no) {
+            low = middle + 1;
+        } else {
+            high = middle;
         }
     }
-    return NULL;
+    return low;
 }
 
-static void put_port(struct sb_conn *sb, const struct of_port *of)
+static struct sw_port *find_port(struct sb_conn *sb, uint32_t port_no)
+{
+    unsigned i = port_place(sb, port_no);
+    return i < sb->n_ports && sb->ports[i].of.port_no == port_no ? &sb->ports[i] : NULL;
+}
+
+/* NULL when the switch has too many. */
+static struct sw_port *put_port(struct sb_conn *sb, const struct of_port *of)
 {
     struct sw_port *p = find_port(sb, of->port_no);
-    if (!p) {
-        sb->ports = xrealloc(sb->ports, (sb->n_ports + 1) * sizeof *sb->ports);
-        p = &sb->ports[sb->n_ports++];
-        memset(p, 0, sizeof *p);
+    if (p) {
         p->of = *of;
-        qsort(sb->ports, sb->n_ports, sizeof *sb->ports, compare_ports);
-    } else {
-        p->of = *of;
+        return p;
     }
+    if (sb->n_ports == MAX_PORTS) {
+        LOG_RATE(LOG_WARN, 10, "%s: port %u is ignored, there are %u already", of_conn_peer(sb->conn), of->port_no, sb->n_ports);
+        return NULL;
+    }
+    if (!(sb->n_ports & (sb->n_ports - 1))) {   /* Room doubles at each power of two. */
+        sb->ports = xrealloc(sb->ports, MAX(2 * sb->n_ports, 1u) * sizeof *sb->ports);
+    }
+    unsigned i = port_place(sb, of->port_no);
+    p = &sb->ports[i];
+    memmove(p + 1, p, (sb->n_ports - i) * sizeof *p);
+    *p = (struct sw_port) { .of = *of };
+    sb->n_ports++;
     show_ports(sb);
+    return p;
 }
 
 static void delete_port(struct sb_conn *sb, uint32_t port_no)
@@ -155,16 +170,17 @@ static void on_port_status(struct sb_conn *sb, uint8_t reason, const struct of_p
         }
         delete_port(sb, port->port_no);
     } else {
-        put_port(sb, port);
-        if (sb->sw && !sw_port_is_up(find_port(sb, port->port_no))) {
+        struct sw_port *p = put_port(sb, port);
+        if (!p) {
+            return;
+        }
+        p->is_uplink_candidate = discovery_is_candidate(sb, &p->of);
+        if (sb->sw && !sw_port_is_up(p)) {
             links_kill_port(s, &sb->sw->pub, port->port_no);
         }
     }
     if (!sb->sw) {
         return;
-    }
-    for (unsigned i = 0; i < sb->n_ports; i++) {
-        sb->ports[i].is_uplink_candidate = discovery_is_candidate(sb, &sb->ports[i].of);
     }
     discovery_review(sb->sw);
     if (!sb->sw->held) {
@@ -449,7 +465,10 @@ static void on_message(struct of_conn *conn, struct of_msg *msg, const uint8_t *
     if (msg->type == OFPT_PORT_STATUS) {
         on_port_status(sb, msg->port_status.reason, &msg->port_status.port);
     } else if (msg->type == OFPT_FEATURES_REPLY && msg->features.auxiliary_id) {
-        LOG(LOG_WARN, "%s: auxiliary connections are not used", of_conn_peer(conn));
+        LOG_RATE(LOG_WARN, 10, "%s: auxiliary connections are not used", of_conn_peer(conn));
+        if (sb->sw) {
+            detach(sb, "it says now that it is an auxiliary connection");
+        }
         sb_conn_free(sb, "auxiliary connection");
     } else if (take_reply(sb, msg)) {
         check_ready(sb);
@@ -471,16 +490,29 @@ static void on_down(struct of_conn *conn, const char *why, void *sb_)
     if (sb->sw) {
         detach(sb, why);
     } else {
-        LOG(LOG_INFO, "%s: %s", of_conn_peer(conn), why);
+        LOG_RATE(LOG_INFO, 10, "%s: %s", of_conn_peer(conn), why);
     }
     sb_conn_free(sb, why);
+}
+
+/* The oldest connection that is no switch of the model (yet): those that stay half-open keep no switch out. */
+static bool make_room(struct substrate *s)
+{
+    struct sb_conn *sb;
+    LIST_FOR_EACH(sb, node, &s->conns) {
+        if (!sb->sw) {
+            sb_conn_free(sb, "another needs its place");
+            return true;
+        }
+    }
+    return false;
 }
 
 static void on_accept(struct stream *stream, void *s_)
 {
     static const struct of_conn_ops ops = { .up = on_up, .message = on_message, .down = on_down };
     struct substrate *s = s_;
-    if (s->n_conns >= 2 * s->n_order + SPARE_CONNECTIONS) {
+    if (s->n_conns >= 2 * s->n_order + SPARE_CONNECTIONS && !make_room(s)) {
         LOG_RATE(LOG_WARN, 5, "%s: refused, there are %u connections already", stream_peer(stream), s->n_conns);
         stream_close(stream);
         return;
@@ -506,7 +538,7 @@ void southbound_tick(struct substrate *s)
     }
     LIST_FOR_EACH(sb, node, &s->conns) {
         if (!sb->sw && !is_ready(sb) && now - sb->since_ns > HANDSHAKE_TIMEOUT_NS) {
-            LOG(LOG_WARN, "%s: no handshake within %u s", of_conn_peer(sb->conn), (unsigned) (HANDSHAKE_TIMEOUT_NS / 1000000000));
+            LOG_RATE(LOG_WARN, 10, "%s: no handshake within %u s", of_conn_peer(sb->conn), (unsigned) (HANDSHAKE_TIMEOUT_NS / 1000000000));
             sb_conn_free(sb, "handshake timed out");
         }
     }

@@ -115,29 +115,45 @@ static struct lldp_port *find_lldp_port(struct sw_impl *sw, uint32_t port_no)
     return NULL;
 }
 
+static struct lldp_port *lldp_port_new(struct substrate *s, uint32_t port_no)
+{
+    struct lldp_port *p = XNEW(struct lldp_port);
+    p->port_no = port_no;
+    /* A run starts anywhere in 2^63 sequences: what an earlier run signed is outside of this one's window. */
+    lldp_sent_init(&p->sent, rng_u64(&s->controller->rng) >> 1);
+    p->next_ns = substrate_now(s) + (uint64_t) rng_below(&s->controller->rng, s->controller->config.lldp_interval_ms) * 1000000;
+    return p;
+}
+
+/* Removes what is at `at` in the list and below the port number; returns the next. */
+static struct list *drop_below(struct sw_impl *sw, struct list *at, uint64_t port_no)
+{
+    while (at != &sw->lldp_ports && CONTAINER_OF(at, struct lldp_port, node)->port_no < port_no) {
+        struct lldp_port *p = CONTAINER_OF(at, struct lldp_port, node);
+        at = at->next;
+        list_remove(&p->node);
+        free(p);
+    }
+    return at;
+}
+
+/* Both are in the order of port numbers: one pass, for a switch may tell of its ports often. */
 void discovery_review(struct sw_impl *sw)
 {
-    struct substrate *s = sw->substrate;
-    struct lldp_port *p;
-    LIST_FOR_EACH(p, node, &sw->lldp_ports) {
-        const struct sw_port *port = sw_port_find(&sw->pub, p->port_no);
-        if (!port || !port->is_uplink_candidate) {
-            list_remove(&p->node);
-            free(p);
-        }
-    }
+    struct list *at = sw->lldp_ports.next;
     for (unsigned i = 0; i < sw->pub.n_ports; i++) {
         const struct sw_port *port = &sw->pub.ports[i];
-        if (!port->is_uplink_candidate || find_lldp_port(sw, port->of.port_no)) {
+        if (!port->is_uplink_candidate) {
             continue;
         }
-        p = XNEW(struct lldp_port);
-        p->port_no = port->of.port_no;
-        /* A run starts anywhere in 2^63 sequences: what an earlier run signed is outside of this one's window. */
-        lldp_sent_init(&p->sent, rng_u64(&s->controller->rng) >> 1);
-        p->next_ns = substrate_now(s) + (uint64_t) rng_below(&s->controller->rng, s->controller->config.lldp_interval_ms) * 1000000;
-        list_push_back(&sw->lldp_ports, &p->node);
+        at = drop_below(sw, at, port->of.port_no);
+        if (at != &sw->lldp_ports && CONTAINER_OF(at, struct lldp_port, node)->port_no == port->of.port_no) {
+            at = at->next;
+        } else {
+            list_insert_before(at, &lldp_port_new(sw->substrate, port->of.port_no)->node);
+        }
     }
+    drop_below(sw, at, UINT64_MAX);
 }
 
 void discovery_forget(struct sw_impl *sw)
@@ -205,7 +221,8 @@ static void note_fault(struct substrate *s, enum lldp_fault fault, const struct 
 bool discovery_packet_in(struct substrate *s, struct sw_impl *sw, const struct of_packet_in *in)
 {
     struct lldp_info info;
-    if (in->size < 14 || wire_get16(in->data + 12) != LLDP_ETHERTYPE) {
+    /* What an entry of a network sent (its id is in the cookie, see edge_tables.h) is a tenant's frame, whatever it looks like. */
+    if (in->size < 14 || wire_get16(in->data + 12) != LLDP_ETHERTYPE || in->cookie >> 32) {
         return false;
     }
     const uint32_t in_port = be32_get(in->match.value.flow.in_port);

@@ -45,6 +45,24 @@ static void group_gone(struct group *g UNUSED, void *f UNUSED)
 
 static const struct group_ops group_callbacks = { group_ok, group_ok, group_gone };
 
+static struct of_error meter_ok(struct meter *m UNUSED, void *f UNUSED)
+{
+    return OF_OK;
+}
+
+static void meter_gone(struct meter *m UNUSED, void *f UNUSED)
+{
+}
+
+static void meter_counters(const struct meter *m UNUSED, struct of_meter_stats *out, void *f_)
+{
+    struct fake *f = f_;
+    out->packet_in_count = f->packets;
+    out->byte_in_count = 100 * f->packets;
+}
+
+static const struct meter_ops meter_callbacks = { meter_ok, meter_ok, meter_gone, meter_counters };
+
 static uint64_t fake_now(void *f)
 {
     return ((struct fake *) f)->now_ns;
@@ -58,6 +76,7 @@ void fake_init(struct fake *f, unsigned max_flows, unsigned max_groups)
     f->n_ports = 3;
     f->flows = flow_tables_new(max_flows, f->clock, &flow_ops, f);
     f->groups = group_table_new(max_groups, f->clock, &group_callbacks, f);
+    f->meters = meter_table_new(max_groups, f->clock, &meter_callbacks, f);
 }
 
 void fake_fini(struct fake *f)
@@ -65,6 +84,7 @@ void fake_fini(struct fake *f)
     f->agent = NULL;
     flow_tables_free(f->flows);
     group_table_free(f->groups);
+    meter_table_free(f->meters);
 }
 
 void fake_release(struct fake *f)
@@ -175,7 +195,11 @@ static void controllers_changed(void *f_, unsigned n_up)
     f->n_controllers_changed++;
 }
 
-const struct of_backend_ops fake_ops = {
-    features, desc, flows, groups, table_stats, ports, port_stats, group_stats, port_mod, packet_out, NULL, barrier, polder_request,
-    controllers_changed,
-};
+static struct meter_table *meters(void *f)
+{
+    return ((struct fake *) f)->meters;
+}
+
+#define FAKE_OPS(METERS) { features, desc, flows, groups, table_stats, ports, port_stats, group_stats, port_mod, packet_out, METERS, barrier, \
+                           polder_request, controllers_changed }
+const struct of_backend_ops fake_ops = FAKE_OPS(NULL), fake_meter_ops = FAKE_OPS(meters);

@@ -7,6 +7,7 @@
 struct fake {
     struct flow_tables *flows;
     struct group_table *groups;
+    struct meter_table *meters;
     struct clock clock;
     uint64_t now_ns;            /* Of the clock; the test advances it. */
     struct of_agent *agent;     /* NULL: flow-removed goes nowhere. */
@@ -19,7 +20,8 @@ struct fake {
     bool refuse_inserts;
 };
 
-extern const struct of_backend_ops fake_ops;
+extern const struct of_backend_ops fake_ops;            /* Without meters. */
+extern const struct of_backend_ops fake_meter_ops;
 void fake_init(struct fake *, unsigned max_flows, unsigned max_groups);
 void fake_fini(struct fake *);
 void fake_release(struct fake *);

@@ -14,6 +14,7 @@ struct agent_rig {
 };
 
 void agent_rig_init(struct agent_rig *r, unsigned max_flows, unsigned n_peers, unsigned packet_in_rate);
+void agent_rig_init_ops(struct agent_rig *r, const struct of_backend_ops *, unsigned max_flows, unsigned n_peers, unsigned packet_in_rate);
 void agent_rig_fini(struct agent_rig *r);
 void agent_rig_say(struct agent_rig *r, unsigned peer, enum of_type type);
 /* A request without arguments, and its reply. */

@@ -15,12 +15,17 @@ static void rig_connect(struct agent_rig *r, unsigned i)
 
 void agent_rig_init(struct agent_rig *r, unsigned max_flows, unsigned n_peers, unsigned packet_in_rate)
 {
+    agent_rig_init_ops(r, &fake_ops, max_flows, n_peers, packet_in_rate);
+}
+
+void agent_rig_init_ops(struct agent_rig *r, const struct of_backend_ops *ops, unsigned max_flows, unsigned n_peers, unsigned packet_in_rate)
+{
     const char *listen[] = { "ptcp:0:127.0.0.1" };
     struct of_agent_config config = { .listen = listen, .n_listen = 1, .versions = 1u << OF13_VERSION, .packet_in_rate = packet_in_rate };
     struct err err = ERR_INIT;
     r->base = event_base_new();
     fake_init(&r->fake, max_flows, 4000);
-    r->fake.agent = of_agent_new(r->base, &config, r->fake.clock, &fake_ops, &r->fake, &err);
+    r->fake.agent = of_agent_new(r->base, &config, r->fake.clock, ops, &r->fake, &err);
     CU_ASSERT_PTR_NOT_NULL_FATAL(r->fake.agent);
     for (unsigned i = 0; i < AGENT_RIG_PEERS; i++) {
         r->peer[i] = of_peer_new();

@@ -74,6 +74,8 @@ ofproto_ofproto_test_SOURCES += \
 	ofproto/agent_test.c \
 	ofproto/flow_table_test.c \
 	ofproto/group_table_test.c \
+	ofproto/meter_table_test.c \
+	ofproto/agent_meter_test.c \
 	ofproto/of_conn_test.c \
 	ofproto/of_msg_test.c \
 	ofproto/of_peer_test.c ofproto/of_peer.h

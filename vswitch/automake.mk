@@ -76,6 +76,7 @@ vswitch_datapath_test_SOURCES = \
 	vswitch/dp_group_test.c \
 	vswitch/dp_stress_test.c \
 	vswitch/dp_test.c \
+	vswitch/meter_test.c \
 	vswitch/packet_edit_test.c \
 	vswitch/packet_random.c vswitch/packet_random.h \
 	vswitch/packet_test.c \

@@ -168,8 +168,8 @@ static void on_signal(evutil_socket_t sig, short what, void *vs_)
 
 /* --- Life --- */
 
-/* The directory and its parents; its lock is held until the process ends, so that no two vswitchds share one. */
-static bool make_run_dir(const char *dir, struct err *err)
+/* The directory and its parents. The descriptor that it gives holds the directory's lock, so that no two vswitchds share one. */
+static bool make_run_dir(const char *dir, int *lock_fd, struct err *err)
 {
     char *path = xstrdup(dir);
     for (char *p = path + 1; *p; p++) {
@@ -195,7 +195,8 @@ static bool make_run_dir(const char *dir, struct err *err)
         close(fd);
         return err_set(err, ERR_CONFLICT, "run_dir", "%s is in use by another vswitchd", dir);
     }
-    return true;                /* The descriptor stays open on purpose. */
+    *lock_fd = fd;
+    return true;
 }
 
 static bool init_loop(struct vswitch *vs, struct err *err)
@@ -278,9 +279,9 @@ bool vswitch_init(struct vswitch *vs, struct err *err)
     const struct config *c = &vs->config;
     vs->clock = clock_monotonic();
     vs->started_ns = clock_now_ns(&vs->clock);
-    vs->link_fd = vs->news_fd = vs->punts.fd = -1;
+    vs->lock_fd = vs->link_fd = vs->news_fd = vs->punts.fd = -1;
     list_init(&vs->captures);
-    if (!make_run_dir(c->run_dir, err) || !init_loop(vs, err) || !eal_start(&vs->eal, c, err) || !mbuf_pools_init(&vs->pools, c->mbufs, err)
+    if (!make_run_dir(c->run_dir, &vs->lock_fd, err) || !init_loop(vs, err) || !eal_start(&vs->eal, c, err) || !mbuf_pools_init(&vs->pools, c->mbufs, err)
         || !punt_init(vs, err)) {
         return false;
     }
@@ -371,8 +372,11 @@ void vswitch_fini(struct vswitch *vs)
     if (vs->base) {
         event_base_free(vs->base);
     }
-    if (vs->config.run_dir && rmdir(vs->config.run_dir) && errno != ENOTEMPTY && errno != ENOENT && errno != EBUSY) {
-        LOG(LOG_DEBUG, "%s stays: %s", vs->config.run_dir, strerror(errno));
+    if (vs->lock_fd >= 0) {
+        if (rmdir(vs->config.run_dir) && errno != ENOENT) {
+            LOG(LOG_DEBUG, "%s stays: %s", vs->config.run_dir, strerror(errno));
+        }
+        close(vs->lock_fd);
     }
     config_fini(&vs->config);
 }

@@ -39,6 +39,7 @@ struct vswitch {
     struct list captures;
     struct control *control;
 
+    int lock_fd;                        /* run_dir's lock, or -1 while it is not ours. */
     int link_fd;                        /* An eventfd: some device's link changed. Written by any thread. */
     int news_fd;                        /* device_link.h; negative: none. */
     struct event *link_event, *news_event, *tick_event, *expire_event, *standalone_event;

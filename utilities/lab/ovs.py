@@ -21,7 +21,8 @@ SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 class Ovs:
     """One ovsdb-server and one ovs-vswitchd on a host."""
 
-    def __init__(self, host, dpdk=False, memory_mb=384):
+    def __init__(self, host, dpdk=False, memory_mb=384, options=()):
+        """options: more arguments of ovs-vswitchd."""
         self.host = host
         self.dir = host.path("ovs")
         os.mkdir(self.dir)
@@ -44,7 +45,7 @@ class Ovs:
             self.vsctl("--no-wait", "set", "Open_vSwitch", ".", "other_config:dpdk-init=true",
                        f"other_config:dpdk-extra={extra}", "other_config:per-port-memory=true")
         self.daemon = host.spawn("ovs-vswitchd", [binary, self.database, f"--unixctl={self.dir}/vswitchd.ctl",
-                                                  "-vconsole:info"], env=self.env)
+                                                  "-vconsole:info", *options], env=self.env)
         host.lab.wait_for("ovs-vswitchd", lambda: self._started(dpdk), 30, of=[self.daemon])
 
     def _started(self, dpdk):
@@ -68,9 +69,10 @@ class Ovs:
         """ovs-ofctl COMMAND BRIDGE…: the bridge's own management socket is in OVS_RUNDIR."""
         return self._run(["ovs-ofctl", "-O", version, *args]).output
 
-    def bridge(self, name, dpid=None, controller=None, fail_mode="secure", protocols="OpenFlow10,OpenFlow13,OpenFlow14"):
+    def bridge(self, name, dpid=None, controller=None, fail_mode="secure", protocols="OpenFlow10,OpenFlow13,OpenFlow14",
+               datapath_type="netdev"):
         """Adds a bridge.  Without a controller fail_mode="standalone" makes it a learning switch."""
-        args = ["add-br", name, "--", "set", "bridge", name, "datapath_type=netdev", f"fail-mode={fail_mode}",
+        args = ["add-br", name, "--", "set", "bridge", name, f"datapath_type={datapath_type}", f"fail-mode={fail_mode}",
                 f"protocols={protocols}"]
         if dpid is not None:
             args.append(f"other-config:datapath-id={dpid:016x}")

@@ -1,0 +1,134 @@
+"""The two switches with the same ports, and what a batch of packets does on each.
+
+Frames go in by packet-out with output:TABLE, which gives both exactly the bytes and the ingress port that the test chose, whatever a kernel's devices do to tags and short frames.
+They come out in files: DPDK's net_pcap and Open vSwitch's dummy devices both write what they send into a pcap file, so every byte is seen and no kernel is in between.
+A sentinel frame behind each batch, on every port and to the controller, tells that all before it has come out.
+"""
+import os
+import struct
+import time
+
+from utilities.lab.cleanup import LabError
+from utilities.lab.daemons import Vswitchd
+from utilities.lab.ovs import Ovs
+
+from . import channel
+
+N_PORTS = 5
+DOWN_PORT = 6                   # There on both, administratively down: for fast failover.
+SENTINEL_HEADER = bytes.fromhex("0e5e471e1000" "0e5e471e1001" "88b5")
+PAUSE_S = 0.0005
+
+
+class PcapTail:
+    """A pcap file that grows, read frame by frame."""
+
+    def __init__(self, path):
+        self.path = path
+        self._file = open(path, "rb", buffering=0)
+        self._buffer, self._started = b"", False
+
+    def read(self):
+        """The frames written since the last call."""
+        frames, data = [], self._file.read(1 << 22)
+        if data:
+            self._buffer += data
+        at = 0
+        if not self._started:
+            if len(self._buffer) < 24:
+                return frames
+            at, self._started = 24, True
+        while len(self._buffer) - at >= 16:
+            size, = struct.unpack_from("=I", self._buffer, at + 8)
+            if len(self._buffer) - at - 16 < size:
+                break
+            frames.append(self._buffer[at + 16:at + 16 + size])
+            at += 16 + size
+        self._buffer = self._buffer[at:]
+        return frames
+
+
+class Side:
+    """One switch: its channel and what came out."""
+
+    def __init__(self, name, socket_path, pcaps):
+        self.name = name
+        self.socket_path = socket_path
+        self.channel = channel.Channel(name, socket_path)
+        self.tails = [PcapTail(path) for path in pcaps]
+        self._sentinel = None
+
+    def start(self, packets, serial):
+        """Sends a batch of (in_port, frame) and the sentinel behind it."""
+        self._sentinel = SENTINEL_HEADER + struct.pack("!I", serial).ljust(46, b"\0")
+        table = channel.action_output(channel.OFPP_TABLE)
+        everywhere = b"".join(channel.action_output(p) for p in [*range(1, N_PORTS + 1), channel.OFPP_CONTROLLER])
+        self.channel.send(*[channel.packet_out(in_port, table, frame) for in_port, frame in packets],
+                          channel.packet_out(channel.OFPP_CONTROLLER, everywhere, self._sentinel))
+        self._frames = [[] for _ in self.tails]
+        self._done = [False] * len(self.tails)
+
+    def poll(self):
+        """True when the batch has come out whole."""
+        self.channel.poll()
+        for i, tail in enumerate(self.tails):
+            if not self._done[i]:
+                self._frames[i] += tail.read()
+                self._done[i] = bool(self._frames[i]) and self._frames[i][-1] == self._sentinel
+        ins = self.channel.packet_ins
+        return all(self._done) and bool(ins) and ins[-1][4] == self._sentinel
+
+    def outcome(self):
+        """([frames of each port], [packet-ins]) of the batch, without the sentinel."""
+        ins, self.channel.packet_ins = self.channel.packet_ins[:-1], []
+        return [frames[:-1] for frames in self._frames], ins
+
+
+class Bench:
+    """vswitchd and Open vSwitch in one namespace."""
+
+    def __init__(self, lab):
+        self.lab, host = lab, lab.host("diff")
+        self.host, self._serial = host, 0
+        numbers = range(1, DOWN_PORT + 1)
+        self.vswitchd = Vswitchd(host, dpid=1, ports=[
+            {"name": f"p{n}", "type": "dpdk", "devargs": f"net_pcap{n},tx_pcap={host.path(f'vswitchd{n}.pcap')}", "ofport": n} for n in numbers])
+        self.ovs = Ovs(host, options=["--enable-dummy"])
+        # vlan-limit=0: as many tags as Open vSwitch can parse, which is two.  flow-limit=0: no flow cache, which lags behind flow-mods.
+        self.ovs.vsctl("set", "Open_vSwitch", ".", "other_config:flow-limit=0", "other_config:vlan-limit=0")
+        self.ovs.bridge("br0", dpid=1, datapath_type="dummy")
+        for n in numbers:
+            self.ovs.vsctl("add-port", "br0", f"p{n}", "--", "set", "interface", f"p{n}", "type=dummy", f"ofport_request={n}",
+                           f"options:tx_pcap={host.path(f'ovs{n}.pcap')}")
+        self.vswitchd.ofctl("mod-port", f"p{DOWN_PORT}", "down")
+        self.ovs.ofctl("mod-port", "br0", f"p{DOWN_PORT}", "down")
+        self.sides = [
+            Side("vswitchd", self.vswitchd.openflow_socket, [host.path(f"vswitchd{n}.pcap") for n in range(1, N_PORTS + 1)]),
+            Side("Open vSwitch", f"{self.ovs.dir}/br0.mgmt", [host.path(f"ovs{n}.pcap") for n in range(1, N_PORTS + 1)])]
+        self.recorder = channel.Recorder(lab, host.dir)
+
+    def run(self, packets):
+        """Both switches' outcome of a batch."""
+        self._serial += 1
+        for side in self.sides:
+            side.start(packets, self._serial)
+        deadline = time.monotonic() + channel.WAIT_S
+        waiting = list(self.sides)
+        while waiting:
+            waiting = [side for side in waiting if not side.poll()]
+            if waiting:
+                self.lab.signals.check()
+                if time.monotonic() > deadline:
+                    raise LabError(f"{waiting[0].name}: the sentinel behind {len(packets)} packets did not come out within {channel.WAIT_S} s")
+                time.sleep(PAUSE_S)
+        return [side.outcome() for side in self.sides]
+
+    def fresh_channels(self):
+        """New connections: vswitchd gives each one a budget of packet-ins."""
+        for side in self.sides:
+            side.channel.close()
+            side.channel = channel.Channel(side.name, side.socket_path)
+
+    def clear(self):
+        for side in self.sides:
+            side.channel.install([channel.DELETE_FLOWS, channel.DELETE_GROUPS])

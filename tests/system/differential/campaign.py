@@ -1,0 +1,135 @@
+"""One campaign: programs and packets from a seed, both switches side by side, and a report of every difference."""
+import random
+import time
+
+from utilities.lab.cleanup import LabError
+from utilities.lab.host import say
+
+from . import packets, programs
+
+RING = 1500                     # Frames that vswitchd's control thread may have on their way to the ports.
+BATCH = 100
+PACKET_INS = 700                # Per connection: vswitchd allows 1000 at once.
+MOST_SHOWN = 3
+
+
+class Campaign:
+    def __init__(self, bench, seed, n_packets, per_program=400):
+        self.bench, self.seed, self.n_packets, self.per_program = bench, seed, n_packets, per_program
+        self.n_done = self.n_programs = self.n_frames = self.n_packet_ins = self.n_refused = 0
+        self.failures = []
+
+    def run(self):
+        index = 0
+        begun = time.monotonic()
+        while self.n_done < self.n_packets:
+            self._program(index)
+            index += 1
+            if len(self.failures) >= MOST_SHOWN:
+                break
+        say(f"     seed {self.seed}: {self.n_done} packets through {self.n_programs} programs in {time.monotonic() - begun:.0f} s; "
+            f"{self.n_frames} frames and {self.n_packet_ins} packet-ins came out the same, {self.n_refused} entries were refused by both")
+        if (refused := self.bench.recorder.refused):
+            say(f"     ovs-ofctl refused {len(refused)} lines, the first: {refused[0]}")
+        if self.failures:
+            raise LabError("\n\n".join(self.failures))
+
+    def only(self, index):
+        """One program of the campaign again."""
+        self._program(index)
+        if self.failures:
+            raise LabError("\n\n".join(self.failures))
+
+    # --- One program ---
+
+    def _program(self, index):
+        rng = random.Random(f"{self.seed}/{index}")
+        malformed = rng.random() < 0.15
+        tags = rng.random() < 0.6
+        program = programs.Program(rng, tags, l2=malformed)
+        stream = packets.Packets(rng, malformed)
+        batch = [stream.next() for _ in range(self.per_program)]
+        bench = self.bench
+        bench.fresh_channels()
+        if not self._install(program, index):
+            return
+        before = [side.channel.tables(program.n_tables) for side in bench.sides]
+        n = max(1, min(BATCH, RING // max(program.cost, 1)))
+        for at in range(0, len(batch), n):
+            part = batch[at:at + n]
+            ours, theirs = bench.run(part)
+            self._count(theirs)
+            if ours != theirs:
+                self._narrow(index, program, part)
+                break
+            if len(theirs[1]) and self.n_since_fresh > PACKET_INS:
+                time.sleep(self.n_since_fresh / 1000)
+                self.n_since_fresh = 0
+        else:
+            self._statistics(index, program, before, tags)
+        self.n_done += len(batch)
+        self.n_programs += 1
+        bench.clear()
+
+    def _count(self, outcome):
+        frames, ins = outcome
+        self.n_frames += sum(len(f) for f in frames)
+        self.n_packet_ins += len(ins)
+        self.n_since_fresh += len(ins) + 1
+
+    def _install(self, program, index):
+        bench = self.bench
+        self.n_since_fresh = 0
+        messages = bench.recorder.encode("add-groups", program.groups) + bench.recorder.encode("add-flows", program.flows)
+        ours, theirs = [side.channel.install(messages) for side in bench.sides]
+        lines = program.groups + program.flows
+        self.n_refused += len(set(ours) & set(theirs))
+        different = [f"{lines[i]}\n      vswitchd: {ours.get(i, 'accepts')}, Open vSwitch: {theirs.get(i, 'accepts')} (error type, code)"
+                     for i in sorted(set(ours) | set(theirs)) if ours.get(i) != theirs.get(i)]
+        if different:
+            self._fail(index, "refused by one only, or by another error:\n" + "\n".join(different[:5]))
+            bench.clear()
+        return not different
+
+    def _statistics(self, index, program, before, tags):
+        """Entries, groups and tables.  Bytes only where no tag comes or goes (README.md)."""
+        def flows(c):
+            return {cookie: n if not tags else n[0] for cookie, n in c.flows().items()}
+
+        def groups(c):
+            return {g: (t, b) if not tags else (t[0], [n[0] for n in b]) for g, (t, b) in c.groups().items()}
+
+        def tables(c, was):
+            return [(a - c, b - d) for (a, b), (c, d) in zip(c.tables(program.n_tables), was)]
+        ours, theirs = [side.channel for side in self.bench.sides]
+        for what, a, b in (("flow", flows(ours), flows(theirs)), ("group", groups(ours), groups(theirs))):
+            wrong = [k for k in sorted(set(a) | set(b)) if a.get(k) != b.get(k)]
+            if wrong:
+                begins = "cookie={:#x}," if what == "flow" else "group_id={},"
+                self._fail(index, f"{what} counters differ:\n" + "\n".join(
+                    f"    {next(l for l in program.flows + program.groups if l.startswith(begins.format(k)))}\n"
+                    f"      vswitchd: {a.get(k)}, Open vSwitch: {b.get(k)}" for k in wrong[:5]))
+        a, b = tables(ours, before[0]), tables(theirs, before[1])
+        if a != b:
+            self._fail(index, f"table counters (lookups, matches) differ:\n    vswitchd: {a}\n    Open vSwitch: {b}")
+
+    def _narrow(self, index, program, part):
+        """Finds the packets that make the difference."""
+        self.bench.fresh_channels()
+        for in_port, frame in part:
+            ours, theirs = self.bench.run([(in_port, frame)])
+            if ours != theirs:
+                trace = self.bench.ovs.appctl("ofproto/trace", "br0", f"in_port={in_port}", frame.hex())
+                self._fail(index, f"in_port {in_port}, frame {frame.hex()}\n  vswitchd:\n{shown(ours)}  Open vSwitch:\n{shown(theirs)}"
+                           + "\n".join(f"    {g}" for g in program.groups) + "\n" + trace)
+                return
+        self._fail(index, f"a batch of {len(part)} packets differs, though none of them does alone")
+
+    def _fail(self, index, text):
+        self.failures.append(f"program {index} of seed {self.seed}: {text}")
+
+
+def shown(outcome):
+    frames, ins = outcome
+    return "".join(f"    port {n + 1}: {f.hex()}\n" for n, port in enumerate(frames) for f in port) \
+        + "".join(f"    controller: reason {r} table {t} cookie {c:#x} fields {m} {f.hex()}\n" for r, t, c, m, f in ins)

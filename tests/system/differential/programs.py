@@ -1,0 +1,378 @@
+"""Random programs, as ovs-ofctl text: flow entries in several tables, and groups.
+
+A list of actions is made for the packets of its match: what is known of them (Ethernet type, tag, protocol) decides which fields it may set.  Groups and jumps only lead forward (to
+higher tables, to lower group numbers), so every program ends; `cost` bounds how many frames one packet can become.
+README.md says what is left out, and why.
+"""
+import ipaddress
+
+from . import packets as p
+
+MAX_COST = 120
+REGISTERS = ["reg0", "reg1", "reg2", "reg3", "reg7", "reg15"]
+NX = {f"reg{n}": f"NXM_NX_REG{n}" for n in range(16)} | {"xreg1": "OXM_OF_PKT_REG1", "metadata": "OXM_OF_METADATA", "tun_id": "NXM_NX_TUN_ID", "pkt_mark": "NXM_NX_PKT_MARK"}
+
+ANY, IP = "any", ("ipv4", "ipv6")
+# name: (bits, class of value, where it exists, maskable in a match, settable, name in moves and loads)
+FIELDS = {
+    "eth_dst": (48, "mac", ANY, True, True, "NXM_OF_ETH_DST"),
+    "eth_src": (48, "mac", ANY, True, True, "NXM_OF_ETH_SRC"),
+    "vlan_vid": (12, "vid", "vlan", False, True, None),
+    "vlan_pcp": (3, "small", "vlan", False, True, "OXM_OF_VLAN_PCP"),
+    "ip_dscp": (6, "dscp", IP, False, True, "OXM_OF_IP_DSCP"),
+    "nw_ecn": (2, "small", IP, False, True, "NXM_NX_IP_ECN"),
+    "nw_ttl": (8, "ttl", IP, False, True, "NXM_NX_IP_TTL"),
+    "ip_frag": (2, "frag", IP, False, False, None),
+    "nw_src": (32, "ipv4", "ipv4", True, True, "NXM_OF_IP_SRC"),
+    "nw_dst": (32, "ipv4", "ipv4", True, True, "NXM_OF_IP_DST"),
+    "ipv6_src": (128, "ipv6", "ipv6", True, True, "NXM_NX_IPV6_SRC"),
+    "ipv6_dst": (128, "ipv6", "ipv6", True, True, "NXM_NX_IPV6_DST"),
+    "ipv6_label": (20, "flabel", "ipv6", True, True, "NXM_NX_IPV6_LABEL"),
+    "tcp_src": (16, "port", "tcp", True, True, "NXM_OF_TCP_SRC"),
+    "tcp_dst": (16, "port", "tcp", True, True, "NXM_OF_TCP_DST"),
+    "tcp_flags": (12, "tcp_flags", "tcp", True, False, None),
+    "udp_src": (16, "port", "udp", True, True, "NXM_OF_UDP_SRC"),
+    "udp_dst": (16, "port", "udp", True, True, "NXM_OF_UDP_DST"),
+    "sctp_src": (16, "port", "sctp", False, True, "OXM_OF_SCTP_SRC"),
+    "sctp_dst": (16, "port", "sctp", False, True, "OXM_OF_SCTP_DST"),
+    "icmp_type": (8, "icmp", "icmp", False, True, "NXM_OF_ICMP_TYPE"),
+    "icmp_code": (8, "small", "icmp", False, True, "NXM_OF_ICMP_CODE"),
+    "icmpv6_type": (8, "icmp6", "icmpv6", False, True, "NXM_NX_ICMPV6_TYPE"),
+    "icmpv6_code": (8, "small", "icmpv6", False, True, "NXM_NX_ICMPV6_CODE"),
+    "nd_target": (128, "ipv6", "nd", True, True, "NXM_NX_ND_TARGET"),
+    "nd_sll": (48, "mac", "nd_ns", True, True, "NXM_NX_ND_SLL"),
+    "nd_tll": (48, "mac", "nd_na", True, True, "NXM_NX_ND_TLL"),
+    "arp_op": (16, "arp_op", "arp", False, True, "NXM_OF_ARP_OP"),
+    "arp_spa": (32, "ipv4", "arp", True, True, "NXM_OF_ARP_SPA"),
+    "arp_tpa": (32, "ipv4", "arp", True, True, "NXM_OF_ARP_TPA"),
+    "arp_sha": (48, "mac", "arp", True, True, "NXM_NX_ARP_SHA"),
+    "arp_tha": (48, "mac", "arp", True, True, "NXM_NX_ARP_THA"),
+    "mpls_label": (20, "label", "mpls", False, True, "OXM_OF_MPLS_LABEL"),
+    "mpls_tc": (3, "small", "mpls", False, True, "OXM_OF_MPLS_TC"),
+    "mpls_ttl": (8, "ttl", "mpls", False, True, "NXM_NX_MPLS_TTL"),
+    "mpls_bos": (1, "small", "mpls", False, False, None),
+}
+PIPELINE = {"metadata": 64, "tun_id": 64, "pkt_mark": 32, "xreg1": 64, **{r: 32 for r in REGISTERS}}
+POOLS = {"mac": p.MACS, "vid": p.VIDS, "dscp": p.DSCPS, "ttl": p.TTLS, "ipv4": p.IPV4S, "ipv6": p.IPV6S, "flabel": p.FLABELS, "port": p.PORTS,
+         "icmp": p.ICMP_TYPES, "icmp6": p.ICMP6_TYPES, "label": p.LABELS, "arp_op": [1, 2, 3], "small": [0, 1, 2, 3], "frag": [0, 1, 3], "tcp_flags": [2, 0x10, 0x12, 0x18]}
+
+# Kinds of packets: (text of the match, what is known).
+STACKS = [
+    ("", ()), ("", ()), ("dl_type=0x88b6", ("other",)), ("dl_type=0x05ff", ("other",)), ("arp", ("arp",)), ("ip", ("ipv4",)), ("ipv6", ("ipv6",)),
+    ("tcp", ("ipv4", "tcp")), ("udp", ("ipv4", "udp")), ("sctp", ("ipv4", "sctp")), ("icmp", ("ipv4", "icmp")), ("ip,nw_proto=47", ("ipv4",)),
+    ("tcp6", ("ipv6", "tcp")), ("udp6", ("ipv6", "udp")), ("sctp6", ("ipv6", "sctp")), ("icmp6", ("ipv6", "icmpv6")),
+    ("icmp6,icmpv6_type=135", ("ipv6", "icmpv6", "nd", "nd_ns")), ("icmp6,icmpv6_type=136", ("ipv6", "icmpv6", "nd", "nd_na")),
+    ("mpls", ("mpls",)), ("mplsm", ("mpls",)),
+]
+L2_STACKS = [s for s in STACKS if set(s[1]) <= {"other"}]
+
+
+def written(kind, value, bits):
+    """A value as ovs-ofctl reads it."""
+    if kind == "mac":
+        return ":".join(f"{b:02x}" for b in value.to_bytes(6, "big"))
+    if kind in ("ipv4", "ipv6"):
+        return str(ipaddress.ip_address(value.to_bytes(bits // 8, "big")))
+    return f"{value:#x}" if bits > 8 else str(value)
+
+
+def number(value):
+    return int.from_bytes(value, "big") if isinstance(value, bytes) else value
+
+
+class Program:
+    """One random program.  tags: it may push and pop; l2: it looks at and changes nothing behind the tags (for malformed packets)."""
+
+    def __init__(self, rng, tags, l2=False):
+        self.rng, self.tags, self.l2 = rng, tags, l2
+        self.n_tables = rng.randint(1, 5)
+        self.groups, self.flows = [], []
+        self.group_costs, self.table_costs = {}, {}
+        self._stacks = L2_STACKS if l2 else STACKS
+        for table in reversed(range(self.n_tables)):
+            self.table_costs[table] = self._table(table) if table else 1
+        for group in range(1, rng.randint(0, 4) + 1):
+            self._group(group)
+        # Table 0 is made last: it may lead everywhere.
+        self.table_costs[0] = self._table(0)
+        self.cost = self.table_costs[0]
+
+    # --- Values ---
+
+    def _value(self, kind, bits):
+        if self.rng.random() < 0.9 and kind in POOLS:
+            return number(self.rng.choice(POOLS[kind])) & (1 << bits) - 1
+        return self.rng.getrandbits(bits)
+
+    def _mask(self, kind, bits):
+        """A prefix, one bit, a part, or anything."""
+        ones, rng = (1 << bits) - 1, self.rng
+        how = rng.random()
+        if how < 0.35:
+            return ones & ~((1 << rng.randint(0, bits - 1)) - 1)
+        if how < 0.6:
+            return 1 << rng.randrange(bits)
+        if how < 0.8:
+            return ones >> rng.randint(0, bits - 1)
+        return rng.getrandbits(bits) or 1
+
+    def _has(self, where, known):
+        return where == ANY or (any(w in known for w in where) if isinstance(where, tuple) else where in known)
+
+    def _fields(self, known, settable=False):
+        return [f for f, row in FIELDS.items() if self._has(row[2], known) and (row[4] or not settable) and not (self.l2 and row[2] not in (ANY, "vlan"))]
+
+    # --- Matches ---
+
+    def _match(self, table):
+        """(text, what is known)."""
+        rng = self.rng
+        text, known = rng.choice(self._stacks)
+        parts, known = [text] if text else [], set(known)
+        if rng.random() < 0.3:
+            parts.append(f"in_port={rng.randint(1, p.N_PORTS)}")
+        vlan = rng.random()
+        if vlan < 0.1:
+            parts.append("vlan_vid=0")
+            known.add("untagged")
+        elif vlan < 0.35:
+            parts.append("vlan_vid=0x1000/0x1000")
+            known.add("vlan")
+        elif vlan < 0.45:
+            parts.append(f"vlan_vid={0x1000 | self._value('vid', 12):#x}")
+            known.add("vlan")
+        elif vlan < 0.5:
+            mask = 0x1000 | rng.getrandbits(12)
+            parts.append(f"vlan_vid={(0x1000 | self._value('vid', 12)) & mask:#x}/{mask:#x}")
+            known.add("vlan")
+        candidates = [f for f in self._fields(known) if f != "vlan_vid" and not (f == "icmpv6_type" and "nd" in known)]
+        for field in rng.sample(candidates, min(len(candidates), rng.choice((0, 1, 1, 2, 3)))):
+            bits, kind, _, maskable, _, _ = FIELDS[field]
+            value = self._value(kind, bits)
+            if field == "ip_frag":
+                parts.append("ip_frag=" + rng.choice(("no", "yes", "first", "later", "not_later")))
+            elif field == "tcp_flags":
+                mask = self._mask(kind, bits)
+                parts.append(f"tcp_flags={value & mask:#x}/{mask:#x}")
+            elif maskable and rng.random() < 0.5:
+                mask = self._mask(kind, bits)
+                parts.append(f"{field}={written(kind, value & mask, bits)}/{written(kind, mask, bits)}")
+            else:
+                parts.append(f"{field}={written(kind, value, bits)}")
+        if table and rng.random() < 0.4:
+            field = rng.choice(list(PIPELINE))
+            bits = PIPELINE[field]
+            mask = self._mask(None, bits) if rng.random() < 0.8 else (1 << bits) - 1
+            parts.append(f"{field}={rng.getrandbits(bits) & mask if rng.random() < 0.5 else 0:#x}/{mask:#x}")
+        return ",".join(parts), known
+
+    # --- Actions ---
+
+    def _ports(self):
+        rng = self.rng
+        return rng.choices((f"output:{rng.randint(1, p.N_PORTS)}", "in_port", "all", "flood", "controller:65535"), (80, 6, 3, 3, 2))[0]
+
+    def _cost_of(self, output):
+        return p.N_PORTS if output in ("all", "flood") else 1
+
+    def _set(self, known, in_set=False):
+        """A set-field, load, move or a TTL action; None when nothing fits."""
+        rng = self.rng
+        how = rng.random()
+        fields = self._fields(known, settable=True)
+        if how < 0.15:
+            field = rng.choice(list(PIPELINE))
+            bits = PIPELINE[field]
+            value = rng.getrandbits(bits)
+            if rng.random() < 0.5:
+                n = rng.randint(1, bits)
+                at = rng.randint(0, bits - n)
+                return f"load:{value & (1 << n) - 1:#x}->{NX[field]}[{at}..{at + n - 1}]"
+            mask = self._mask(None, bits)
+            return f"set_field:{value & mask:#x}/{mask:#x}->{field}"
+        if how < 0.35:
+            return self._move(fields)
+        if how < 0.5 and self._has(IP, known) and not self.l2:
+            return rng.choice(("dec_ttl", f"mod_nw_ttl:{rng.choice(p.TTLS)}" if not in_set else "dec_ttl"))
+        if how < 0.6 and "mpls" in known and not self.l2:
+            return rng.choice(("dec_mpls_ttl", f"set_mpls_ttl:{rng.choice(p.TTLS)}"))
+        field = rng.choice(fields)
+        bits, kind, _, maskable, _, name = FIELDS[field]
+        value = self._value(kind, bits)
+        if field == "vlan_vid":
+            return f"set_field:{0x1000 | value:#x}->vlan_vid"
+        if kind == "ttl":
+            value = max(value, 2)
+        elif rng.random() < 0.2 and name and bits <= 64:
+            n = rng.randint(1, bits)
+            at = rng.randint(0, bits - n)
+            return f"load:{value >> at & (1 << n) - 1:#x}->{name}[{at}..{at + n - 1}]"
+        if maskable and rng.random() < 0.3:
+            mask = self._mask(kind, bits)
+            return f"set_field:{written(kind, value & mask, bits)}/{written(kind, mask, bits)}->{field}"
+        return f"set_field:{written(kind, value, bits)}->{field}"
+
+    def _move(self, fields):
+        """Between packet fields and pipeline fields of any kind."""
+        rng = self.rng
+        movable = [(FIELDS[f][5], FIELDS[f][0]) for f in fields if FIELDS[f][5] and FIELDS[f][1] != "ttl"]
+        pipeline = [(NX[f], bits) for f, bits in PIPELINE.items()]
+        src = rng.choice(movable if movable and rng.random() < 0.7 else pipeline)
+        dst = rng.choice(movable if movable and rng.random() < 0.5 else pipeline)
+        if src[0] == dst[0]:
+            dst = rng.choice([f for f in pipeline if f[0] != src[0]])
+        n = rng.choice((min(src[1], dst[1]), rng.randint(1, min(src[1], dst[1]))))
+        at, to = rng.randint(0, src[1] - n), rng.randint(0, dst[1] - n)
+        return f"move:{src[0]}[{at}..{at + n - 1}]->{dst[0]}[{to}..{to + n - 1}]"
+
+    def _tags(self, known, in_set=False):
+        """Pushes and pops: (text, what is known behind it)."""
+        rng, known = self.rng, set(known)
+        choices = ["push_vlan"] + ["pop_vlan"] * ("vlan" in known) + ["push_mpls"] * (not self.l2) + ["pop_mpls"] * ("mpls" in known and not self.l2)
+        what = rng.choice(choices)
+        if what == "push_vlan":
+            known = known - {"untagged"} | {"vlan"}
+            # The new tag's VID and priority are set at once (README.md).
+            return (f"push_vlan:{rng.choice(('0x8100', '0x88a8'))},set_field:{0x1000 | self._value('vid', 12):#x}->vlan_vid,"
+                    f"set_field:{rng.randrange(8)}->vlan_pcp"), known
+        if what == "pop_vlan":
+            return "pop_vlan", known - {"vlan"}
+        if what == "push_mpls":
+            return f"push_mpls:{rng.choice(('0x8847', '0x8848'))},set_field:{self._value('label', 20)}->mpls_label", (known & {"vlan", "untagged"}) | {"mpls"}
+        ether_type, kind = rng.choice(((0x0800, "ipv4"), (0x0800, "ipv4"), (0x86dd, "ipv6"), (0x8847, "mpls"), (0x88b6, "other")))
+        return f"pop_mpls:{ether_type:#06x}", (known & {"vlan", "untagged"}) | {kind}
+
+    def _apply(self, table, known, depth=0):
+        """An apply-actions list: (actions, cost, what is known behind it)."""
+        rng, actions, cost = self.rng, [], 0
+        budget = MAX_COST // 4
+        for _ in range(rng.choice((0, 1, 1, 2, 3, 4, 6))):
+            how = rng.random()
+            if how < 0.35:
+                output = self._ports()
+                actions.append(output)
+                cost += self._cost_of(output)
+            elif how < 0.7:
+                actions.append(self._set(known))
+            elif how < 0.78 and self.tags:
+                text, known = self._tags(known)
+                actions.append(text)
+            elif how < 0.84 and table + 1 < self.n_tables:
+                to = rng.randint(table + 1, self.n_tables - 1)
+                if cost + self.table_costs[to] <= budget:
+                    port = rng.choice(("", "", "", str(rng.randint(1, p.N_PORTS))))
+                    actions.append(f"resubmit({port},{to})")
+                    cost += self.table_costs[to]
+            elif how < 0.9 and self.group_costs and table == 0:
+                group = rng.choice(list(self.group_costs))
+                if cost + self.group_costs[group] <= budget:
+                    actions.append(f"group:{group}")
+                    cost += self.group_costs[group]
+            elif how < 0.94 and depth < 2:
+                inner, n, _ = self._apply(table, known, depth + 1)
+                if inner:
+                    actions.append(f"clone({','.join(inner)})")
+                    cost += n
+            elif how < 0.98:
+                register = rng.choice(REGISTERS)
+                actions.append(f"load:{rng.randint(1, p.N_PORTS)}->{NX[register]}[]")
+                actions.append(f"output:{NX[register]}[]")
+                cost += 1
+            else:
+                actions.append("note:01.02.03.04.05.06")
+        return actions, cost, known
+
+    def _written(self, known):
+        """A write-actions list: (actions, cost)."""
+        rng, actions, cost = self.rng, [], 1
+        if self.tags and rng.random() < 0.3:
+            actions.append(self._tags(known)[0])
+            known = known & {"vlan"} if "pop_vlan" not in actions else set()    # In a set, tags change before fields do.
+        for _ in range(rng.choice((0, 1, 1, 2, 3))):
+            actions.append(self._set(known, in_set=True))
+        how = rng.random()
+        if how < 0.75:
+            output = self._ports()
+            actions.append(output)
+            cost = self._cost_of(output)
+        elif self.group_costs:
+            group = rng.choice(list(self.group_costs))
+            actions.append(f"group:{group}")
+            cost = self.group_costs[group]
+        rng.shuffle(actions)
+        return actions, cost
+
+    def _instructions(self, table, known):
+        rng = self.rng
+        parts, cost, known = self._apply(table, known)
+        parts = list(parts)
+        if rng.random() < 0.12:
+            parts.append("clear_actions")
+        if rng.random() < 0.3:
+            actions, n = self._written(known)
+            if actions:
+                parts.append(f"write_actions({','.join(actions)})")
+                cost += n
+        if rng.random() < 0.2:
+            parts.append(f"write_metadata:{rng.getrandbits(64):#x}/{self._mask(None, 64):#x}")
+        if table + 1 < self.n_tables and rng.random() < 0.6:
+            to = rng.randint(table + 1, self.n_tables - 1)
+            if cost + self.table_costs[to] <= MAX_COST:
+                parts.append(f"goto_table:{to}")
+                cost += self.table_costs[to]
+        return ",".join(parts) or "drop", cost
+
+    # --- Entries ---
+
+    def _table(self, table):
+        """The entries of one table; the most frames that a packet can become in it."""
+        rng, most = self.rng, 1
+        n = rng.choice((2, 5, 10, 20, 40))
+        # Distinct priorities: which of two overlapping entries of one priority counts is undefined (section 5.3).
+        for priority in rng.sample(range(1, 60000), n):
+            match, known = self._match(table)
+            instructions, cost = self._instructions(table, known)
+            self._add(table, priority, match, instructions)
+            most = max(most, cost)
+        if rng.random() < 0.85:
+            instructions, cost = self._instructions(table, set())
+            self._add(table, 0, "", instructions)
+            most = max(most, cost)
+        return most
+
+    def _add(self, table, priority, match, instructions):
+        cookie = len(self.flows) + 1
+        self.flows.append(f"cookie={cookie:#x},table={table},priority={priority}{',' if match else ''}{match},actions={instructions}")
+
+    def _group(self, group):
+        rng = self.rng
+        kind = rng.choice(("all", "all", "indirect", "select", "ff"))
+        n = {"all": rng.randint(0, 3), "indirect": 1, "select": 1, "ff": rng.randint(1, 3)}[kind]
+        buckets, costs = [], []
+        for _ in range(n):
+            actions, cost = [], 1
+            for _ in range(rng.choice((0, 0, 1, 2, 3))):
+                if self.tags and rng.random() < 0.2:
+                    actions.append(self._tags(set())[0])
+                else:
+                    actions.append(self._set({"vlan", "ipv4", "tcp"} if rng.random() < 0.5 and not self.l2 else set(), in_set=True))
+            how = rng.random()
+            if how < 0.2 and self.group_costs:
+                to = rng.choice(list(self.group_costs))
+                actions.append(f"group:{to}")
+                cost = self.group_costs[to]
+            elif how < 0.35 and self.n_tables > 1:
+                to = rng.randint(1, self.n_tables - 1)
+                actions.append(f"resubmit(,{to})")
+                cost = self.table_costs[to]
+            elif how < 0.95:
+                actions.append(self._ports())
+                cost = self._cost_of(actions[-1])
+            watch = f"watch_port:{rng.choice((1, 2, 3, 4, 5, 6, 6, 6))}," if kind == "ff" else ""
+            buckets.append(f"bucket={watch}actions={','.join(actions) or 'drop'}")
+            costs.append(cost)
+        cost = sum(costs) if kind == "all" else max(costs, default=0)
+        if cost > MAX_COST // 4:
+            return
+        self.groups.append(f"group_id={group},type={kind}" + "".join("," + b for b in buckets))
+        self.group_costs[group] = cost

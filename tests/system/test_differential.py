@@ -1,0 +1,26 @@
+"""Random programs and packets through vswitchd and Open vSwitch's userspace datapath: the same frames on the same ports, the same packet-ins, the same counters.
+
+POLDER_DIFF_SEED repeats a run, POLDER_DIFF_PACKETS makes it longer, POLDER_DIFF_PROGRAM=N runs one program of it alone.  tests/system/differential/README.md has the rest.
+"""
+import os
+import random
+
+from utilities.lab.host import say
+
+from .differential.bench import Bench
+from .differential.campaign import Campaign
+
+N_PACKETS = int(os.environ.get("POLDER_DIFF_PACKETS") or 100_000)
+
+
+def test_random_programs(lab):
+    seed = int(os.environ.get("POLDER_DIFF_SEED") or random.SystemRandom().getrandbits(32))
+    say(f" seed {seed}")
+    campaign = Campaign(Bench(lab), seed, N_PACKETS)
+    if program := os.environ.get("POLDER_DIFF_PROGRAM"):
+        campaign.only(int(program))
+    else:
+        campaign.run()
+
+
+test_random_programs.seconds = 240 + N_PACKETS // 400

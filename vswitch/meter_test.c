@@ -1,0 +1,283 @@
+/* Policers against an exact twin and under threads; meters in the pipeline. */
+#include <math.h>
+#include <pthread.h>
+#include "lib/util.h"
+#include "tests/unit.h"
+#include "vswitch/dp_fixture.h"
+#include "vswitch/meter.h"
+
+unit_suite_fn meter_test_suite;
+
+#define MS INT64_C(1000000)
+#define S (1000 * MS)
+
+/* --- Policers --- */
+
+/* A bucket as textbooks have it: a level, and the time when it was last brought up to date. */
+struct twin { double rate, depth, level; int64_t last_ns; };
+
+static bool twin_take(struct twin *t, double units, int64_t now_ns)
+{
+    t->level = fmin(t->depth, t->level + t->rate * (double) (now_ns - t->last_ns) / 1e9);
+    t->last_ns = now_ns;
+    if (t->level <= 0) {
+        return false;
+    }
+    t->level -= units;
+    return true;
+}
+
+/* True when the policer had to refuse some. */
+static bool compare_with_twin(struct rng *r)
+{
+    static const uint64_t rates[] = { 1, 7, 1000, 1000000, 1000000000, 100000000000 };
+    uint64_t rate = rates[rng_below(r, 6)] + rng_below(r, 100), burst = rng_below(r, 4) ? rate / (1 + rng_below(r, 50)) : 0;
+    uint64_t size = 1 + rng_below(r, 12000), passed = 0, twin_passed = 0, offered = 0;
+    struct policer p;
+    struct twin t = { .rate = (double) rate, .depth = fmax((double) burst, 1e-9), .level = fmax((double) burst, 1e-9) };
+    policer_init(&p, rate, burst);
+    /* About twice the rate, in bursts. */
+    double step_ns = 1e9 * (double) size / (double) rate / 2, now_ns = 0;
+    for (unsigned i = 0; i < 20000; i++) {
+        if (rng_below(r, 4) == 0) {
+            now_ns += step_ns * (double) rng_below(r, 9);
+        }
+        uint64_t units = size + rng_below(r, 64);
+        offered += units;
+        int64_t ns = (int64_t) now_ns;
+        passed += policer_take(&p, units, ns * METER_TICKS_PER_NS) ? units : 0;
+        twin_passed += twin_take(&t, (double) units, ns) ? units : 0;
+    }
+    /* What the depth and the rate give, and a debt of one packet. */
+    CU_ASSERT_TRUE((double) passed <= ((double) burst + (double) rate * now_ns / 1e9) * 1.005 + (double) (size + 64));
+    CU_ASSERT_DOUBLE_EQUAL((double) passed, (double) twin_passed, 0.005 * (double) twin_passed + 3 * (double) size);
+    if (fabs((double) passed - (double) twin_passed) > 0.005 * (double) twin_passed + 3 * (double) size) {
+        printf("rate %llu burst %llu size %llu: %llu, twin %llu\n", (unsigned long long) rate, (unsigned long long) burst, (unsigned long long) size,
+               (unsigned long long) passed, (unsigned long long) twin_passed);
+    }
+    return passed < offered;
+}
+
+static void test_twin(void)
+{
+    struct rng r;
+    rng_seed(&r, unit_seed());
+    unsigned n_limited = 0;
+    for (unsigned i = 0; i < 100; i++) {
+        n_limited += compare_with_twin(&r);
+    }
+    CU_ASSERT_TRUE(n_limited > 50);     /* The others' bursts were larger than all that came. */
+}
+
+static void test_policer_ends(void)
+{
+    struct policer p;
+    policer_init(&p, 10, 0);            /* No depth at all still gives the rate. */
+    CU_ASSERT_TRUE(policer_take(&p, 1, 0));
+    CU_ASSERT_FALSE(policer_take(&p, 1, 99 * MS * METER_TICKS_PER_NS));
+    CU_ASSERT_TRUE(policer_take(&p, 1, 101 * MS * METER_TICKS_PER_NS));
+    policer_init(&p, UINT64_C(4294967295000), UINT64_C(4294967295000));
+    CU_ASSERT_TRUE(policer_take(&p, 12000, 0));
+    policer_init(&p, 1, UINT32_MAX);    /* A depth of 136 years is cut, not wrapped. */
+    CU_ASSERT_TRUE(p.depth > 0);
+    CU_ASSERT_TRUE(policer_take(&p, 1, 0) && policer_take(&p, 1, -5));
+}
+
+struct hammer { struct policer *p; unsigned n_passed; };
+
+static void *hammer(void *h_)
+{
+    struct hammer *h = h_;
+    for (unsigned i = 0; i < 100000; i++) {
+        h->n_passed += policer_take(h->p, 1, 0);
+    }
+    return NULL;
+}
+
+/* At one instant the bucket gives what is in it, to all threads together. */
+static void test_threads(void)
+{
+    struct policer p;
+    pthread_t threads[4];
+    struct hammer h[4];
+    unsigned n = 0;
+    policer_init(&p, 1000000, 150000);
+    for (unsigned i = 0; i < 4; i++) {
+        h[i] = (struct hammer) { &p, 0 };
+        CU_ASSERT_EQUAL(pthread_create(&threads[i], NULL, hammer, &h[i]), 0);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        pthread_join(threads[i], NULL);
+        n += h[i].n_passed;
+    }
+    CU_ASSERT_EQUAL(n, 150000);
+}
+
+/* --- In the pipeline --- */
+
+static struct of_error meter_mod(struct fixture *fx, enum of_meter_command command, uint32_t id, uint16_t flags, const struct of_meter_band *bands, unsigned n)
+{
+    struct of_meter_mod mm = { .command = command, .flags = flags, .meter_id = id, .n_bands = n, .bands = n ? xcalloc(n, sizeof *bands) : NULL };
+    for (unsigned i = 0; i < n; i++) {
+        mm.bands[i] = bands[i];
+    }
+    struct of_error error = meter_table_mod(dp_meters(fx->dp), &mm);
+    free(mm.bands);
+    return error;
+}
+
+#define METER(FX, COMMAND, FLAGS, ...) do { static const struct of_meter_band b_[] = { __VA_ARGS__ }; \
+    CU_ASSERT_TRUE(of_ok(meter_mod(FX, COMMAND, 5, FLAGS, b_, sizeof b_ / sizeof b_[0]))); } while (0)
+
+static struct of_meter_stats stats(struct fixture *fx)
+{
+    struct of_meter_stats ms;
+    meter_table_stats(dp_meters(fx->dp), meter_table_find(dp_meters(fx->dp), 5), &ms);
+    return ms;
+}
+
+/* How many of n packets, evenly over a second, come out of port 2. */
+static unsigned second(struct fixture *fx, unsigned n)
+{
+    unsigned out = 0;
+    for (unsigned i = 0; i < n; i++) {
+        fx->now_ns += (uint64_t) S / n;
+        fixture_receive_flow(fx, 1, "udp,ip_dscp=10,nw_src=10.0.0.1,nw_dst=10.0.0.2");
+        out += fx->n_out;
+    }
+    return out;
+}
+
+static void test_drop(void)
+{
+    struct fixture fx;
+    fixture_init(&fx);
+    METER(&fx, OFPMC_ADD, OFPMF_PKTPS | OFPMF_BURST | OFPMF_STATS, { .type = OFPMBT_DROP, .rate = 100, .burst_size = 10 });
+    fixture_add(&fx, "in_port=1,actions=meter:5,output:2");
+    unsigned out = second(&fx, 1000);
+    CU_ASSERT_TRUE(out >= 109 && out <= 111);
+    CU_ASSERT_EQUAL(second(&fx, 50), 50);
+    struct of_meter_stats ms = stats(&fx);
+    CU_ASSERT_EQUAL(ms.packet_in_count, 1050);
+    CU_ASSERT_EQUAL(ms.bands[0].packet_count, 1000 - out);
+    CU_ASSERT_EQUAL(ms.byte_in_count / 1050, ms.bands[0].byte_count / (1000 - out));
+    CU_ASSERT_EQUAL(dp_drops(fx.dp, 1, DROP_METER), 1000 - out);
+    free(ms.bands);
+    /* Modify: the meter's counters stay, its bands' begin again; the entry meets the new rate. */
+    METER(&fx, OFPMC_MODIFY, OFPMF_PKTPS | OFPMF_BURST, { .type = OFPMBT_DROP, .rate = 500, .burst_size = 1 });
+    out = second(&fx, 1000);
+    CU_ASSERT_TRUE(out >= 499 && out <= 502);
+    ms = stats(&fx);
+    CU_ASSERT_EQUAL(ms.packet_in_count, 2050);
+    CU_ASSERT_EQUAL(ms.bands[0].packet_count, 1000 - out);
+    free(ms.bands);
+    fixture_fini(&fx);
+}
+
+static void test_kbps(void)
+{
+    struct fixture fx;
+    fixture_init(&fx);
+    METER(&fx, OFPMC_ADD, 0, { .type = OFPMBT_DROP, .rate = 100 });
+    fixture_add(&fx, "in_port=1,actions=meter:5,output:2");
+    second(&fx, 1000);                  /* The bucket's depth is used up. */
+    unsigned out = second(&fx, 1000), size = fx.n_out ? fx.out[0].len : 0;
+    if (!size) {
+        fixture_receive_flow(&fx, 2, "udp,ip_dscp=10,nw_src=10.0.0.1,nw_dst=10.0.0.2");
+        struct of_meter_stats ms = stats(&fx);
+        size = (unsigned) (ms.byte_in_count / ms.packet_in_count);
+        free(ms.bands);
+    }
+    CU_ASSERT_DOUBLE_EQUAL(out * size * 8, 100000, 1000);
+    fixture_fini(&fx);
+}
+
+static unsigned dscp_out(struct fixture *fx, const char *match)
+{
+    fixture_receive_flow(fx, 1, match);
+    struct flow f;
+    flow_init(&f);
+    struct packet p = { .data = fx->out[0].data, .len = fx->out[0].len };
+    packet_extract(&p, &f);
+    return fx->n_out == 1 ? f.ip_dscp : 99;
+}
+
+static void test_remark(void)
+{
+    struct fixture fx;
+    fixture_init(&fx);
+    METER(&fx, OFPMC_ADD, OFPMF_PKTPS | OFPMF_BURST, { .type = OFPMBT_DSCP_REMARK, .rate = 1, .burst_size = 1, .prec_level = 1 });
+    fixture_add(&fx, "in_port=1,actions=meter:5,output:2");
+    CU_ASSERT_EQUAL(dscp_out(&fx, "udp,ip_dscp=18"), 18);
+    CU_ASSERT_EQUAL(dscp_out(&fx, "udp,ip_dscp=18"), 20);
+    CU_ASSERT_EQUAL(dscp_out(&fx, "udp6,ip_dscp=20"), 22);
+    CU_ASSERT_EQUAL(dscp_out(&fx, "udp,ip_dscp=22"), 22);       /* There is no fourth. */
+    CU_ASSERT_EQUAL(dscp_out(&fx, "udp,ip_dscp=46"), 46);       /* Expedited forwarding, best effort and class selectors have no precedence. */
+    CU_ASSERT_EQUAL(dscp_out(&fx, "udp,ip_dscp=0"), 0);
+    CU_ASSERT_EQUAL(dscp_out(&fx, "udp,ip_dscp=24"), 24);
+    fixture_receive_flow(&fx, 1, "arp,arp_op=1");
+    CU_ASSERT_STRING_EQUAL(fixture_ports(&fx), "2");
+    fixture_fini(&fx);
+}
+
+/* "The meter applies the meter band with the highest configured rate that is lower than the current measured rate." */
+static void test_bands(void)
+{
+    struct fixture fx;
+    fixture_init(&fx);
+    METER(&fx, OFPMC_ADD, OFPMF_PKTPS | OFPMF_BURST, { .type = OFPMBT_DROP, .rate = 200, .burst_size = 1 },
+          { .type = OFPMBT_DSCP_REMARK, .rate = 100, .burst_size = 1, .prec_level = 2 });
+    fixture_add(&fx, "in_port=1,ip,ip_dscp=10,actions=meter:5,output:2");
+    CU_ASSERT_EQUAL(second(&fx, 50), 50);
+    struct of_meter_stats ms = stats(&fx);
+    CU_ASSERT_TRUE(!ms.bands[0].packet_count && !ms.bands[1].packet_count);
+    free(ms.bands);
+    CU_ASSERT_EQUAL(second(&fx, 150), 150);
+    ms = stats(&fx);
+    CU_ASSERT_EQUAL(ms.bands[0].packet_count, 0);
+    CU_ASSERT_TRUE(ms.bands[1].packet_count >= 48 && ms.bands[1].packet_count <= 51);
+    free(ms.bands);
+    unsigned out = second(&fx, 1000);
+    CU_ASSERT_TRUE(out >= 199 && out <= 202);
+    ms = stats(&fx);
+    CU_ASSERT_EQUAL(ms.bands[0].packet_count, 1000 - out);
+    CU_ASSERT_TRUE(ms.bands[1].packet_count >= 147 && ms.bands[1].packet_count <= 153);
+    free(ms.bands);
+    fixture_fini(&fx);
+}
+
+/* Entries may name only what is there, go with it, and the action set goes with a dropped packet. */
+static void test_life(void)
+{
+    struct fixture fx;
+    struct of_error error;
+    fixture_init(&fx);
+    fixture_flow(&fx, OFPFC_ADD, 0, "in_port=1,actions=meter:5,output:2", &error);
+    CU_ASSERT_TRUE(error.type == OFPET_METER_MOD_FAILED && error.code == OFPMMFC_INVALID_METER);
+    METER(&fx, OFPMC_ADD, OFPMF_PKTPS | OFPMF_BURST, { .type = OFPMBT_DROP, .rate = 1, .burst_size = 1 });
+    fixture_add(&fx, "table=1,in_port=1,actions=meter:5,output:2");
+    fixture_add(&fx, "in_port=1,actions=write_actions(output:3),goto_table:1");
+    fixture_receive_flow(&fx, 1, "udp");
+    CU_ASSERT_STRING_EQUAL(fixture_ports(&fx), "2,3");
+    fixture_receive_flow(&fx, 1, "udp");
+    CU_ASSERT_STRING_EQUAL(fixture_ports(&fx), "");
+    CU_ASSERT_STRING_EQUAL(fixture_drop(&fx), "meter");
+    CU_ASSERT_TRUE(of_ok(meter_mod(&fx, OFPMC_DELETE, 5, 0, NULL, 0)));
+    CU_ASSERT_EQUAL(flow_tables_count(dp_flows(fx.dp), OFPTT_ALL), 1);
+    /* A meter without bands lets everything through and counts it; it may still be in use at the end. */
+    CU_ASSERT_TRUE(of_ok(meter_mod(&fx, OFPMC_ADD, 5, 0, NULL, 0)));
+    fixture_add(&fx, "table=1,in_port=1,actions=meter:5,output:2");
+    CU_ASSERT_EQUAL(second(&fx, 10), 20);
+    struct of_meter_stats ms = stats(&fx);
+    CU_ASSERT_EQUAL(ms.packet_in_count, 10);
+    CU_ASSERT_EQUAL(ms.duration_sec, 1);
+    free(ms.bands);
+    fixture_fini(&fx);
+}
+
+void meter_test_suite(void)
+{
+    UNIT_SUITE("meters",
+        { "policer and twin", test_twin }, { "policer at its ends", test_policer_ends }, { "policer and threads", test_threads }, { "drop", test_drop },
+        { "kilobits", test_kbps }, { "dscp-remark", test_remark }, { "several bands", test_bands }, { "life", test_life });
+}
