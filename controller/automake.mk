@@ -14,6 +14,7 @@ controller_libcontroller_a_SOURCES = \
 	controller/paths.c controller/paths.h \
 	controller/reconcile.c \
 	controller/rest.c controller/rest.h controller/rest_impl.h \
+	controller/rest_connections.c controller/rest_connections.h \
 	controller/rest_routes.c \
 	controller/ruleset.c controller/ruleset.h controller/ruleset_impl.h \
 	controller/southbound.c \

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -142,14 +141,11 @@ static void on_hangup(evutil_socket_t signal_number UNUSED, short what UNUSED, v
 }
 
 /* Each switch takes a descriptor. */
-static void raise_file_limit(void)
+static void need_many_files(void)
 {
-    struct rlimit limit;
-    if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        if (setrlimit(RLIMIT_NOFILE, &limit)) {
-            LOG(LOG_WARN, "RLIMIT_NOFILE: %s", strerror(errno));
-        }
+    int error = raise_file_limit();
+    if (error) {
+        LOG(LOG_WARN, "RLIMIT_NOFILE: %s", strerror(-error));
     }
 }
 
@@ -222,7 +218,7 @@ int main(int argc, char **argv)
     } else if (options.check) {
         printf("%s: ok\n", options.config);
     } else {
-        raise_file_limit();
+        need_many_files();
         status = run(&d);
     }
     config_fini(&d.controller.config);

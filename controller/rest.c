@@ -5,12 +5,11 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
-#include <event2/bufferevent_ssl.h>
-#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -71,6 +70,7 @@ static void reply(struct rest_request *r, int code, const char *type, const void
     set_header(r, "Cache-Control", "no-store");
     set_header(r, "X-Content-Type-Options", "nosniff");
     count(r->rest, r->label, code);
+    rest_connections_busy(r->rest->connections, r->http, false);
     evhttp_send_reply(r->http, code, NULL, body);
     evbuffer_free(body);
     request_free(r);
@@ -246,6 +246,7 @@ static void on_request(struct evhttp_request *http, struct rest *rest, bool loca
     r->label = "other";
     TAILQ_INIT(&r->query);
     list_push_back(&rest->requests, &r->node);
+    rest_connections_busy(rest->connections, http, true);
     if (!authenticate(r, local)) {
         return;
     }
@@ -277,12 +278,13 @@ static struct evhttp *new_http(struct rest *rest, void (*fn)(struct evhttp_reque
 }
 
 /* Binds, listens, and hands the socket to evhttp. */
-static bool listen_on(struct evhttp *http, const char *field, const struct sockaddr *address, socklen_t size, const char *text, struct err *err)
+static bool listen_on(struct rest *rest, struct evhttp *http, const char *field, const struct sockaddr *address, socklen_t size, const char *text, struct err *err)
 {
     int one = 1, fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     bool is_unix = address->sa_family == AF_UNIX;
+    struct evhttp_bound_socket *bound = NULL;
     if (fd < 0 || (is_unix ? fchmod(fd, 0660) : setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one)) || bind(fd, address, size)
-        || listen(fd, 128) || !evhttp_accept_socket_with_handle(http, fd)) {
+        || listen(fd, 128) || !(bound = evhttp_accept_socket_with_handle(http, fd))) {
         err_set(err, ERR_FAILED, field, "%s: %s", text, strerror(errno));
         err_hint(err, is_unix ? "the directory must exist and be writable" : "the address must be this host's own, and free");
         if (fd >= 0) {
@@ -290,6 +292,7 @@ static bool listen_on(struct evhttp *http, const char *field, const struct socka
         }
         return false;
     }
+    rest_connections_listener(rest->connections, bound, !is_unix);
     LOG(LOG_INFO, "the API is at %s%s", is_unix ? "unix:" : "https://", text);
     return true;
 }
@@ -304,20 +307,14 @@ static bool listen_local(struct rest *rest, struct err *err)
         return false;
     }
     rest->local = new_http(rest, on_local);
-    rest->socket_made = rest->local && listen_on(rest->local, "rest.unix", (struct sockaddr *) &address, sizeof address, path, err);
+    rest->socket_made = rest->local && listen_on(rest, rest->local, "rest.unix", (struct sockaddr *) &address, sizeof address, path, err);
     return rest->socket_made;
 }
 
-static struct bufferevent *new_tls(struct event_base *base, void *tls)
+static struct bufferevent *new_tls(struct event_base *base, void *rest_)
 {
-    SSL *ssl = SSL_new(tls_config_ssl_ctx(tls));
-    struct bufferevent *b = ssl ? bufferevent_openssl_socket_new(base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE) : NULL;
-    if (b) {
-        bufferevent_openssl_set_allow_dirty_shutdown(b, 1);
-    } else {
-        SSL_free(ssl);
-    }
-    return b;
+    struct rest *rest = rest_;
+    return rest_connections_accept(rest->connections, base, tls_config_ssl_ctx(rest->tls));
 }
 
 static bool listen_remote(struct rest *rest, struct err *err)
@@ -338,8 +335,8 @@ static bool listen_remote(struct rest *rest, struct err *err)
     if (!rest->remote) {
         return err_set(err, ERR_FAILED, "rest.listen", "no HTTP server can be had");
     }
-    evhttp_set_bevcb(rest->remote, new_tls, rest->tls);
-    return listen_on(rest->remote, "rest.listen", (struct sockaddr *) &address, (socklen_t) size, c->rest_listen, err);
+    evhttp_set_bevcb(rest->remote, new_tls, rest);
+    return listen_on(rest, rest->remote, "rest.listen", (struct sockaddr *) &address, (socklen_t) size, c->rest_listen, err);
 }
 
 bool rest_reload(struct rest *rest, struct err *err)
@@ -357,11 +354,19 @@ bool rest_reload(struct rest *rest, struct err *err)
     return true;
 }
 
+/* A part of the descriptors: switches need the others. */
+static unsigned max_connections(void)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur > 4 * REST_MAX_CONNECTIONS ? REST_MAX_CONNECTIONS : (unsigned) (limit.rlim_cur / 4 + 1);
+}
+
 struct rest *rest_new(struct controller *c, struct err *err)
 {
     struct rest *rest = XNEW(struct rest);
     rest->controller = c;
     list_init(&rest->requests);
+    rest->connections = rest_connections_new(c->base, c->clock, max_connections());
     if (!listen_local(rest, err) || !listen_remote(rest, err)) {
         rest_free(rest);
         return NULL;
@@ -379,6 +384,7 @@ void rest_free(struct rest *rest)
         err_set(&err, ERR_UNREACHABLE, NULL, "controllerd is stopping");
         rest_reply_err(CONTAINER_OF(rest->requests.next, struct rest_request, node), &err);
     }
+    rest_connections_free(rest->connections);
     if (rest->local) {
         evhttp_free(rest->local);
     }

@@ -6,6 +6,7 @@
 #include <event2/keyvalq_struct.h>
 #include "controller/auth.h"
 #include "controller/rest.h"
+#include "controller/rest_connections.h"
 #include "lib/buf.h"
 #include "lib/hmap.h"
 #include "lib/json.h"
@@ -13,6 +14,7 @@
 #define REST_MAX_HEADERS (16 << 10)
 #define REST_MAX_BODY (16 << 20)
 #define REST_TIMEOUT_S 30
+#define REST_MAX_CONNECTIONS 4096       /* Remote ones at a time. */
 #define REST_MAX_WAIT_MS 600000u        /* Of installed?timeout_ms. */
 
 struct rest_request;
@@ -32,6 +34,7 @@ struct rest_counter { const char *label; int code; uint64_t n; };
 struct rest {
     struct controller *controller;
     struct evhttp *local, *remote;
+    struct rest_connections *connections;
     struct tls_config *tls;
     struct tokens *tokens;
     bool socket_made;           /* The unix socket is ours to unlink. */

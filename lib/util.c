@@ -1,11 +1,13 @@
 #include "lib/util.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "lib/buf.h"
@@ -244,4 +246,14 @@ static uint64_t monotonic_now_ns(void *aux UNUSED)
 struct clock clock_monotonic(void)
 {
     return (struct clock) { monotonic_now_ns, NULL };
+}
+
+int raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit)) {
+        return -errno;
+    }
+    limit.rlim_cur = limit.rlim_max;
+    return setrlimit(RLIMIT_NOFILE, &limit) ? -errno : 0;
 }

@@ -57,4 +57,7 @@ struct clock { uint64_t (*now_ns)(void *aux); void *aux; };
 static inline uint64_t clock_now_ns(const struct clock *c) { return c->now_ns(c->aux); }
 struct clock clock_monotonic(void);
 
+/* Raises the limit of descriptors to what the process may have; 0 or -errno. */
+int raise_file_limit(void);
+
 #endif

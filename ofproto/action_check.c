@@ -259,12 +259,18 @@ struct of_error instructions_check(const struct instructions *is, const struct m
     if (is->has_meter && (!is->meter || is->meter > OFPM_MAX)) {
         return OF_ERROR(OFPET_METER_MOD_FAILED, OFPMMFC_INVALID_METER);
     }
+    struct check c = { .prereqs = match != NULL, .table = table };
     struct of_error e = OF_OK;
+    if (match) {
+        c.known = *match;
+    }
     if (is->has_apply) {
-        e = actions_check(&is->apply, match, table, false);
+        e = check_list(&is->apply, &c);
     }
     if (of_ok(e) && is->has_write) {
-        e = actions_check(&is->write, match, table, true);
+        /* Written for the packet as the apply-actions leave it. */
+        c.action_set = true;
+        e = check_list(&is->write, &c);
     }
     return e;
 }

@@ -49,8 +49,10 @@ static void reset(struct agent_conn *ac)
     agent_barrier_forget(ac);
     agent_role_init(ac);
     ac->miss_send_len = DEFAULT_MISS_SEND_LEN;
-    ac->tokens = ac->agent->packet_in_rate;
-    ac->tokens_ns = clock_now_ns(&ac->agent->clock);
+    ac->common = (struct token_bucket) { ac->agent->packet_in_rate, clock_now_ns(&ac->agent->clock) };
+    for (unsigned i = 0; i < AGENT_PORT_SHARES; i++) {
+        ac->share[i] = (struct token_bucket) { 1, ac->common.filled_ns };
+    }
     ac->request.active = false;
 }
 
@@ -186,18 +188,27 @@ void of_agent_free(struct of_agent *agent)
 
 /* --- Asynchronous messages (section 7.4) --- */
 
-static bool take_token(struct agent_conn *ac)
+static bool take_token(struct token_bucket *b, double rate, uint64_t now_ns)
+{
+    b->tokens = MIN(MAX(rate, 1), b->tokens + (double) (now_ns - b->filled_ns) * rate / NS_PER_S);
+    b->filled_ns = now_ns;
+    if (b->tokens < 1) {
+        return false;
+    }
+    b->tokens -= 1;
+    return true;
+}
+
+static bool may_send_packet_in(struct agent_conn *ac, uint32_t in_port)
 {
     double rate = ac->agent->packet_in_rate;
     uint64_t now = clock_now_ns(&ac->agent->clock);
-    ac->tokens = MIN(rate, ac->tokens + (double) (now - ac->tokens_ns) * rate / NS_PER_S);
-    ac->tokens_ns = now;
-    if (ac->tokens < 1 || of_conn_backlog(ac->conn) > MAX_ASYNC_BACKLOG) {
-        ac->packet_ins_dropped++;
-        return false;
+    if (of_conn_backlog(ac->conn) <= MAX_ASYNC_BACKLOG
+        && (take_token(&ac->common, rate, now) || take_token(&ac->share[in_port % AGENT_PORT_SHARES], rate / AGENT_PORT_SHARES, now))) {
+        return true;
     }
-    ac->tokens -= 1;
-    return true;
+    ac->packet_ins_dropped++;
+    return false;
 }
 
 bool of_agent_packet_in(struct of_agent *agent, const struct of_packet_in *pi)
@@ -208,7 +219,8 @@ bool of_agent_packet_in(struct of_agent *agent, const struct of_packet_in *pi)
     of_msg_init(&msg, OFPT_PACKET_IN, 0);
     msg.packet_in = *pi;                /* Borrowed: there is no fini. */
     LIST_FOR_EACH (ac, node, &agent->conns) {
-        if (of_conn_is_up(ac->conn) && agent_wants(ac, ac->async.packet_in, pi->reason) && take_token(ac)) {
+        if (of_conn_is_up(ac->conn) && agent_wants(ac, ac->async.packet_in, pi->reason)
+            && may_send_packet_in(ac, be32_get(pi->match.value.flow.in_port))) {
             of_conn_send(ac->conn, &msg);
             taken = true;
         }

@@ -41,7 +41,7 @@ struct of_agent_config {
     struct tls_config *tls;     /* May be NULL. */
     unsigned max_connections;
     uint32_t versions;          /* Bitmap, 1 << OF13_VERSION today. */
-    unsigned packet_in_rate;    /* Per connection and second, burst the same; 0: 1000. Above it: dropped and counted. */
+    unsigned packet_in_rate;    /* Per connection and second, burst the same; 0: 1000. Above it: dropped and counted, but a little is kept for each ingress port. */
 };
 
 struct of_agent;

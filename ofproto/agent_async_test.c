@@ -68,14 +68,19 @@ static void test_roles(void)
 
 /* --- Asynchronous messages --- */
 
-static bool packet_in(struct agent_rig *r, uint8_t reason)
+static bool packet_in_from(struct agent_rig *r, uint32_t in_port, uint8_t reason)
 {
     struct of_packet_in pi = { .buffer_id = OFP_NO_BUFFER, .total_len = 60, .reason = reason };
     uint8_t data[60] = { 2 };
-    match_set_u64(&pi.match, FIELD_IN_PORT, 1);
+    match_set_u64(&pi.match, FIELD_IN_PORT, in_port);
     pi.data = data;
     pi.size = sizeof data;
     return of_agent_packet_in(r->fake.agent, &pi);
+}
+
+static bool packet_in(struct agent_rig *r, uint8_t reason)
+{
+    return packet_in_from(r, 1, reason);
 }
 
 static void port_status(struct agent_rig *r, uint8_t reason)
@@ -129,15 +134,17 @@ static void test_packet_in_limit(void)
     for (unsigned i = 0; i < 200; i++) {
         n += packet_in(&r, OFPR_NO_MATCH);
     }
-    CU_ASSERT_EQUAL(n, 50);
+    CU_ASSERT_EQUAL(n, 51);                             /* The common bucket, and the port's own share. */
+    CU_ASSERT_TRUE(packet_in_from(&r, 2, OFPR_NO_MATCH));      /* A port that floods leaves another one its share. */
+    CU_ASSERT_FALSE(packet_in_from(&r, 2, OFPR_NO_MATCH));
     r.fake.now_ns += 100000000;                         /* A tenth of a second: five more. */
     for (unsigned i = 0; i < 200; i++) {
         n += packet_in(&r, OFPR_NO_MATCH);
     }
-    CU_ASSERT_EQUAL(n, 55);
+    CU_ASSERT_EQUAL(n, 56);
     of_agent_each_connection(r.fake.agent, add_dropped, &dropped);
     CU_ASSERT_EQUAL(dropped, 345);
-    CU_ASSERT_TRUE(loop_until(r.base, &r.peer[0]->n_packet_ins, 55));
+    CU_ASSERT_TRUE(loop_until(r.base, &r.peer[0]->n_packet_ins, 57));
     agent_rig_fini(&r);
 }
 

@@ -14,6 +14,8 @@ struct stats_job {
     size_t n, room, next;
 };
 
+#define AGENT_PORT_SHARES 64    /* Classes: in_port modulo this. Each is sure of 1/64 of the rate. */
+
 struct barrier;                 /* The token of a barrier that the backend has not done yet. */
 
 struct agent_conn {
@@ -24,9 +26,9 @@ struct agent_conn {
     uint32_t role;
     struct of_async async;
     uint16_t miss_send_len;
-    /* Packet-in limit: a bucket of `tokens` that fills at the agent's rate. */
-    double tokens;
-    uint64_t tokens_ns;
+    /* Packet-in limit: a bucket that fills at the agent's rate, and before it a small one for each class of ingress ports, so that no port (a VM that floods)
+     * can use up what another (an uplink's LLDP) needs. */
+    struct token_bucket { double tokens; uint64_t filled_ns; } common, share[AGENT_PORT_SHARES];
     uint64_t packet_ins_dropped;
     struct stats_job job;
     struct barrier *barrier;

@@ -51,7 +51,7 @@ struct field {
     enum field_format format;
     const char *oxm_name;       /* "OXM_OF_ETH_DST"; NULL when `oxm` is 0.  Both names are taken in loads and moves. */
     const char *nxm_name;       /* "NXM_OF_ETH_DST"; NULL when `nxm` is 0. */
-    bool nxm_maskable;          /* Not maskable as OXM, but as NXM (Open vSwitch's L4 ports): masks travel under the NXM header. */
+    bool nxm_maskable;          /* Not maskable by table 12, but by Open vSwitch, whose clients send masks under either header; ours go under the NXM one if there is one. */
 };
 
 extern const struct field fields[N_FIELDS];

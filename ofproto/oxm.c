@@ -17,7 +17,7 @@ void oxm_put(struct buf *b, const struct field *f, const union field_value *valu
 {
     union field_value all = field_mask_all(f);
     bool masked = mask && memcmp(mask, &all, sizeof all);
-    uint32_t id = f->oxm && !(masked && !f->maskable && f->nxm_maskable) ? f->oxm : f->nxm;
+    uint32_t id = f->oxm && !(masked && !f->maskable && f->nxm) ? f->oxm : f->nxm;
     bool experimenter = id >> 16 == CLASS_EXPERIMENTER;
     unsigned size = f->wire_size;
 
@@ -51,7 +51,7 @@ struct of_error oxm_get(struct cursor *c, const struct field **field, union fiel
     if (cursor_left(&body) != (*has_mask ? 2u : 1u) * f->wire_size) {
         return bad_match(OFPBMC_BAD_LEN);
     }
-    if (*has_mask && !f->maskable && !(f->nxm_maskable && header >> 16 <= CLASS_NXM_MAX)) {
+    if (*has_mask && !f->maskable && !f->nxm_maskable) {
         return bad_match(OFPBMC_BAD_MASK);
     }
     union field_value all = field_mask_all(f);

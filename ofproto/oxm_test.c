@@ -66,6 +66,7 @@ static const struct { const char *text, *tlvs; } golden[] = {
     { "pkt_mark=0x9,conj_id=4", "00014204 00000009 00014a04 00000004" },
     { "ip,nw_ttl=64,nw_frag=no", "80000a02 0800 00013a01 40 00013401 00" },
     { "ip,nw_frag=yes", "80000a02 0800 00013502 01 01" },
+    { "sctp,sctp_dst=0x50/0xfff0", "80000a02 0800 80001401 84 80002504 0050 fff0" },         /* There is no NXM header for it. */
 };
 
 static void test_golden(void)
@@ -112,6 +113,7 @@ static void test_aliases(void)
         { "reg0=0x1,reg1=0x2", "80010008 0000000100000002" },                    /* OXM_OF_PKT_REG0 */
         { "reg4=0x1,reg5=0x2,reg6=0x3,reg7=0x4", "0001e010 00000001000000020000000300000004" },    /* NXM_NX_XXREG1 */
         { "tun_id=0x5", "00012008 0000000000000005" },
+        { "tcp,tcp_src=0x50/0xfff0", "80000a02 0800 80001401 06 80001b04 0050 fff0" },       /* As Open vSwitch's clients write it. */
     };
     for (unsigned i = 0; i < ARRAY_SIZE(aliases); i++) {
         struct buf in = BUF_INIT, text = BUF_INIT;
@@ -136,7 +138,7 @@ static void test_errors(void)
         { "80000004 000001", OFPBMC_BAD_LEN },                                   /* Cut off. */
         { "80000002 0001", OFPBMC_BAD_LEN },                                     /* Too short for the field. */
         { "80000108 00000001 ffffffff", OFPBMC_BAD_MASK },                       /* IN_PORT is not maskable. */
-        { "80000a02 0800 80001401 06 80001b04 0050 fff0", OFPBMC_BAD_MASK },      /* TCP_SRC is not, as OXM. */
+        { "80000a02 0800 80001401 01 80002702 08ff", OFPBMC_BAD_MASK },           /* ICMPV4_TYPE. */
         { "80000c02 100a 80000f02 0101", OFPBMC_BAD_MASK },
         { "8000070c 010000000001 010000000000", OFPBMC_BAD_WILDCARDS },
         { "80000c02 2000", OFPBMC_BAD_VALUE },                                   /* Beyond 13 bits. */

@@ -13,3 +13,6 @@ TESTS += tests/oracle/site_test
 tests_oracle_site_test_SOURCES = tests/oracle/site_test.c tests/oracle/site.c tests/oracle/site.h
 tests_oracle_site_test_LDADD = controller/libcontroller.a vswitch/libdatapath.a tenants/libtenants.a ofproto/libofproto.a lib/libpolder.a \
 	$(CUNIT_LIBS) $(SQLITE_LIBS) $(POLDER_LIBS)
+
+# Whole sites of real daemons: make check-system.
+EXTRA_DIST += tests/system

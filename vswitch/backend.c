@@ -56,9 +56,8 @@ static void dp_free_packet(struct dp_thread *t, struct packet *p, void *vs)
 static bool dp_packet_in(struct dp_thread *t, const struct packet *p, const struct flow *flow, uint64_t cookie, uint8_t table, uint8_t reason,
                          uint16_t max_len, void *vs)
 {
-    (void) t;
     (void) max_len;
-    return punt_put(vs, p, flow, cookie, table, reason);
+    return punt_put(vs, dp_thread_index(t), p, flow, cookie, table, reason);
 }
 
 static void dp_defer(void (*fn)(void *), void *arg, void *vs_)

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <rte_cycles.h>
 #include <rte_errno.h>
 #include <rte_mempool.h>
 #include <rte_ring.h>
@@ -34,11 +35,31 @@ static void signal_loop(struct punt_queue *q)
     }
 }
 
-bool punt_put(struct vswitch *vs, const struct packet *p, const struct flow *flow, uint64_t cookie, uint8_t table, uint8_t reason)
+/* One port may put so many frames into the queue per window, of 2^28 cycles (about a tenth of a second): a VM that floods leaves room for others' packet-ins, and costs the
+ * thread nothing above that. */
+#define PUNT_PORT_MAX 128u
+#define PUNT_WINDOW_SHIFT 28
+
+static bool within_share(struct vswitch *vs, unsigned thread, uint32_t in_port)
+{
+    struct port *port = port_get(&vs->ports, in_port);
+    uint64_t window = rte_rdtsc() >> PUNT_WINDOW_SHIFT;
+    if (!port) {
+        return true;
+    }
+    struct port_thread *pt = &port->threads[thread];
+    if (pt->punt_window != window) {
+        pt->punt_window = window;
+        pt->n_punted = 0;
+    }
+    return pt->n_punted++ < PUNT_PORT_MAX;
+}
+
+bool punt_put(struct vswitch *vs, unsigned thread, const struct packet *p, const struct flow *flow, uint64_t cookie, uint8_t table, uint8_t reason)
 {
     struct punt_queue *q = &vs->punts;
     void *obj;
-    if (rte_mempool_get(q->pool, &obj)) {
+    if (!within_share(vs, thread, p->in_port) || rte_mempool_get(q->pool, &obj)) {
         return false;
     }
     struct punt *punt = obj;

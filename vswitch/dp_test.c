@@ -195,6 +195,17 @@ static void test_controller(void)
     CU_ASSERT_EQUAL(be32_get(fx.in[0].flow.regs[1]), 9);
     CU_ASSERT_EQUAL(be64_get(fx.in[0].flow.metadata), 7);
     check_ports(&fx, "2", "");
+    /* From the action set and from buckets no cookie "can be associated with a particular flow" (section 7.4.1). */
+    fixture_add(&fx, "table=1,priority=2,cookie=0x79,actions=write_actions(CONTROLLER:64)");
+    fixture_receive_flow(&fx, 1, TCP);
+    CU_ASSERT_EQUAL(fx.n_in, 1);
+    CU_ASSERT_EQUAL(fx.in[0].cookie, UINT64_MAX);
+    fixture_group(&fx, 5, OFPGT_INDIRECT, "actions=CONTROLLER:64");
+    fixture_add(&fx, "table=1,priority=3,cookie=0x7a,actions=group:5,CONTROLLER:64");
+    fixture_receive_flow(&fx, 1, TCP);
+    CU_ASSERT_EQUAL(fx.n_in, 2);
+    CU_ASSERT_EQUAL(fx.in[0].cookie, UINT64_MAX);
+    CU_ASSERT_EQUAL(fx.in[1].cookie, 0x7a);
     fx.refuse_packet_ins = true;
     fixture_receive_flow(&fx, 1, "arp");
     check_ports(&fx, "", "packet-in-limit");

@@ -67,6 +67,10 @@ static void move_field(struct exec *e, const struct op *op)
 {
     const struct subfield *src = &op->move.src, *dst = &op->move.dst;
     union field_value from, to;
+    if (!field_present(src->field->prereq, &e->flow.flow)) {
+        inapplicable_unless(e, false);          /* There is nothing to move; zeros would be an invention. */
+        return;
+    }
     field_get(src->field, &e->flow.flow, &from);
     field_get(dst->field, &e->flow.flow, &to);
     field_copy_bits(&from, src->ofs, &to, dst->ofs, dst->n_bits);

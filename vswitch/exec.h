@@ -78,6 +78,12 @@ static inline void exec_event(struct exec *e, const struct exec_event *event)
         e->observe(e, event);
     }
 }
+/* Section 7.4.1: the cookie is all ones when none "can be associated with a particular flow. For example, if the packet-in was generated in a group bucket or from the action set". */
+static inline void exec_no_entry(struct exec *e)
+{
+    e->cookie = UINT64_MAX;
+    e->is_miss = false;
+}
 /* Runs ops on the packet; `tail`: nothing follows. False: this copy has ended. */
 bool exec_ops(struct exec *, const struct op *, unsigned n, bool tail);
 bool exec_op(struct exec *, const struct op *, bool tail);

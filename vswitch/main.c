@@ -55,7 +55,10 @@ static int fail(const struct err *err)
 static int run(struct vswitch *vs)
 {
     struct err err = ERR_INIT;
-    int rc = 0;
+    int rc = 0, no_files = raise_file_limit();   /* A vhost-user port takes about ten. */
+    if (no_files) {
+        LOG(LOG_WARN, "RLIMIT_NOFILE: %s", strerror(-no_files));
+    }
     if (vswitch_init(vs, &err)) {
         LOG(LOG_INFO, "ready: %s, datapath %016llx, control socket %s", vs->config.name, (unsigned long long) vs->config.datapath_id,
             vs->config.control_socket);

@@ -708,8 +708,10 @@ def test_garbage_on_the_control_socket(lab):
             line = bytearray(rng.choice(lines[:16] + lines[19:]))
             for _ in range(3):
                 line[rng.randrange(len(line))] = rng.randrange(256)
-            if b"stop" not in line:
+            try:
                 sock.sendall(line)
+            except BrokenPipeError:
+                pass                        # The places of those before it are not free yet.
     many = []
     for _ in range(1000):
         many.append(control(sw))
@@ -825,7 +827,10 @@ def test_api_over_tls_under_attack(lab):
     with open(tokens, "w", encoding="utf-8") as file:
         json.dump([{"token": "operator-token-0123456789", "name": "op", "role": "operator"}], file)
     os.chmod(tokens, 0o600)
-    ctl = Controllerd(host, extra={"rest": {"listen": "127.0.0.1:8443", "tls": {"private_key": made["server"][0], "certificate": made["server"][1]}, "tokens": tokens}})
+    extra = {"rest": {"listen": "127.0.0.1:8443", "tls": {"private_key": made["server"][0], "certificate": made["server"][1]}, "tokens": tokens}}
+    spawn = host.spawn
+    host.spawn = lambda name, argv: spawn(name, ["prlimit", "--nofile=400:400", *argv])
+    ctl = Controllerd(host, extra=extra)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.load_verify_locations(made["ca"][1])
@@ -845,9 +850,12 @@ def test_api_over_tls_under_attack(lab):
     for data in (b"GET /v1/tenants HTTP/1.1\r\nAuthorization: " + good.encode() + b"\r\n\r\n", b"\xff" * 1000, b"\x16\x03\x01\xff\xff" + bytes(70000)):
         assert status_of(http_raw(lambda: connect(False), data, 3)) is None
     # More connections than there are descriptors: who only connects, or sends a byte now and then.
-    lab.execute(["prlimit", "--pid", str(ctl.process.pid), "--nofile=400:400"])
     log_before = os.path.getsize(ctl.process.log)
-    held = [connect(False) for _ in range(500)]
+    with f.inside(host.namespace):
+        held = [socket.socket() for _ in range(500)]
+    for sock in held:
+        sock.setblocking(False)
+        sock.connect_ex(("127.0.0.1", 8443))
     time.sleep(1)
     with Switch(ctl, 0x77):                 # A switch still gets in, and so does the operator at the unix socket.
         lab.wait_for("the switch", lambda: "0000000000000077" in ctl.vpcctl("get", "edges", "-o", "json").output, 10)
@@ -894,7 +902,7 @@ def test_strange_files_and_arguments(lab):
         result = ctl.vpcctl(*args, check=False, timeout=30)
         assert result.rc in (1, 2, 3, 4, 5, 6, 7) and 0 < len(result.errors) < 7000, (args, result)
     for args in (["nonsense"], ["ports", "x" * 5000], ["flows", "table=999"], ["flows", "in_port=" + "9" * 500], ["flows", "(" * 5000], ["trace", "in_port=1"], ["trace", "in_port=p,packet"],
-                 ["trace", "in_port=1", "--packet", "f" * 200001], ["trace", "in_port=1", "--packet", "xyz"], ["capture", "p0"], ["capture", "p0", "-w", "/nonexistent/x"],
+                 ["trace", "in_port=1", "--packet", "f" * 100001], ["trace", "in_port=1", "--packet", "xyz"], ["capture", "p0"], ["capture", "p0", "-w", "/nonexistent/x"],
                  ["capture", "p0", "-w", lab.dir], ["port-add", "a"], ["port-add", "a", "type=vhost-user", "path=" + "/x" * 100], ["port-add", "a", "type=vhost-user", "path=/nonexistent/a.sock", "role=server"],
                  ["port-add", "a", "type=dpdk", "devargs=net_af_packet9,iface=nosuch"], ["port-add", "a", "type=dpdk", "devargs=" + "x" * 5000], ["port-add", "../a", "type=vhost-user"], ["port-add", "a", "type=vhost-user", "ofport=0"],
                  ["port-add", "a", "type=vhost-user", "ofport=99999999999"], ["port-add", "a", "type=vhost-user", "mtu=5"], ["port-del", "nobody"], ["log-level", "loud"], ["-s", "/nonexistent", "show"],
@@ -909,3 +917,187 @@ def test_strange_files_and_arguments(lab):
             result = lab.hosts[0].run([program(name), "--config", path, "--check"], check=False, timeout=20)
             assert result.rc in (1, 2) and len(result.output) < 2000, result
     clean(sw, ctl)
+
+
+# --- Virtual machines ---
+
+def test_machines_killed_under_traffic(lab):
+    """QEMU goes at any moment, also during its boot; the other machine's port and the switch stay as they are."""
+    sw, a, b = two_vms(lab)
+    rng, before = seeded(), None
+    b.run(f"while true; do frame send eth0 {f.ethernet(f.BROADCAST, MAC[1], f.EXPERIMENT, b'x' * 1000).hex()} 1000; done > /dev/null 2>&1 &", check=True)
+    for i in range(scaled(5)):
+        time.sleep(rng.uniform(0, 3))       # Somewhere between the socket's first message and traffic.
+        a.stop()
+        assert sw.json("show")["ports"] == 2
+        a.start()
+        if i == 1:
+            before = rss_kb(sw)
+    a.wait_boot().configure("eth0", "10.0.0.1/24")
+    b.run("killall sh; killall frame")
+    b.run("ip addr replace 10.0.0.2/24 dev eth0")
+    assert a.ping("10.0.0.2", 3) == 3
+    before and grown(sw, before, 16, "machines killed")
+    for vm in (a, b):
+        vm.stop()
+    for name in ("vm1", "vm2"):
+        wait_link(lab, sw, name, "down")
+    clean(sw)
+
+
+test_machines_killed_under_traffic.seconds = 90 + 15 * scaled(5)
+
+
+def test_frames_of_a_hostile_machine(lab):
+    """Runts, 64 KB, headers that lie about what follows."""
+    sw, a, b = two_vms(lab)
+    rng = seeded()
+    a.run("ip link set eth0 mtu 65000", check=False)
+    dst, src = f.mac(MAC[1]), f.mac(MAC[0])
+    frames = [dst + src + b"\x88\xb5", dst + src + b"\x08\x00", dst + src + b"\x08\x00\x45", dst + src + b"\x08\x00\x4f" + bytes(19), dst + src + b"\x81\x00", dst + src + b"\x81\x00\x00\x01\x08\x00\x45",
+              dst + src + b"\x81\x00\x00\x01" * 300, dst + src + b"\x86\xdd\x60", dst + src + b"\x86\xdd" + b"\x60" + bytes(5) + b"\0\xff" + bytes(32) + b"\0\xff" * 40,
+              dst + src + b"\x88\x47" + bytes(3), dst + src + b"\x08\x06\0\1\x08\0\6\4", bytes(14), b"\xff" * 14, dst + src + b"\x05\xdc" + b"x",
+              f.ethernet(MAC[1], MAC[0], f.IPV4, f.ipv4("10.0.0.1", "10.0.0.2", f.TCP, b"\0" * 7)), f.ethernet(MAC[1], MAC[0], f.IPV4, f.ipv4("10.0.0.1", "10.0.0.2", f.UDP, b"")),
+              f.ethernet(MAC[1], MAC[0], f.IPV4, f.ipv4("10.0.0.1", "10.0.0.2", f.ICMP, b""), pad=0)]
+    frames += [dst + src + rng.choice([b"\x08\x00\x45", b"\x86\xdd\x60", b"\x81\x00\x20", b"\x88\xa8", b"\x08\x06"]) + rng.randbytes(rng.randrange(60)) for _ in range(scaled(60))]
+    # Every table that parses: entries that need the inner headers, and that rewrite what may not be there.
+    for flow in ("priority=9,tcp,tp_dst=1,actions=drop", "priority=9,udp6,tp_src=1,actions=drop", "priority=9,arp,arp_tpa=1.2.3.4,actions=drop", "priority=9,icmp6,icmpv6_type=135,nd_target=::1,actions=drop",
+                 "priority=8,ip,in_port=1,actions=set_field:10.9.9.9->ip_src,dec_ttl,output:2", "priority=8,ipv6,in_port=1,actions=set_field:fd00::9->ipv6_src,dec_ttl,output:2",
+                 "priority=8,vlan_tci=0x1000/0x1000,in_port=1,actions=pop_vlan,output:2", "priority=8,arp,in_port=1,actions=set_field:1.1.1.1->arp_spa,output:2"):
+        sw.ofctl("add-flow", flow)
+    for frame in frames:
+        a.run(f"frame send eth0 {frame.hex()} 3", check=False)
+        sw.vswctl("trace", "in_port=1", "--packet", frame.hex(), check=False)
+    for size in (1515, 2000, 9014, 16000, 40000, 60000):
+        a.run(f"frame send eth0 {f.ethernet(MAC[1], MAC[0], f.EXPERIMENT, b'y', pad=size).hex()} 20", check=False)
+    patch(sw, 1, 2)
+    for kind in ("ip", "ipv6", "arp"):
+        sw.ofctl("del-flows", kind + ",in_port=1")
+    a.run("ip link set eth0 mtu 1500")
+    assert a.ping("10.0.0.2", 3) == 3
+    a.stop()
+    b.stop()
+    clean(sw)
+
+
+test_frames_of_a_hostile_machine.seconds = 180
+
+
+def test_sockets_in_strange_places(lab):
+    """Paths too long, removed, taken or forbidden: an error that says so, and nothing is left half made."""
+    host = lab.host("host1")
+    sw = Vswitchd(host, 1)
+
+    def add(*args):
+        result = sw.vswctl("port-add", "a", "type=vhost-user", *args, check=False)
+        return result.rc, result.errors
+    for args, word in [((f"path={'/' + 'x' * 107}",), "path"), ((f"path={'/' + 'x' * 107}", "role=server"), "path"), (("path=relative.sock",), "path"), (("path=/nonexistent/a.sock", "role=server"), "/nonexistent"),
+                       (("path=/proc/a.sock", "role=server"), "/proc/a.sock"), ((f"path={host.dir}", "role=server"), host.dir), ((f"path={sw.socket}", "role=server"), sw.socket), (("path=",), "path")]:
+        rc, errors = add(*args)
+        assert rc in (1, 2, 4) and word in errors, (args, rc, errors)
+        assert sw.json("ports")["ports"] == []
+    assert os.path.exists(sw.socket) and os.path.isdir(host.dir)
+    with open(host.path("file"), "w", encoding="ascii") as file:
+        file.write("mine")
+    rc, errors = add(f"path={host.path('file')}", "role=server")
+    assert rc in (1, 4), errors
+    with open(host.path("file"), encoding="ascii") as file:
+        assert file.read() == "mine"
+    # A client port may wait for what is not there yet, or is no socket, or goes away.
+    for path in ("/nonexistent/a.sock", host.path("file"), host.dir):
+        rc, errors = add(f"path={path}")
+        assert rc == 0, errors
+        time.sleep(0.2)
+        assert port(sw, "a")["link"] == "down"
+        sw.vswctl("port-del", "a")
+    rc, errors = add(f"path={host.path('a.sock')}", "role=server")
+    assert rc == 0, errors
+    os.unlink(host.path("a.sock"))
+    sw.vswctl("port-del", "a")
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(host.path("b.sock"))
+    listener.listen()
+    assert add(f"path={host.path('b.sock')}")[0] == 0
+    for garbage in (b"", b"x", bytes(1000), b"\xff" * 1000, struct.pack("<III", 1, 1, 0xffffffff), struct.pack("<III", 9999, 1, 0), struct.pack("<IIIQ", 2, 1, 8, 2**64 - 1),
+                    struct.pack("<IIIII", 8, 1, 8, 0, 0xffffffff), struct.pack("<IIIQ", 5, 1, 8, 8) + bytes(320)):
+        listener.settimeout(10)
+        connection, _ = listener.accept()       # It comes back each time.
+        try:
+            connection.sendall(garbage)
+            connection.settimeout(0.3)
+            connection.recv(1000)
+        except (OSError, TimeoutError):
+            pass
+        connection.close()
+    assert port(sw, "a")["link"] == "down"
+    sw.vswctl("port-del", "a")
+    listener.close()
+    clean(sw)
+
+
+# --- Endurance ---
+
+def flow_count(sw):
+    return sw.json("show")["flows"]
+
+
+def test_networks_come_and_go(lab):
+    site, a, b = quiet_site(lab)
+    n_cycles, seen, before = scaled(25), set(), None
+    base = [(flow_count(sw), sorted(p["name"] for p in sw.json("ports")["ports"]), sw.json("show")["groups"]) for sw in site.edges]
+    vpc = {"tenants": [{"name": "red"}], "vpcs": [{"name": "test", "tenant": "red"}]}
+    site.apply(vpc)
+    for cycle in range(n_cycles):
+        site.apply(small_network("p", 10))
+        items = site.ctl.json("get", "ports")["items"]
+        sockets = {item["status"]["vhost_socket"] for item in items if item["name"].startswith("red/test/")}
+        assert len(sockets) == 10 and None not in sockets and "" not in sockets, items
+        reused = sockets & seen
+        assert not reused, f"cycle {cycle}: {reused} was another port's"
+        seen |= sockets
+        # The names are p<id>: ids are never used again.
+        for sw in site.edges:
+            names = sorted(p["name"] for p in sw.json("ports")["ports"] if p["type"] == "vhost-user")
+            assert len(names) == 5 and all(any(path.endswith(f"/{name}.sock") for path in sockets) for name in names), (names, sockets)
+        for i in range(10):
+            site.ctl.vpcctl("delete", "port", f"red/test/net/p{i}")
+        site.ctl.vpcctl("delete", "network", "red/test/net", "--wait=installed")
+        if cycle == n_cycles // 5:
+            before = [rss_kb(d) for d in (*site.edges, site.ctl)]
+    site.lab.wait_for("ports to be gone", lambda: [sorted(p["name"] for p in sw.json("ports")["ports"]) for sw in site.edges] == [x[1] for x in base], 10)
+    for sw, (flows, names, groups) in zip(site.edges, base):
+        assert flow_count(sw) == flows and sw.json("show")["groups"] == groups, (flow_count(sw), flows)
+        assert not glob.glob(sw.run_dir + "/p*.sock")
+    for daemon, was in zip((*site.edges, site.ctl), before):
+        grown(daemon, was, 2 + n_cycles / 50, f"{n_cycles} networks")
+    carries(a, b, "at the end")
+    clean(*site.edges, site.ctl)
+
+
+test_networks_come_and_go.seconds = 60 + 4 * scaled(25)
+
+
+def test_restarts_under_traffic(lab):
+    """Both kinds of daemons stopped, killed and started again while frames flow; nothing is sent to a switch that has it."""
+    site, a, b = quiet_site(lab)
+    flows = [flow_count(sw) for sw in site.edges]
+    for signum in (signal.SIGTERM, signal.SIGKILL) * scaled(1):
+        process = site.ctl.process
+        site.ctl.stop(signum)
+        assert signum == signal.SIGKILL or not any(word in process.log_text() for word in REPORTS), process.log_tail(60)
+        carries(a, b, "without a controller")
+        site.ctl.start()
+        site.wait_synced()
+        carries(a, b, "with it")
+        for i, sw in enumerate(site.edges):
+            sw.stop(signum)
+            sw.start()
+            site.wait_synced(30)
+            lab.wait_for("rules", lambda sw=sw, i=i: flow_count(sw) == flows[i], 20)
+            lab.wait_for("links", lambda: len(site.links_up()) == 1, 20)
+            site.wait_synced(30)
+            carries(a, b, f"after the restart of {sw.name}")
+    clean(*site.edges, site.ctl)
+
+
+test_restarts_under_traffic.seconds = 180

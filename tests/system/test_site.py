@@ -343,3 +343,43 @@ def test_intern_quota(lab):
     lab.wait_for("idle pairs to be reclaimed", lambda: metrics()["polder_intern_reclaimed_total"] >= 8, 40)
     exchange(site, [(a, groups[4])], {b: [groups[4]]}, [])
     assert metrics()["polder_intern_interned_total"] == 9
+
+
+# --- More hosts, moving ports ---
+
+def test_three_hosts(lab):
+    """One copy for each host with ports of the network, none for a host without."""
+    site = Site(lab, n_hosts=3, fabric="ovs")
+    a, b, c, d = (site.endpoint("red", name, i % 3, MAC[name], f"10.0.0.{11 + i}", f"fd00::{11 + i}") for i, name in enumerate("abcd"))
+    x, y = (site.endpoint("blue", name, i, MAC[name], f"10.0.0.{11 + i}", f"fd00::{11 + i}") for i, name in enumerate("ab"))
+    site.start()
+    for sender, others in ((a, (b, c, d)), (c, (a, b, d))):
+        group, names = [frame for _, frame in group_frames(sender)], [(frame, name) for name, frame in group_frames(sender)]
+        for _ in range(2):
+            exchange(site, [(sender, frame) for frame in group], {e: group for e in others}, names)
+    for source, target in ((a, c), (b, c), (c, a), (d, b), (b, d)):
+        frames = [frame for _, frame in unicast_frames(source, target)]
+        exchange(site, [(source, frame) for frame in frames], {target: frames}, [(frame, name) for name, frame in unicast_frames(source, target)])
+    third = f.Tap(site.hosts[2].namespace, "fab0")
+    frame = f.ethernet(f.BROADCAST, x.mac, f.EXPERIMENT, b"blue has no port on host3")
+    exchange(site, [(x, frame)], {y: [frame]}, [])
+    assert not [seen for seen in iter(lambda: third.receive(0), None) if b"no port on host3" in seen]
+
+
+def test_port_moves(lab):
+    """A port that is bound elsewhere takes its addresses along, and leaves nothing where it was."""
+    site, ends = two_tenants(lab, None)
+    a, b, c, d = (ends[f"red/{name}"] for name in "abcd")
+    site.ctl.vpcctl("delete", "port", c.full_name)
+    moved = {**b.port(), "edge": c.host.name, "ofport_of": c.device}
+    site.apply({"vpcs": [{"name": "main", "tenant": "red", "networks": [{"name": "web", "ports": [moved]}]}]})
+    b.bound = False
+    for source in (a, d):
+        frames = [frame for _, frame in unicast_frames(source, b)]
+        names = [(frame, name) for name, frame in unicast_frames(source, b)]
+        exchange(site, [(source, frame) for frame in frames], {c: frames}, names)
+    back = [frame for _, frame in unicast_frames(b, d)]
+    exchange(site, [(c, frame) for frame in back], {d: back}, [(frame, name) for name, frame in unicast_frames(b, d)])
+    group = [frame for _, frame in group_frames(b)]
+    exchange(site, [(c, frame) for frame in group], {a: group, d: group}, [(frame, name) for name, frame in group_frames(b)])
+    drops_at(site, b.switch, b.device, [("unbound-port", "the device that the port left", frame) for frame in back[:1] + group[:1]], b.send)

@@ -411,6 +411,16 @@ def test_stop_leaves_nothing_and_kill_can_be_recovered(lab):
     assert not os.path.exists(host.path("s.sock")) and not os.path.exists(sw.run_dir)
 
 
+def test_hugepages(lab):
+    lab.hugepages(320)
+    bench = Bench(lab, extra={"dpdk": {"hugepages": "on"}})
+    assert bench.sw.json("show")["hugepages"] is True
+    patch(bench.sw, 1, 2)
+    bench.taps[0].send(bench.frame())
+    bench.expect([bench.frame()])
+    bench.sw.stop()
+
+
 def test_idle_switch_sleeps(lab):
     host = lab.host("host1")
     sw = Vswitchd(host, 1, ports=[vhost(host, f"vm{i}", i + 1, role="server" if i % 2 else "client") for i in range(10)])

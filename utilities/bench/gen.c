@@ -30,17 +30,19 @@
     "  --cpu N             where to run (default 0)     --memory MB  for buffers (default 96)\n" \
     "  --hugepages         use them (default: memory without)\n" \
     "  --virtio PARAMS     more parameters of net_virtio_user (default mrg_rxbuf=0,in_order=1)\n" \
+    "  --perf TID          count what this thread (the switch's) spends while measuring\n" \
     "  --file-prefix NAME  DPDK's name for this process (default: bench-gen and the process id)\n"
 
 enum { OPT_TX = 256, OPT_RX, OPT_FLOWS, OPT_LIMIT, OPT_SHUFFLE, OPT_SEED, OPT_FRESH, OPT_SIZE, OPT_RATE, OPT_SECONDS, OPT_WARMUP, OPT_CHECK, OPT_PER_FLOW,
-       OPT_QUEUES, OPT_RING, OPT_CPU, OPT_MEMORY, OPT_HUGEPAGES, OPT_VIRTIO, OPT_FILE_PREFIX, OPT_HELP };
+       OPT_QUEUES, OPT_RING, OPT_CPU, OPT_MEMORY, OPT_HUGEPAGES, OPT_VIRTIO, OPT_FILE_PREFIX, OPT_PERF, OPT_HELP };
 
 static const struct option long_options[] = {
     { "tx", 1, NULL, OPT_TX }, { "rx", 1, NULL, OPT_RX }, { "flows", 1, NULL, OPT_FLOWS }, { "limit", 1, NULL, OPT_LIMIT }, { "shuffle", 0, NULL, OPT_SHUFFLE },
     { "seed", 1, NULL, OPT_SEED }, { "fresh", 0, NULL, OPT_FRESH }, { "size", 1, NULL, OPT_SIZE }, { "rate", 1, NULL, OPT_RATE },
     { "seconds", 1, NULL, OPT_SECONDS }, { "warmup", 1, NULL, OPT_WARMUP }, { "check", 1, NULL, OPT_CHECK }, { "per-flow", 1, NULL, OPT_PER_FLOW },
     { "queues", 1, NULL, OPT_QUEUES }, { "ring", 1, NULL, OPT_RING }, { "cpu", 1, NULL, OPT_CPU }, { "memory", 1, NULL, OPT_MEMORY },
-    { "hugepages", 0, NULL, OPT_HUGEPAGES }, { "virtio", 1, NULL, OPT_VIRTIO }, { "file-prefix", 1, NULL, OPT_FILE_PREFIX }, { "help", 0, NULL, OPT_HELP },
+    { "hugepages", 0, NULL, OPT_HUGEPAGES }, { "virtio", 1, NULL, OPT_VIRTIO }, { "file-prefix", 1, NULL, OPT_FILE_PREFIX }, { "perf", 1, NULL, OPT_PERF },
+    { "help", 0, NULL, OPT_HELP },
     { NULL, 0, NULL, 0 },
 };
 
@@ -94,6 +96,7 @@ static bool read_option(int c, struct gen_options *o, struct err *err)
     case OPT_RING: return whole("--ring", 64, 32768, &o->ring, err);
     case OPT_CPU: return whole("--cpu", 0, CPU_SETSIZE - 1, &o->cpu, err);
     case OPT_MEMORY: return whole("--memory", 32, 65536, &o->memory_mb, err);
+    case OPT_PERF: return whole("--perf", 1, 1 << 22, &o->perf_tid, err);
     default: return err_set(err, ERR_USAGE, NULL, "see gen --help");
     }
 }

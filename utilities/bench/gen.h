@@ -24,6 +24,7 @@
 
 #include "lib/err.h"
 #include "utilities/bench/flows.h"
+#include "utilities/bench/gen_perf.h"
 #include "utilities/bench/latency.h"
 
 #define GEN_BURST 32
@@ -40,6 +41,7 @@ struct gen_options {
     uint64_t limit;             /* Flows to take from the file; 0: all. */
     unsigned check;             /* One of so many received frames is checked; 0: none. */
     unsigned queues, ring, cpu, memory_mb;
+    unsigned perf_tid;          /* The switch's polling thread; 0: not known. */
     uint64_t seed;
     bool fresh, shuffle, hugepages;
 };
@@ -76,6 +78,7 @@ struct gen {
     double measured_s;
     uint32_t *windows;          /* Frames received in each whole window of the measurement. */
     size_t n_windows;
+    struct gen_perf perf;
     int64_t lost;               /* Negative: frames came back that were not sent, or more than once. */
 };
 

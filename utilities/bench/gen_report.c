@@ -55,6 +55,8 @@ bool gen_report(const struct gen *g, struct err *err)
     qsort(g->windows, g->n_windows, sizeof g->windows[0], by_count);
     printf(",\"window_p50_pps\":%.0f,\"window_p90_pps\":%.0f", window_pps(g, 0.5), window_pps(g, 0.9));
     printf(",\"checked\":%" PRIu64 ",\"damaged\":%" PRIu64 ",\"reordered\":%" PRIu64, c->checked, c->damaged, c->reordered);
+    const uint64_t *perf = g->perf.value;
+    printf(",\"cpu_ns\":%" PRIu64 ",\"cycles\":%" PRIu64 ",\"instructions\":%" PRIu64, perf[GEN_PERF_CPU_NS], perf[GEN_PERF_CYCLES], perf[GEN_PERF_INSTRUCTIONS]);
     printf(",\"tsc_hz\":%" PRIu64, rte_get_tsc_hz());
     printf(",\"latency_ns\":{\"samples\":%" PRIu64 ",\"mean\":%.0f,\"p50\":%.0f,\"p90\":%.0f,\"p99\":%.0f,\"p999\":%.0f,\"max\":%.0f}}\n",
            l->n, l->n ? ns(l->sum) / (double) l->n : 0.0, ns(latency_quantile(l, 0.5)), ns(latency_quantile(l, 0.9)), ns(latency_quantile(l, 0.99)),

@@ -200,6 +200,7 @@ static void drain(struct gen *g)
 
 bool gen_run(struct gen *g, struct err *err)
 {
+    gen_perf_open(&g->perf, g->options.perf_tid);
     reset(g);
     run_for(g, FIRST_FRAME_S, false, true, NULL);
     if (!g->counts.received) {
@@ -219,8 +220,10 @@ bool gen_run(struct gen *g, struct err *err)
     struct window w = { .length = (uint64_t) (GEN_WINDOW_S * (double) rte_get_tsc_hz()), .received = before.received,
                         .room = (size_t) (g->options.seconds / GEN_WINDOW_S) };
     g->windows = xcalloc(w.room + 1, sizeof g->windows[0]);
+    gen_perf_start(&g->perf);
     w.end = rte_rdtsc() + w.length;
     g->measured_s = run_for(g, g->options.seconds, false, false, &w);
+    gen_perf_stop(&g->perf);
     struct gen_counts at_end = g->counts;
     drain(g);
     g->lost = (int64_t) (g->counts.sent - g->counts.received);

@@ -21,8 +21,8 @@ SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 class Ovs:
     """One ovsdb-server and one ovs-vswitchd on a host."""
 
-    def __init__(self, host, dpdk=False, memory_mb=384, options=()):
-        """options: more arguments of ovs-vswitchd."""
+    def __init__(self, host, dpdk=False, memory_mb=384, options=(), hugetlbfs=None):
+        """options: more arguments of ovs-vswitchd.  hugetlbfs: where hugepages for DPDK are mounted (Lab.hugepages()); None: it does without."""
         self.host = host
         self.dir = host.path("ovs")
         os.mkdir(self.dir)
@@ -39,8 +39,8 @@ class Ovs:
         if dpdk:
             # Without hugepages DPDK's memory is a memfd; --no-huge excludes --in-memory, which Open vSwitch adds by
             # itself unless it is told --legacy-mem.
-            extra = f"--no-huge --legacy-mem --no-shconf -m {memory_mb} --iova-mode=va --no-telemetry " \
-                    f"--file-prefix={host.namespace}"
+            memory = f"--huge-dir={hugetlbfs}" if hugetlbfs else "--no-huge --legacy-mem --no-shconf"
+            extra = f"{memory} -m {memory_mb} --iova-mode=va --no-telemetry --file-prefix={host.namespace}"
             # A pool per port takes some 75 MB each; the shared one would ask for 262144 buffers at once.
             self.vsctl("--no-wait", "set", "Open_vSwitch", ".", "other_config:dpdk-init=true",
                        f"other_config:dpdk-extra={extra}", "other_config:per-port-memory=true")

@@ -15,6 +15,7 @@ from utilities.lab.ovs import Ovs
 from . import suite
 
 PORT = 6653
+LOADED = 0.97           # Of a throughput test's packets; with less its result says nothing of the switch.
 STALL_S = 50            # The program says nothing for longer: it hangs, as it does when it trips over one of its own asserts.
 
 
@@ -37,11 +38,11 @@ class Pair:
         for n in (1, 2, 3):
             self.tester.port("br0", f"t{n}", ofport=n)
         self.program, self.files, self.n_runs = None, [], 0
-        self.results = {}
+        self.results, self.shortfalls = {}, {}
 
     def start(self, files):
         """Starts the program on these files; poll() tells when it is done."""
-        self.files, self.results = list(files), {}
+        self.files, self.results, self.shortfalls = list(files), {}, {}
         self._run()
 
     def _run(self):
@@ -53,8 +54,24 @@ class Pair:
         self.program = self.host.spawn(f"osken-{self.n_runs}", [
             "osken-manager", "os_ken.tests.switch.tester", "--ofp-listen-host", "127.0.0.1", "--ofp-tcp-listen-port", str(PORT),
             "--test-switch-dir", folder, "--test-switch-target", f"{1:016x}", "--test-switch-tester", f"{2:016x}",
-            "--test-switch-target-version", "openflow13", "--test-switch-tester-version", "openflow13"], env={"PYTHONUNBUFFERED": "1"}, kill=True)
-        self._size, self._heard = 0, time.monotonic()
+            "--test-switch-target-version", "openflow13", "--test-switch-tester-version", "openflow13"], env={"PYTHONUNBUFFERED": "1", "EVENTLET_HUB": "selects"}, kill=True)
+        self._size, self._heard, self._n_done, self._n_received = 0, time.monotonic(), 0, self.received()
+
+    def received(self):
+        """Frames that the target got on port 1."""
+        return self.target.json("ports", "p1")["ports"][0]["stats"]["rx_packets"]
+
+    def _note_load(self):
+        """After each throughput test: what part of its packets has come.  The program's timers slip when the machine is busy."""
+        found = suite.results(self.program.log_text(), self.files)
+        if len(found) == self._n_done:
+            return
+        name, test = list(found)[-1]
+        received = self.received()
+        wanted = next(file.packets[test] for file in self.files if file.name == name)
+        if len(found) == self._n_done + 1 and received - self._n_received < LOADED * wanted:
+            self.shortfalls[name, test] = (received - self._n_received) / wanted
+        self._n_done, self._n_received = len(found), received
 
     def poll(self):
         """False while there is work.  A program that hangs or dies is started again on the files that it did not reach."""
@@ -63,6 +80,8 @@ class Pair:
         size = os.path.getsize(self.program.log)
         if size != self._size:
             self._size, self._heard = size, time.monotonic()
+            if self.files[0].packets:
+                self._note_load()
         if self.program.alive() and time.monotonic() - self._heard < STALL_S:
             return False
         done = not self.program.alive() and "---  Test end  ---" in self.program.log_text()
@@ -100,8 +119,8 @@ class Bench:
         self.pairs = [Pair(lab, i + 1, devargs) for i in range(n_pairs)]
 
     def run(self, files, n_pairs):
-        """Runs the files on the first n_pairs and returns {(file, description): None or reason}."""
-        found = {}
+        """Runs the files on the first n_pairs.  {(file, description): None or reason}, and the part of its packets that a test got when it was short of them."""
+        found, shortfalls = {}, {}
         busy = list(zip(self.pairs, suite.shares(files, n_pairs)))
         for pair, share in busy:
             pair.start(share)
@@ -110,4 +129,5 @@ class Bench:
             time.sleep(0.2)
         for pair, _ in busy:
             found.update(pair.results)
-        return found
+            shortfalls.update(pair.shortfalls)
+        return found, shortfalls

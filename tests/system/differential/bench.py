@@ -18,6 +18,7 @@ N_PORTS = 5
 DOWN_PORT = 6                   # There on both, administratively down: for fast failover.
 SENTINEL_HEADER = bytes.fromhex("0e5e471e1000" "0e5e471e1001" "88b5")
 PAUSE_S = 0.0005
+FRAG_NX_MATCH = 3               # Open vSwitch's default hides the ports of first fragments from matches (README.md).
 
 
 class PcapTail:
@@ -51,12 +52,15 @@ class PcapTail:
 class Side:
     """One switch: its channel and what came out."""
 
-    def __init__(self, name, socket_path, pcaps):
+    def __init__(self, name, socket_path, pcaps, fragments=0):
         self.name = name
-        self.socket_path = socket_path
-        self.channel = channel.Channel(name, socket_path)
+        self._target = name, socket_path, fragments
+        self.connect()
         self.tails = [PcapTail(path) for path in pcaps]
         self._sentinel = None
+
+    def connect(self):
+        self.channel = channel.Channel(*self._target)
 
     def start(self, packets, serial):
         """Sends a batch of (in_port, frame) and the sentinel behind it."""
@@ -104,7 +108,7 @@ class Bench:
         self.ovs.ofctl("mod-port", "br0", f"p{DOWN_PORT}", "down")
         self.sides = [
             Side("vswitchd", self.vswitchd.openflow_socket, [host.path(f"vswitchd{n}.pcap") for n in range(1, N_PORTS + 1)]),
-            Side("Open vSwitch", f"{self.ovs.dir}/br0.mgmt", [host.path(f"ovs{n}.pcap") for n in range(1, N_PORTS + 1)])]
+            Side("Open vSwitch", f"{self.ovs.dir}/br0.mgmt", [host.path(f"ovs{n}.pcap") for n in range(1, N_PORTS + 1)], FRAG_NX_MATCH)]
         self.recorder = channel.Recorder(lab, host.dir)
 
     def run(self, packets):
@@ -127,7 +131,7 @@ class Bench:
         """New connections: vswitchd gives each one a budget of packet-ins."""
         for side in self.sides:
             side.channel.close()
-            side.channel = channel.Channel(side.name, side.socket_path)
+            side.connect()
 
     def clear(self):
         for side in self.sides:

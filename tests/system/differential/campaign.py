@@ -45,15 +45,16 @@ class Campaign:
     def _program(self, index):
         rng = random.Random(f"{self.seed}/{index}")
         malformed = rng.random() < 0.15
-        tags = rng.random() < 0.6
+        tags = rng.choice((None, "vlan") if malformed else programs.TAGS)
         program = programs.Program(rng, tags, l2=malformed)
-        stream = packets.Packets(rng, malformed)
+        stream = packets.Packets(rng, malformed, max_tags=program.max_packet_tags, later_l4=not program.edits_addresses,
+                                 later_ipv6=not program.matches_ipv6_l4)
         batch = [stream.next() for _ in range(self.per_program)]
         bench = self.bench
         bench.fresh_channels()
         if not self._install(program, index):
             return
-        before = [side.channel.tables(program.n_tables) for side in bench.sides]
+        before = self._counters(tags, program.n_tables)
         n = max(1, min(BATCH, RING // max(program.cost, 1)))
         for at in range(0, len(batch), n):
             part = batch[at:at + n]
@@ -66,7 +67,7 @@ class Campaign:
                 time.sleep(self.n_since_fresh / 1000)
                 self.n_since_fresh = 0
         else:
-            self._statistics(index, program, before, tags)
+            self._statistics(index, program, before, batch, tags)
         self.n_done += len(batch)
         self.n_programs += 1
         bench.clear()
@@ -91,27 +92,42 @@ class Campaign:
             bench.clear()
         return not different
 
-    def _statistics(self, index, program, before, tags):
-        """Entries, groups and tables.  Bytes only where no tag comes or goes (README.md)."""
-        def flows(c):
-            return {cookie: n if not tags else n[0] for cookie, n in c.flows().items()}
+    def _counters(self, tags, n_tables):
+        """What both have counted, by name.  Bytes only where no tag comes or goes (README.md)."""
+        found = []
+        for channel in (side.channel for side in self.bench.sides):
+            counters = {f"cookie={cookie:#x},": n if not tags else n[0] for cookie, n in channel.flows().items()}
+            for group, (total, buckets) in channel.groups().items():
+                counters[f"group_id={group},"] = (total, buckets) if not tags else (total[0], [n[0] for n in buckets])
+            counters.update({f"table {t}: lookups, matches": n for t, n in enumerate(channel.tables(n_tables))})
+            found.append(counters)
+        return found
 
-        def groups(c):
-            return {g: (t, b) if not tags else (t[0], [n[0] for n in b]) for g, (t, b) in c.groups().items()}
+    @staticmethod
+    def _uneven(before, after):
+        """The names of counters that moved differently."""
+        def moved(side, name):
+            old, new = before[side].get(name), after[side].get(name)
+            return (new[0] - old[0], new[1] - old[1]) if name.startswith("table") else new
+        return [name for name in sorted(set(after[0]) | set(after[1])) if moved(0, name) != moved(1, name)]
 
-        def tables(c, was):
-            return [(a - c, b - d) for (a, b), (c, d) in zip(c.tables(program.n_tables), was)]
-        ours, theirs = [side.channel for side in self.bench.sides]
-        for what, a, b in (("flow", flows(ours), flows(theirs)), ("group", groups(ours), groups(theirs))):
-            wrong = [k for k in sorted(set(a) | set(b)) if a.get(k) != b.get(k)]
-            if wrong:
-                begins = "cookie={:#x}," if what == "flow" else "group_id={},"
-                self._fail(index, f"{what} counters differ:\n" + "\n".join(
-                    f"    {next(l for l in program.flows + program.groups if l.startswith(begins.format(k)))}\n"
-                    f"      vswitchd: {a.get(k)}, Open vSwitch: {b.get(k)}" for k in wrong[:5]))
-        a, b = tables(ours, before[0]), tables(theirs, before[1])
-        if a != b:
-            self._fail(index, f"table counters (lookups, matches) differ:\n    vswitchd: {a}\n    Open vSwitch: {b}")
+    def _statistics(self, index, program, before, batch, tags):
+        after = self._counters(tags, program.n_tables)
+        wrong = self._uneven(before, after)
+        if not wrong:
+            return
+        lines = "\n".join(f"    {next((l for l in program.flows + program.groups if l.startswith(name)), name)}\n"
+                          f"      vswitchd: {after[0].get(name)}, Open vSwitch: {after[1].get(name)}" for name in wrong[:6])
+        # The packet: where counters part that were even before.
+        self.bench.fresh_channels()
+        ratio = {name: (after[0].get(name), after[1].get(name)) for name in wrong}
+        for in_port, frame in batch:
+            self.bench.run([(in_port, frame)])
+            now = self._counters(tags, program.n_tables)
+            if any(_apart(now[0].get(name), now[1].get(name)) != _apart(*ratio[name]) for name in wrong if not name.startswith("table")):
+                lines += f"\n  in_port {in_port}, frame {frame.hex()}\n{self._traces(in_port, frame)}"
+                break
+        self._fail(index, "counters differ:\n" + lines)
 
     def _narrow(self, index, program, part):
         """Finds the packets that make the difference."""
@@ -119,14 +135,25 @@ class Campaign:
         for in_port, frame in part:
             ours, theirs = self.bench.run([(in_port, frame)])
             if ours != theirs:
-                trace = self.bench.ovs.appctl("ofproto/trace", "br0", f"in_port={in_port}", frame.hex())
                 self._fail(index, f"in_port {in_port}, frame {frame.hex()}\n  vswitchd:\n{shown(ours)}  Open vSwitch:\n{shown(theirs)}"
-                           + "\n".join(f"    {g}" for g in program.groups) + "\n" + trace)
+                           + "".join(f"  {g}\n" for g in program.groups) + self._traces(in_port, frame))
                 return
         self._fail(index, f"a batch of {len(part)} packets differs, though none of them does alone")
 
+    def _traces(self, in_port, frame):
+        """How each switch says that it comes to its result."""
+        return self.bench.vswitchd.vswctl("trace", f"in_port=p{in_port}", "--packet", frame.hex(), check=False).output \
+            + self.bench.ovs.appctl("ofproto/trace", "br0", f"in_port={in_port}", frame.hex())
+
     def _fail(self, index, text):
         self.failures.append(f"program {index} of seed {self.seed}: {text}")
+
+
+def _apart(a, b):
+    """How far two counters are from each other, through all their levels."""
+    if isinstance(a, (tuple, list)):
+        return [_apart(x, y) for x, y in zip(a, b)]
+    return a - b
 
 
 def shown(outcome):

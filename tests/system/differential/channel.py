@@ -20,6 +20,7 @@ OFPMP_FLOW, OFPMP_TABLE, OFPMP_GROUP = 1, 3, 6
 OFPP_TABLE, OFPP_CONTROLLER, OFPP_ANY = 0xfffffff9, 0xfffffffd, 0xffffffff
 NO_BUFFER = 0xffffffff
 FLAG_MORE = 1
+NO_COOKIE = 0xffffffffffffffff
 WAIT_S = 20
 
 # The pipeline fields of a packet-in that both switches report: OXM or NXM header without the mask bit, as class << 7 | field.
@@ -79,13 +80,16 @@ def packet_in(body):
     frame = body[16 + (length + 7) // 8 * 8 + 2:]
     if len(frame) != total:
         raise LabError(f"a packet-in holds {len(frame)} of {total} bytes, though it was to be whole")
+    if cookie == NO_COOKIE:
+        table = 0                       # Of no entry, hence of no table (README.md).
     return reason, table, cookie, pipeline_fields(body[16:16 + length]), frame
 
 
 class Channel:
     """A controller's connection to one switch."""
 
-    def __init__(self, name, path):
+    def __init__(self, name, path, fragments=0):
+        """fragments: ofp_config_flags."""
         self.name = name
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.settimeout(WAIT_S)
@@ -96,7 +100,7 @@ class Channel:
         self.send(message(HELLO))
         # Every reason, for a connection of any kind; whole frames.
         self.send(message(SET_ASYNC, struct.pack("!IIIIII", 7, 7, 0, 0, 0, 0)))
-        self.send(message(SET_CONFIG, struct.pack("!HH", 0, 0xffff)))
+        self.send(message(SET_CONFIG, struct.pack("!HH", fragments, 0xffff)))
         self.barrier()
 
     def close(self):

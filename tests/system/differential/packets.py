@@ -50,10 +50,14 @@ def crc32c(data):
 
 
 class Packets:
-    """A stream of packets from one random.Random.  malformed: also frames that are cut off or lie about their lengths."""
+    """A stream of packets from one random.Random.
 
-    def __init__(self, rng, malformed=False):
-        self.rng, self.malformed = rng, malformed
+    malformed: also frames that are cut off or lie about their lengths.  max_tags: VLAN tags.  later_l4: later fragments may be of TCP, UDP and ICMPv6;
+    later_ipv6: there are such of IPv6.
+    """
+
+    def __init__(self, rng, malformed=False, max_tags=2, later_l4=True, later_ipv6=True):
+        self.rng, self.malformed, self.max_tags, self.later_l4, self.later_ipv6 = rng, malformed, max_tags, later_l4, later_ipv6
 
     def pick(self, pool, n_bytes=None):
         """From the pool, or one time in twelve any value at all (n_bytes long, or below 2 ** -n_bytes bits)."""
@@ -76,7 +80,7 @@ class Packets:
         kind = rng.choices(("ipv4", "ipv6", "arp", "mpls", "other", "llc", "snap"), (36, 26, 10, 14, 6, 3, 2))[0]
         src = self.pick(MACS) if rng.random() < 0.9 else rng.randbytes(6)
         head = self.pick(MACS) + bytes([src[0] & 0xfe]) + src[1:]
-        n_tags = rng.choices((0, 1, 2), (6, 4, 2))[0]
+        n_tags = min(self.max_tags, rng.choices((0, 1, 2), (6, 4, 2))[0])
         for i in range(n_tags):
             tpid = 0x8100 if rng.random() < 0.6 else 0x88a8
             head += struct.pack("!HH", tpid, rng.choice((0, 0, 3, 7)) << 13 | self.pick(VIDS, 12))
@@ -129,6 +133,8 @@ class Packets:
         src, dst = self.pick(IPV4S), self.pick(IPV4S)
         protocol = rng.choices((TCP, UDP, SCTP, ICMP, 47, 89), (10, 10, 4, 6, 1, 1))[0]
         fragment = rng.choices((0, 0x4000, 0x2000, 0x2000 | rng.randint(1, 100), rng.randint(1, 8000)), (12, 6, 2, 1, 1))[0]
+        if fragment & 0x1fff and not self.later_l4:
+            protocol = rng.choice((SCTP, 47, 89))
         payload = self._transport(protocol, src, dst, struct.pack("!HH", protocol, 0), fragment & 0x1fff)
         options = b""
         if rng.random() < 0.15:
@@ -149,7 +155,9 @@ class Packets:
             headers = rng.sample((HOPOPTS, ROUTING, FRAGMENT, AH, DSTOPTS), rng.randint(1, 3))
             headers.sort(key=(HOPOPTS, DSTOPTS, ROUTING, FRAGMENT, AH).index)
         if FRAGMENT in headers:
-            fragment = rng.choice((0, 1, 1, 8 * rng.randint(1, 8000) | rng.randint(0, 1)))
+            fragment = rng.choice((0, 1, 1) + (8 * rng.randint(1, 8000) | rng.randint(0, 1),) * self.later_ipv6)
+        if fragment >> 3 and not self.later_l4:
+            protocol = rng.choice((SCTP, 47))
         payload = self._transport(protocol, src, dst, struct.pack("!HH", 0, protocol), fragment >> 3)
         chain = headers + [protocol]
         extension = b""
@@ -220,6 +228,6 @@ class Packets:
             return frame[:rng.randint(14, len(frame))]
         spoilt = bytearray(frame)
         for _ in range(rng.randint(1, 4)):
-            at = rng.randint(12, min(len(frame) - 1, 70))
+            at = rng.choice([a for a in range(12, min(len(frame), 70)) if a not in (14, 18)])      # Not the DEI bits (README.md).
             spoilt[at] = rng.choice((0, 0xff, rng.getrandbits(8), spoilt[at] ^ 1 << rng.randrange(8)))
         return bytes(spoilt)

@@ -33,8 +33,8 @@ FIELDS = {
     "tcp_flags": (12, "tcp_flags", "tcp", True, False, None),
     "udp_src": (16, "port", "udp", True, True, "NXM_OF_UDP_SRC"),
     "udp_dst": (16, "port", "udp", True, True, "NXM_OF_UDP_DST"),
-    "sctp_src": (16, "port", "sctp", False, True, "OXM_OF_SCTP_SRC"),
-    "sctp_dst": (16, "port", "sctp", False, True, "OXM_OF_SCTP_DST"),
+    "sctp_src": (16, "port", "sctp", True, True, "OXM_OF_SCTP_SRC"),
+    "sctp_dst": (16, "port", "sctp", True, True, "OXM_OF_SCTP_DST"),
     "icmp_type": (8, "icmp", "icmp", False, True, "NXM_OF_ICMP_TYPE"),
     "icmp_code": (8, "small", "icmp", False, True, "NXM_OF_ICMP_CODE"),
     "icmpv6_type": (8, "icmp6", "icmpv6", False, True, "NXM_NX_ICMPV6_TYPE"),
@@ -42,7 +42,7 @@ FIELDS = {
     "nd_target": (128, "ipv6", "nd", True, True, "NXM_NX_ND_TARGET"),
     "nd_sll": (48, "mac", "nd_ns", True, True, "NXM_NX_ND_SLL"),
     "nd_tll": (48, "mac", "nd_na", True, True, "NXM_NX_ND_TLL"),
-    "arp_op": (16, "arp_op", "arp", False, True, "NXM_OF_ARP_OP"),
+    "arp_op": (16, "arp_op", "arp", False, True, None),
     "arp_spa": (32, "ipv4", "arp", True, True, "NXM_OF_ARP_SPA"),
     "arp_tpa": (32, "ipv4", "arp", True, True, "NXM_OF_ARP_TPA"),
     "arp_sha": (48, "mac", "arp", True, True, "NXM_NX_ARP_SHA"),
@@ -72,7 +72,7 @@ def written(kind, value, bits):
     if kind == "mac":
         return ":".join(f"{b:02x}" for b in value.to_bytes(6, "big"))
     if kind in ("ipv4", "ipv6"):
-        return str(ipaddress.ip_address(value.to_bytes(bits // 8, "big")))
+        return ipaddress.ip_address(value.to_bytes(bits // 8, "big")).exploded
     return f"{value:#x}" if bits > 8 else str(value)
 
 
@@ -80,12 +80,19 @@ def number(value):
     return int.from_bytes(value, "big") if isinstance(value, bytes) else value
 
 
+TAGS = (None, None, "vlan", "vlan", "push mpls", "pop mpls")
+
+
 class Program:
-    """One random program.  tags: it may push and pop; l2: it looks at and changes nothing behind the tags (for malformed packets)."""
+    """One random program.  tags: what it may push and pop, one of TAGS; l2: it looks at and changes nothing behind the tags (for malformed packets)."""
 
     def __init__(self, rng, tags, l2=False):
         self.rng, self.tags, self.l2 = rng, tags, l2
         self.n_tables = rng.randint(1, 5)
+        self.writes = rng.random() < 0.5        # Write-actions, or else clones and buckets that resubmit (README.md).
+        self.max_packet_tags = {None: 2, "vlan": 1, "push mpls": 0, "pop mpls": 1}[tags]
+        # Where one VLAN tag at most is pushed on a packet's way (README.md): in one table's lists, in the action set, or in one group.
+        self.push_site = rng.choice((0, self.n_tables - 1, "set", "group")) if tags else None
         self.groups, self.flows = [], []
         self.group_costs, self.table_costs = {}, {}
         self._stacks = L2_STACKS if l2 else STACKS
@@ -96,11 +103,16 @@ class Program:
         # Table 0 is made last: it may lead everywhere.
         self.table_costs[0] = self._table(0)
         self.cost = self.table_costs[0]
+        # Whether it changes an IP address, which Open vSwitch does to later fragments as if they had a layer-4 header (README.md).
+        self.edits_addresses = any(f"->{name}" in line for line in self.groups + self.flows for f in ("nw_src", "nw_dst", "ipv6_src", "ipv6_dst")
+                                   for name in (f, FIELDS[f][5], f.replace("nw", "ip")))
+        # Whether it tells the protocols over IPv6 apart, where the two differ about later fragments (README.md).
+        self.matches_ipv6_l4 = any(name in line for line in self.flows for name in ("tcp6", "udp6", "sctp6", "icmp6"))
 
     # --- Values ---
 
     def _value(self, kind, bits):
-        if self.rng.random() < 0.9 and kind in POOLS:
+        if kind in POOLS and (kind == "arp_op" or self.rng.random() < 0.9):
             return number(self.rng.choice(POOLS[kind])) & (1 << bits) - 1
         return self.rng.getrandbits(bits)
 
@@ -108,6 +120,8 @@ class Program:
         """A prefix, one bit, a part, or anything."""
         ones, rng = (1 << bits) - 1, self.rng
         how = rng.random()
+        if kind == "ipv6" and how >= 0.35:
+            return 0xf << 124 | rng.getrandbits(124)        # ovs-ofctl takes a leading decimal digit for a prefix's length.
         if how < 0.35:
             return ones & ~((1 << rng.randint(0, bits - 1)) - 1)
         if how < 0.6:
@@ -150,7 +164,8 @@ class Program:
             bits, kind, _, maskable, _, _ = FIELDS[field]
             value = self._value(kind, bits)
             if field == "ip_frag":
-                parts.append("ip_frag=" + rng.choice(("no", "yes", "first", "later", "not_later")))
+                later = ("later",) * (not known & {"tcp", "udp", "sctp", "icmp", "icmpv6"})
+                parts.append("ip_frag=" + rng.choice(("no", "yes", "first", "not_later") + later))
             elif field == "tcp_flags":
                 mask = self._mask(kind, bits)
                 parts.append(f"tcp_flags={value & mask:#x}/{mask:#x}")
@@ -225,25 +240,33 @@ class Program:
         at, to = rng.randint(0, src[1] - n), rng.randint(0, dst[1] - n)
         return f"move:{src[0]}[{at}..{at + n - 1}]->{dst[0]}[{to}..{to + n - 1}]"
 
-    def _tags(self, known, in_set=False):
-        """Pushes and pops: (text, what is known behind it)."""
-        rng, known = self.rng, set(known)
-        choices = ["push_vlan"] + ["pop_vlan"] * ("vlan" in known) + ["push_mpls"] * (not self.l2) + ["pop_mpls"] * ("mpls" in known and not self.l2)
-        what = rng.choice(choices)
-        if what == "push_vlan":
-            known = known - {"untagged"} | {"vlan"}
-            # The new tag's VID and priority are set at once (README.md).
-            return (f"push_vlan:{rng.choice(('0x8100', '0x88a8'))},set_field:{0x1000 | self._value('vid', 12):#x}->vlan_vid,"
-                    f"set_field:{rng.randrange(8)}->vlan_pcp"), known
-        if what == "pop_vlan":
-            return "pop_vlan", known - {"vlan"}
-        if what == "push_mpls":
-            return f"push_mpls:{rng.choice(('0x8847', '0x8848'))},set_field:{self._value('label', 20)}->mpls_label", (known & {"vlan", "untagged"}) | {"mpls"}
+    def _tags(self, known, may_push):
+        """Pushes and pops: (text or None, what is known behind it).  may_push: a VLAN tag."""
+        rng = self.rng
+        if self.tags == "vlan":
+            what = rng.choice(["push"] * may_push + ["pop"] * ("vlan" in known) or [None])
+            if what == "push":
+                # The new tag's VID and priority are set at once (README.md).
+                return (f"push_vlan:{rng.choice(('0x8100', '0x88a8'))},set_field:{0x1000 | self._value('vid', 12):#x}->vlan_vid,"
+                        f"set_field:{rng.randrange(8)}->vlan_pcp"), known - {"untagged"} | {"vlan"}
+            return ("pop_vlan", known - {"vlan"}) if what else (None, known)
+        if self.tags == "push mpls":
+            text = f"push_mpls:{rng.choice(('0x8847', '0x8848'))},set_field:{self._value('label', 20)}->mpls_label," \
+                   f"set_field:{rng.randrange(8)}->mpls_tc,set_mpls_ttl:{rng.choice(p.TTLS)}"
+            how, was = rng.random(), {"ipv4": "0x0800", "ipv6": "0x86dd", "arp": "0x0806"}
+            kind = next((k for k in was if k in known), None)
+            if how < 0.25 and kind and "mpls" not in known:
+                return f"{text},pop_mpls:{was[kind]}", known & {kind}
+            if how < 0.5 and may_push:
+                return f"{text},push_vlan:0x8100,set_field:0x1005->vlan_vid,set_field:3->vlan_pcp,pop_vlan", {"mpls"}
+            return text, {"mpls"}
+        if "mpls" not in known:
+            return None, known
         ether_type, kind = rng.choice(((0x0800, "ipv4"), (0x0800, "ipv4"), (0x86dd, "ipv6"), (0x8847, "mpls"), (0x88b6, "other")))
         return f"pop_mpls:{ether_type:#06x}", (known & {"vlan", "untagged"}) | {kind}
 
-    def _apply(self, table, known, depth=0):
-        """An apply-actions list: (actions, cost, what is known behind it)."""
+    def _apply(self, table, known, depth=0, pushed=False):
+        """An apply-actions list: (actions, cost, what is known behind it).  pushed: it has its VLAN tag already."""
         rng, actions, cost = self.rng, [], 0
         budget = MAX_COST // 4
         for _ in range(rng.choice((0, 1, 1, 2, 3, 4, 6))):
@@ -255,9 +278,11 @@ class Program:
             elif how < 0.7:
                 actions.append(self._set(known))
             elif how < 0.78 and self.tags:
-                text, known = self._tags(known)
-                actions.append(text)
-            elif how < 0.84 and table + 1 < self.n_tables:
+                text, known = self._tags(known, table == self.push_site and not pushed)
+                if text:
+                    actions.append(text)
+                    pushed |= text.startswith("push_vlan")
+            elif how < 0.84 and table + 1 < self.n_tables and not self.tags:
                 to = rng.randint(table + 1, self.n_tables - 1)
                 if cost + self.table_costs[to] <= budget:
                     port = rng.choice(("", "", "", str(rng.randint(1, p.N_PORTS))))
@@ -268,8 +293,8 @@ class Program:
                 if cost + self.group_costs[group] <= budget:
                     actions.append(f"group:{group}")
                     cost += self.group_costs[group]
-            elif how < 0.94 and depth < 2:
-                inner, n, _ = self._apply(table, known, depth + 1)
+            elif how < 0.94 and depth < 2 and not self.writes:
+                inner, n, _ = self._apply(table, known, depth + 1, pushed)
                 if inner:
                     actions.append(f"clone({','.join(inner)})")
                     cost += n
@@ -285,8 +310,8 @@ class Program:
     def _written(self, known):
         """A write-actions list: (actions, cost)."""
         rng, actions, cost = self.rng, [], 1
-        if self.tags and rng.random() < 0.3:
-            actions.append(self._tags(known)[0])
+        if self.tags and rng.random() < 0.3 and (text := self._tags(known, self.push_site == "set")[0]):
+            actions.append(text)
             known = known & {"vlan"} if "pop_vlan" not in actions else set()    # In a set, tags change before fields do.
         for _ in range(rng.choice((0, 1, 1, 2, 3))):
             actions.append(self._set(known, in_set=True))
@@ -308,7 +333,7 @@ class Program:
         parts = list(parts)
         if rng.random() < 0.12:
             parts.append("clear_actions")
-        if rng.random() < 0.3:
+        if self.writes and rng.random() < 0.5:
             actions, n = self._written(known)
             if actions:
                 parts.append(f"write_actions({','.join(actions)})")
@@ -334,7 +359,8 @@ class Program:
             instructions, cost = self._instructions(table, known)
             self._add(table, priority, match, instructions)
             most = max(most, cost)
-        if rng.random() < 0.85:
+        # With an action set about, no table is without a table-miss entry (README.md).
+        if self.writes or rng.random() < 0.85:
             instructions, cost = self._instructions(table, set())
             self._add(table, 0, "", instructions)
             most = max(most, cost)
@@ -345,23 +371,24 @@ class Program:
         self.flows.append(f"cookie={cookie:#x},table={table},priority={priority}{',' if match else ''}{match},actions={instructions}")
 
     def _group(self, group):
-        rng = self.rng
+        rng, may_push = self.rng, group == 1 and self.push_site == "group"
         kind = rng.choice(("all", "all", "indirect", "select", "ff"))
         n = {"all": rng.randint(0, 3), "indirect": 1, "select": 1, "ff": rng.randint(1, 3)}[kind]
         buckets, costs = [], []
         for _ in range(n):
             actions, cost = [], 1
             for _ in range(rng.choice((0, 0, 1, 2, 3))):
-                if self.tags and rng.random() < 0.2:
-                    actions.append(self._tags(set())[0])
+                if self.tags and rng.random() < 0.2 and (text := self._tags(set(), may_push)[0]):
+                    actions.append(text)
+                    may_push &= not text.startswith("push_vlan")
                 else:
-                    actions.append(self._set({"vlan", "ipv4", "tcp"} if rng.random() < 0.5 and not self.l2 else set(), in_set=True))
+                    actions.append(self._set({"ipv4", "tcp"} if rng.random() < 0.5 and not self.l2 else set(), in_set=True))
             how = rng.random()
             if how < 0.2 and self.group_costs:
                 to = rng.choice(list(self.group_costs))
                 actions.append(f"group:{to}")
                 cost = self.group_costs[to]
-            elif how < 0.35 and self.n_tables > 1:
+            elif how < 0.35 and self.n_tables > 1 and not self.writes and not self.tags:
                 to = rng.randint(1, self.n_tables - 1)
                 actions.append(f"resubmit(,{to})")
                 cost = self.table_costs[to]

@@ -1,0 +1,179 @@
+#!/usr/bin/python3
+"""make bench: measures vswitchd beside Open vSwitch with DPDK and dpdk-testpmd.
+
+    utilities/bench/bench.py [OPTION…] [CASE…]      CASE: mac, mac/100k, *-latency …; see -l
+
+For each rule set all switches are started and given the same entries.  Then, line by line and round by round, each is measured in turn on the same CPU while the others are
+stopped; the table has the medians of the rounds and their ratios.  README.md explains the columns.  Exit status: 0 done, 1 something failed or a frame came back damaged,
+2 wrong usage; with --targets also 1 when a target of issue 5 is missed.
+"""
+import argparse
+import json
+import os
+import statistics
+import sys
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, TOP)
+sys.dont_write_bytecode = True
+
+from utilities.bench import cases, peers, report, rules     # noqa: E402
+from utilities.bench.flowmods import FlowMods               # noqa: E402
+from utilities.lab.cleanup import LabError                  # noqa: E402
+from utilities.lab.host import Lab                          # noqa: E402
+
+
+def generator():
+    build = os.environ.get("POLDER_BUILD") or os.environ.get("POLDER_BUILDDIR") or TOP
+    path = os.path.join(build, "utilities/bench/gen")
+    if not os.access(path, os.X_OK):
+        raise LabError(f"{path} is not built; run make utilities/bench/gen, or set POLDER_BUILD to the build directory")
+    return path
+
+
+class Bench:
+    """One run.  results: a list of dictionaries, one per measurement."""
+
+    def __init__(self, lab, options, chosen):
+        self.lab, self.options, self.chosen, self.results = lab, options, chosen, []
+        names = [name for name in options.switches if not peers.ALL[name].missing()]
+        for name in options.switches:
+            if name not in names:
+                print(f"without {name}: {peers.ALL[name].missing()}", flush=True)
+        self.names = names
+        hugetlbfs = None if options.no_hugepages else lab.hugepages(sum(peers.HUGEPAGES_MB[n] for n in names) + 256)
+        self.setup = peers.Setup(lab, options.switch_cpu, options.gen_cpu, hugetlbfs, options.nice)
+        self.files = os.path.join(lab.dir, "bench")
+        os.mkdir(self.files)
+
+    def run(self):
+        for name in dict.fromkeys(case.rules for case in self.chosen):
+            lines = [case for case in self.chosen if case.rules == name]
+            rule_set = rules.make(name, self.options.seed, self.options.scale)
+            entries, flows = (os.path.join(self.files, f"{name}.{kind}") for kind in ("entries", "flows"))
+            rules.write(entries, rule_set.entries)
+            rules.write(flows, rule_set.flows(max(case.flows for case in lines), self.options.seed))
+            self.run_lines(lines, entries, len(rule_set.entries), flows)
+
+    def run_lines(self, lines, entries, count, flows):
+        switches = []
+        try:
+            for name in self.names:
+                switch = peers.ALL[name](self.setup, lines[0].rules)
+                switches.append(switch)
+                switch.load(entries, count)
+                switch.prioritise()
+                switch.pause()
+            for case in lines:
+                for round_ in range(self.options.rounds):
+                    for switch in switches:
+                        switch.resume()
+                        self.measure(case, round_, switch, flows)
+                        switch.pause()
+                self.tell(case)
+        finally:
+            for switch in switches:
+                switch.resume()
+        for switch in switches:
+            switch.stop()
+
+    def measure(self, case, round_, switch, flows):
+        o = self.options
+        tid = switch.polling_thread()
+        argv = ["nice", "-n", str(o.nice), generator(), "--tx", switch.sockets[0], "--rx", switch.sockets[1], "--flows", flows, "--limit", str(case.flows), "--size", case.size,
+                "--seconds", str(o.seconds), "--warmup", str(o.warmup), "--cpu", str(o.gen_cpu), "--perf", str(tid),
+                *(["--rate", str(case.rate)] if case.rate else []), *(["--fresh"] if case.fresh else []),
+                *(["--hugepages"] if self.setup.hugetlbfs else []), *(["--virtio", o.virtio] if o.virtio else [])]
+        mods = 0
+        if case.flow_mods and switch.management:
+            with FlowMods(switch.management, case.flow_mods, o.gen_cpu) as stream:
+                answer = self.lab.execute(argv, timeout=o.seconds + o.warmup + 60, merge=False)
+            mods = stream.sent
+        else:
+            answer = self.lab.execute(argv, timeout=o.seconds + o.warmup + 60, merge=False)
+        result = json.loads(answer.output)
+        result.update(case=case.name, switch=switch.name, round=round_, rss_mb=switch.resident_mb(), load_s=switch.load_s, flow_mods=mods)
+        self.results.append(result)
+
+    def tell(self, case):
+        """A line of progress."""
+        words = []
+        for name in self.names:
+            rates = [self.rate(r) / 1e6 for r in self.results if r["case"] == case.name and r["switch"] == name]
+            words.append(f"{name} {statistics.median(rates):.2f} ({min(rates):.2f}–{max(rates):.2f})")
+        print(f"{case.name}: " + ", ".join(words) + " Mpps", flush=True)
+
+    def rate(self, result):
+        return result["window_p90_pps" if self.options.noisy and not result["offered_pps"] else "received_pps"]
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("case", nargs="*")
+    parser.add_argument("-l", "--list", action="store_true", help="list the cases")
+    parser.add_argument("--quick", action="store_true", help="a smoke test: few lines, small rule sets, one short round")
+    parser.add_argument("--rounds", type=int, help="default 3")
+    parser.add_argument("--seconds", type=float, help="of each measurement, default 2")
+    parser.add_argument("--warmup", type=float, help="before each, default 1")
+    parser.add_argument("--switches", default=",".join(peers.ALL), help="default: %(default)s, those that are installed")
+    parser.add_argument("--out", default="bench-results", help="folder for measurements.csv, summary.csv and plot.svg (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of rule sets and flows, default 1")
+    parser.add_argument("--scale", type=float, help="shrinks the rule sets")
+    parser.add_argument("--gen-cpu", type=int, help="for the generator and the switches' control threads (default: the first)")
+    parser.add_argument("--switch-cpu", type=int, help="for the switches' polling threads (default: the last)")
+    parser.add_argument("--no-hugepages", action="store_true", help="everything on ordinary memory")
+    parser.add_argument("--nice", type=int, default=0, help="nice value of generator and polling threads")
+    parser.add_argument("--noisy", action="store_true", help="take the ninth decile of 5 ms windows instead of the mean: the machine is used by others")
+    parser.add_argument("--virtio", help="parameters of the generator's devices (gen --help)")
+    parser.add_argument("--targets", action="store_true", help="compare with the targets of issue 5")
+    options = parser.parse_args()
+    quick = options.quick
+    for name, usual, short in (("rounds", 3, 1), ("seconds", 2.0, 0.3), ("warmup", 1.0, 0.2), ("scale", 1.0, 0.05)):
+        if getattr(options, name) is None:
+            setattr(options, name, short if quick else usual)
+    cpus = sorted(os.sched_getaffinity(0))
+    options.gen_cpu = cpus[0] if options.gen_cpu is None else options.gen_cpu
+    options.switch_cpu = cpus[-1] if options.switch_cpu is None else options.switch_cpu
+    options.switches = options.switches.split(",")
+    for name in options.switches:
+        if name not in peers.ALL:
+            parser.error(f"--switches: there is no {name}, only {', '.join(peers.ALL)}")
+    if options.switch_cpu == options.gen_cpu:
+        print("one CPU only: generator and switch take turns, and the figures say little", flush=True)
+    return parser, options
+
+
+def main():
+    parser, options = arguments()
+    known = cases.QUICK if options.quick else cases.CASES
+    try:
+        chosen = cases.choose(options.case, known)
+    except ValueError as error:
+        parser.error(str(error))
+    if options.list:
+        print("\n".join(map(str, known)))
+        return 0
+    if os.geteuid() != 0:
+        print("make bench makes network namespaces and adds hugepages: run it as root", file=sys.stderr)
+        return 2
+    try:
+        generator()
+        with Lab() as lab:
+            bench = Bench(lab, options, chosen)
+            bench.run()
+    except (LabError, RuntimeError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    summary = report.summarise(bench.results, chosen, bench.rate)
+    print(report.table(summary, bench.names, options.targets))
+    report.write(options.out, bench.results, summary)
+    print(f"measurements.csv, summary.csv and plot.svg are in {options.out}")
+    damaged = [r for r in bench.results if r["damaged"] or r["lost"] < 0]
+    for r in damaged:
+        print(f"bench: {r['case']} on {r['switch']}: {r['damaged']} of {r['checked']} frames damaged, {r['lost']} lost", file=sys.stderr)
+    missed = options.targets and any(line.missed for line in summary)
+    return 1 if damaged or missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
