@@ -1,8 +1,9 @@
 /*
  * Who may use the API: bearer tokens, from the file that rest.tokens names.
  *
- * The file is a JSON array of {"token","name","role":"operator"|"tenant","tenant"}.  Only SHA-256 digests of the tokens are kept, and a lookup compares with all of them in constant
- * time, so neither a core dump nor the time it takes tells a token.  Over the unix socket there are no tokens: the kernel says who is calling (SO_PEERCRED).
+ * The file is a JSON array of {"token","name","role":"operator"|"tenant","tenant"}. Only SHA-256 digests of the tokens
+ * are kept, and a lookup compares with all of them in constant time, so neither a core dump nor the time it takes tells
+ * a token. Over the unix socket there are no tokens: the kernel says who is calling (SO_PEERCRED).
  */
 #ifndef CONTROLLER_AUTH_H
 #define CONTROLLER_AUTH_H 1

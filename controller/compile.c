@@ -1,8 +1,9 @@
 /*
  * Virtual entries to edge rules.
  *
- * An entry of virtual table t becomes one rule in physical table 16 + t on each edge of the virtual switch: its own match, plus reg0 (whose it is), with in_port as reg1.  `output:P` becomes
- * "reg2 = P, resubmit(,DELIVER)" in a clone, because delivery translates the copy and the list may go on with the frame as it was.
+ * An entry of virtual table t becomes one rule in physical table 16 + t on each edge of the virtual switch: its own
+ * match, plus reg0 (whose it is), with in_port as reg1. `output:P` becomes "reg2 = P, resubmit(,DELIVER)" in a clone,
+ * because delivery translates the copy and the list may go on with the frame as it was.
  */
 #include "controller/compile.h"
 

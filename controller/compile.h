@@ -1,5 +1,6 @@
 /*
- * Derives rules: a virtual switch on one edge, a switch's own rules.  Pure but for the ruleset they end in.  Tables: edge_tables.h.
+ * Derives rules: a virtual switch on one edge, a switch's own rules. Pure but for the ruleset they end in. Tables:
+ * edge_tables.h.
  */
 #ifndef CONTROLLER_COMPILE_H
 #define CONTROLLER_COMPILE_H 1

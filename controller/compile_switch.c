@@ -1,7 +1,8 @@
 /*
  * A switch's own rules: what is there without any tenant.
  *
- * Fabric switches get plain OpenFlow 1.3 in table 0: LLDP to the controller, one entry per (edge, path class), a table-miss that drops.  Nothing in them grows with tenants, ports or flows.
+ * Fabric switches get plain OpenFlow 1.3 in table 0: LLDP to the controller, one entry per (edge, path class), a
+ * table-miss that drops. Nothing in them grows with tenants, ports or flows.
  */
 #include "controller/compile.h"
 #include "controller/edge_tables.h"

@@ -1,8 +1,8 @@
 /*
- * controllerd's configuration file: strict JSON, read once, at start.  Every fault names its key ("openflow.listen[1]").
+ * controllerd's configuration file: strict JSON, read once, at start. Every fault names its key ("openflow.listen[1]").
  *
- * config_load() fills in defaults and checks what can be told from the file alone; config_check() looks at what the file names (certificates, the token file,
- * the LLDP key), and changes nothing.  Strings belong to the config.
+ * config_load() fills in defaults and checks what can be told from the file alone; config_check() looks at what the
+ * file names (certificates, the token file, the LLDP key), and changes nothing. Strings belong to the config.
  */
 #ifndef CONTROLLER_CONFIG_H
 #define CONTROLLER_CONFIG_H 1

@@ -24,10 +24,12 @@
  *        244 X_OUT     provider MACs into the frame, flags into the source MAC
  *        245 FABRIC    (edge, path class) of the destination MAC to the next hop; transit frames come here from LANDING
  *
- * Isolation: only CLASSIFY and LANDING write reg0, and only from what a VM cannot choose (its device port) or from a landing id; every rule of tables 2 to 243 that belongs to a network
- * matches reg0.  tests assert both over all rules (the isolation oracle).
+ * Isolation: only CLASSIFY and LANDING write reg0, and only from what a VM cannot choose (its device port) or from a
+ * landing id; every rule of tables 2 to 243 that belongs to a network matches reg0. tests assert both over all rules
+ * (the isolation oracle).
  *
- * Why LANDING is a table of its own: a landing's rule is one per landing, whatever the number of uplinks, and does not change when uplinks do.
+ * Why LANDING is a table of its own: a landing's rule is one per landing, whatever the number of uplinks, and does not
+ * change when uplinks do.
  */
 #ifndef CONTROLLER_EDGE_TABLES_H
 #define CONTROLLER_EDGE_TABLES_H 1

@@ -1,5 +1,6 @@
 /*
- * The compiler's front: networks and substrate in, rulesets out.  Hears of every change and recompiles what it touches, no more.
+ * The compiler's front: networks and substrate in, rulesets out. Hears of every change and recompiles what it touches,
+ * no more.
  */
 #ifndef CONTROLLER_FABRIC_H
 #define CONTROLLER_FABRIC_H 1

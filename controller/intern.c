@@ -1,10 +1,12 @@
 /*
  * Interning: an id on the fabric for an address pair that no port registered.
  *
- * A frame that meets no entry in X_SRC comes here.  The pair (eth_src, eth_dst) gets an id of the sending edge and network, bounded by quota; the receivers get the restoring entry first, then, confirmed,
- * the sender gets the translating one, then the frame that was held goes on from X_SRC where it stopped.  So no frame is ever on the fabric whose id a receiver does not know.
- * A pair that the sender has not used for the idle time goes in the opposite order, with a grace period for frames under way.
- * Only what a tenant's tables decided to send to a remote port gets here: scans of unknown addresses end in the tenant's tables and take no id.
+ * A frame that meets no entry in X_SRC comes here. The pair (eth_src, eth_dst) gets an id of the sending edge and
+ * network, bounded by quota; the receivers get the restoring entry first, then, confirmed, the sender gets the
+ * translating one, then the frame that was held goes on from X_SRC where it stopped. So no frame is ever on the fabric
+ * whose id a receiver does not know. A pair that the sender has not used for the idle time goes in the opposite order,
+ * with a grace period for frames under way. Only what a tenant's tables decided to send to a remote port gets here:
+ * scans of unknown addresses end in the tenant's tables and take no id.
  */
 #define LOG_MODULE "intern"
 #include <event2/event.h>

@@ -5,8 +5,9 @@
  *   chassis id (subtype 7, "of:" datapath id in 16 hex digits) | port id (subtype 7, the port number in decimal) | TTL |
  *   127: OUI 02-50-4c, subtype 1, sequence (64 bits), HMAC-SHA-256 over (label, datapath id, port, TTL, sequence) | end
  *
- * lldp_parse() says what a frame is and never who may have sent it on: LLDP_OK means that the site's key signed (datapath, port, sequence); whether the sequence is
- * fresh is lldp_fresh()'s, against the sender port's own record.  Pure; the key is the caller's.
+ * lldp_parse() says what a frame is and never who may have sent it on: LLDP_OK means that the site's key signed
+ * (datapath, port, sequence); whether the sequence is fresh is lldp_fresh()'s, against the sender port's own record.
+ * Pure; the key is the caller's.
  */
 #ifndef CONTROLLER_LLDP_H
 #define CONTROLLER_LLDP_H 1

@@ -1,10 +1,12 @@
 /*
  * Makes switches hold what their rulesets say.  The only writer to switches.
  *
- * Per connected switch: READING (its flows and groups are fetched and compared with the desired ones), then STEADY, where whatever a ruleset pass left in the dirty and dead lists goes out
- * as one batch closed by a barrier.  One batch is in flight at a time, so generations are confirmed in order.  A reconnect starts with READING again; nothing is ever wiped.
- * Order within a batch: groups, barrier, flows added or changed, flows deleted, barrier, groups deleted, final barrier (sections 6.2 and 6.5: a flow may refer only to a group that exists,
- * and deleting a group takes its flows along).
+ * Per connected switch: READING (its flows and groups are fetched and compared with the desired ones), then STEADY,
+ * where whatever a ruleset pass left in the dirty and dead lists goes out as one batch closed by a barrier. One batch
+ * is in flight at a time, so generations are confirmed in order. A reconnect starts with READING again; nothing is ever
+ * wiped. Order within a batch: groups, barrier, flows added or changed, flows deleted, barrier, groups deleted, final
+ * barrier (sections 6.2 and 6.5: a flow may refer only to a group that exists, and deleting a group takes its flows
+ * along).
  */
 #define LOG_MODULE "reconcile"
 #include "controller/ruleset_impl.h"

@@ -1,7 +1,9 @@
 /*
- * Reconcile against a switch that is real but for its wires: ofproto's agent over its own flow and group tables, connected by a unix socket to the substrate.
+ * Reconcile against a switch that is real but for its wires: ofproto's agent over its own flow and group tables,
+ * connected by a unix socket to the substrate.
  *
- * Random desired states in many passes, while the switch loses its connection, is tampered with, and refuses rules.  In the end it holds exactly what is desired, and never more was sent than differed.
+ * Random desired states in many passes, while the switch loses its connection, is tampered with, and refuses rules. In
+ * the end it holds exactly what is desired, and never more was sent than differed.
  */
 #include <event2/event.h>
 #include <stdlib.h>

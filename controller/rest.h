@@ -1,11 +1,14 @@
 /*
- * The API: HTTP/1.1 with JSON bodies, over a unix socket and, when configured, TLS.  Routes and bodies are in controllerd(8).
+ * The API: HTTP/1.1 with JSON bodies, over a unix socket and, when configured, TLS. Routes and bodies are in
+ * controllerd(8).
  *
- * Who asks: on the unix socket the kernel says (SO_PEERCRED: root or this daemon's own user, both operators, nobody else); over TLS a bearer token does (controller/auth.h).  An operator
- * sees everything.  A tenant's token sees and touches its own tenant, VPCs, networks and ports; another tenant's objects do not exist for it (404), the substrate is not its business (403), and
- * what it reads carries no provider addresses.
+ * Who asks: on the unix socket the kernel says (SO_PEERCRED: root or this daemon's own user, both operators, nobody
+ * else); over TLS a bearer token does (controller/auth.h). An operator sees everything. A tenant's token sees and
+ * touches its own tenant, VPCs, networks and ports; another tenant's objects do not exist for it (404), the substrate
+ * is not its business (403), and what it reads carries no provider addresses.
  *
- * Requests that have to wait (a commit, an installation, a trace) are answered from the loop later.  Errors are {"error":{"code","field","message","hint"}}.
+ * Requests that have to wait (a commit, an installation, a trace) are answered from the loop later. Errors are
+ * {"error":{"code","field","message","hint"}}.
  */
 #ifndef CONTROLLER_REST_H
 #define CONTROLLER_REST_H 1

@@ -1,11 +1,13 @@
 /*
  * Connections of the API's listeners: how many there may be, and how long one may take to ask.
  *
- * evhttp bounds neither.  Who can reach the TLS listener needs no token to connect, so without bounds a stranger takes every descriptor that switches need.  Here the
- * remote listener rests while its connections are at the limit, and one that has shown no whole request within REST_ASK_LIMIT_S (handshake and body included) is cut. A listener that
- * finds no descriptor rests for up to a second, instead of waking the loop for ever.
+ * evhttp bounds neither. Who can reach the TLS listener needs no token to connect, so without bounds a stranger takes
+ * every descriptor that switches need. Here the remote listener rests while its connections are at the limit, and one
+ * that has shown no whole request within REST_ASK_LIMIT_S (handshake and body included) is cut. A listener that finds
+ * no descriptor rests for up to a second, instead of waking the loop for ever.
  *
- * A connection is known by its SSL object: libevent frees that with the connection, and its ex_data's destructor tells us here.  Loop thread only.
+ * A connection is known by its SSL object: libevent frees that with the connection, and its ex_data's destructor tells
+ * us here. Loop thread only.
  */
 #ifndef CONTROLLER_REST_CONNECTIONS_H
 #define CONTROLLER_REST_CONNECTIONS_H 1

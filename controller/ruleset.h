@@ -1,12 +1,16 @@
 /*
  * What each switch should hold, by owner; and the diff line that makes it so.
  *
- * A rule's identity on a switch is (table, priority, match); a group's is its id.  Each is put by one owner (a network, the substrate's own rules), and an owner replaces
- * its whole contribution to one switch in a pass: ruleset_begin(), ruleset_flow()/ruleset_group() …, ruleset_end(), which keeps what did not change, and hands what did to reconcile as add, change, delete.
- * Two owners with one identity is a bug of the compiler (assert): every tenant rule matches its own virtual switch.
+ * A rule's identity on a switch is (table, priority, match); a group's is its id. Each is put by one owner (a network,
+ * the substrate's own rules), and an owner replaces its whole contribution to one switch in a pass: ruleset_begin(),
+ * ruleset_flow()/ruleset_group() …, ruleset_end(), which keeps what did not change, and hands what did to reconcile as
+ * add, change, delete. Two owners with one identity is a bug of the compiler (assert): every tenant rule matches its
+ * own virtual switch.
  *
- * Reconcile (reconcile.c) is the only writer to switches.  For each connected switch: groups before the flows that use them, adds before deletes, deletes of groups last, in one batch closed by a barrier;
- * errors come home by xid.  On connect the switch's flows and groups are read and the smallest diff is sent; the same audit runs now and then.  Desired vhost ports are reconciled by Polder requests in the same way.
+ * Reconcile (reconcile.c) is the only writer to switches. For each connected switch: groups before the flows that use
+ * them, adds before deletes, deletes of groups last, in one batch closed by a barrier; errors come home by xid. On
+ * connect the switch's flows and groups are read and the smallest diff is sent; the same audit runs now and then.
+ * Desired vhost ports are reconciled by Polder requests in the same way.
  */
 #ifndef CONTROLLER_RULESET_H
 #define CONTROLLER_RULESET_H 1

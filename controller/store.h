@@ -1,8 +1,10 @@
 /*
- * The store: intent and allocations, durable.  SQLite in WAL mode on a thread of its own; the loop never waits for a disk.
+ * The store: intent and allocations, durable. SQLite in WAL mode on a thread of its own; the loop never waits for a
+ * disk.
  *
- * Schema: meta(key, value) — schema version, revision, next ids, LLDP key; objects(kind, name, revision, record JSON).  One transaction per model transaction, one revision each.
- * The store is opened and read in full before the loop starts (store_open, store_load, blocking); afterwards only store_commit() is used.
+ * Schema: meta(key, value) — schema version, revision, next ids, LLDP key; objects(kind, name, revision, record JSON).
+ * One transaction per model transaction, one revision each. The store is opened and read in full before the loop starts
+ * (store_open, store_load, blocking); afterwards only store_commit() is used.
  */
 #ifndef CONTROLLER_STORE_H
 #define CONTROLLER_STORE_H 1

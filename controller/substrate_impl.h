@@ -1,18 +1,23 @@
 /*
- * What substrate.c (registry, links, paths), southbound.c (connections) and substrate_lldp.c (discovery) share.  Private to them and to their tests.
+ * What substrate.c (registry, links, paths), southbound.c (connections) and substrate_lldp.c (discovery) share. Private
+ * to them and to their tests.
  *
- * Ownership: a `struct sw_impl` belongs to the registry and lives as long as its model object.  A `struct sb_conn` is one accepted connection; it belongs to the substrate's
- * list, and points to its switch only once attached (handshake done and datapath id known to the model).  Ports belong to the connection that told of them; while
- * attached, sw.ports is a view of them.  Loop thread only.
+ * Ownership: a `struct sw_impl` belongs to the registry and lives as long as its model object. A `struct sb_conn` is
+ * one accepted connection; it belongs to the substrate's list, and points to its switch only once attached (handshake
+ * done and datapath id known to the model). Ports belong to the connection that told of them; while attached, sw.ports
+ * is a view of them. Loop thread only.
  *
- * A link's life.  It is up from the first fresh frame.  While both of its switches are connected it needs a frame every interval and dies after three missed ones.  While one
- * of them is not connected no frame could come, and frames still flow through a switch that fails secure: the link is kept for LINK_ORPHAN_NS, so that a
- * short loss of the control connection cuts no traffic.  A port that goes down or away, at either end, kills it at once.  Dead links are kept to be shown.
+ * A link's life. It is up from the first fresh frame. While both of its switches are connected it needs a frame every
+ * interval and dies after three missed ones. While one of them is not connected no frame could come, and frames still
+ * flow through a switch that fails secure: the link is kept for LINK_ORPHAN_NS, so that a short loss of the control
+ * connection cuts no traffic. A port that goes down or away, at either end, kills it at once. Dead links are kept to be
+ * shown.
  *
- * Holding.  After a restart of controllerd the switches still forward by the rules that they have, but no link is known: to tell the layers below of a switch at once would make them
- * take its paths away until LLDP comes round.  So a switch that comes with rules, for the first time in this run, is held: it is attached and takes part in
- * discovery, and sw_up is called for all held ones when all their uplinks have links both ways, or when that cannot be waited for (hold_is_over()).  One without rules has nothing to lose, and no
- * rule that brings LLDP here; it is up at once.
+ * Holding. After a restart of controllerd the switches still forward by the rules that they have, but no link is known:
+ * to tell the layers below of a switch at once would make them take its paths away until LLDP comes round. So a switch
+ * that comes with rules, for the first time in this run, is held: it is attached and takes part in discovery, and sw_up
+ * is called for all held ones when all their uplinks have links both ways, or when that cannot be waited for
+ * (hold_is_over()). One without rules has nothing to lose, and no rule that brings LLDP here; it is up at once.
  */
 #ifndef CONTROLLER_SUBSTRATE_IMPL_H
 #define CONTROLLER_SUBSTRATE_IMPL_H 1

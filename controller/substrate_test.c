@@ -1,6 +1,6 @@
 /*
- * The substrate against simulated switches: each is a real OpenFlow connection over a unix socket on the same loop, and cables carry packet-outs of one to packet-ins of another, as
- * the wires would.  Time is the test's.
+ * The substrate against simulated switches: each is a real OpenFlow connection over a unix socket on the same loop, and
+ * cables carry packet-outs of one to packet-ins of another, as the wires would. Time is the test's.
  */
 #include "controller/substrate_impl.h"
 

@@ -1,6 +1,7 @@
 /*
- * A simulated switch for tests of the substrate: a real OpenFlow connection that answers the handshake and, as a vswitchd, Polder requests.  What it is told to send out of a plugged
- * port arrives as a packet-in of the switch at the other end.  It has no tables.
+ * A simulated switch for tests of the substrate: a real OpenFlow connection that answers the handshake and, as a
+ * vswitchd, Polder requests. What it is told to send out of a plugged port arrives as a packet-in of the switch at the
+ * other end. It has no tables.
  */
 #ifndef CONTROLLER_TEST_SWITCH_H
 #define CONTROLLER_TEST_SWITCH_H 1

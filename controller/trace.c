@@ -1,6 +1,7 @@
 /*
- * One answer to "would this port reach that address, and by which way": the frame that the port would send is run through the source edge's vswitchd (its own trace: nothing is sent),
- * followed over the fabric by the paths in force, and run through the landing edge's, in the translated form that it would have there.
+ * One answer to "would this port reach that address, and by which way": the frame that the port would send is run
+ * through the source edge's vswitchd (its own trace: nothing is sent), followed over the fabric by the paths in force,
+ * and run through the landing edge's, in the translated form that it would have there.
  */
 #include <inttypes.h>
 #include <stdlib.h>

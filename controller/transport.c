@@ -1,8 +1,10 @@
 /*
- * The translate transport: provider addresses between edges, tenant addresses everywhere else.  DESIGN.md decision 4; tables in edge_tables.h.
+ * The translate transport: provider addresses between edges, tenant addresses everywhere else. DESIGN.md decision 4;
+ * tables in edge_tables.h.
  *
- * Restoring is the exact inverse of translating because each replaced part leaves a flag in the provider source MAC, and because the switch updates checksums incrementally by a bijection
- * (vswitch/checksum.h): whatever a tenant sent, also frames with wrong checksums, comes out byte for byte.
+ * Restoring is the exact inverse of translating because each replaced part leaves a flag in the provider source MAC,
+ * and because the switch updates checksums incrementally by a bijection (vswitch/checksum.h): whatever a tenant sent,
+ * also frames with wrong checksums, comes out byte for byte.
  */
 #include "controller/compile.h"
 #include "controller/edge_tables.h"

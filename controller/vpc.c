@@ -5,7 +5,8 @@
  *   table 1  ARP and ND      answered here, at the edge where they are asked
  *   table 2  L2              a port's MAC to the port, broadcast and multicast to all, unknown nowhere
  *
- * It speaks OpenFlow to the virtual switch exactly as a tenant's controller would, but for drop reasons.  Each pass states all entries that should be there; those that were not stated go.
+ * It speaks OpenFlow to the virtual switch exactly as a tenant's controller would, but for drop reasons. Each pass
+ * states all entries that should be there; those that were not stated go.
  */
 #define LOG_MODULE "vpc"
 #include "controller/vsw.h"

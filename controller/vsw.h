@@ -1,9 +1,10 @@
 /*
  * A virtual switch: a complete OpenFlow model that is in no place, until it is compiled.
  *
- * Flow tables are the same ofproto/flow_table.h that vswitchd uses; who programs them (the VPC application here, a tenant's controller later) goes through vsw_flow_mod().
- * What a virtual switch cannot carry yet is refused there with an OpenFlow error, so nothing is ever silently left out of a compile.
- * Every change marks the switch dirty; compile.c derives the edges' rules from it.  A vsw is one network's; its ports are the network's ports, numbered by port id.
+ * Flow tables are the same ofproto/flow_table.h that vswitchd uses; who programs them (the VPC application here, a
+ * tenant's controller later) goes through vsw_flow_mod(). What a virtual switch cannot carry yet is refused there with
+ * an OpenFlow error, so nothing is ever silently left out of a compile. Every change marks the switch dirty; compile.c
+ * derives the edges' rules from it. A vsw is one network's; its ports are the network's ports, numbered by port id.
  */
 #ifndef CONTROLLER_VSW_H
 #define CONTROLLER_VSW_H 1

@@ -1,8 +1,9 @@
 /*
  * MAC and IP addresses and prefixes: parse, print, compare.  Pure; any thread.
  *
- * An IP is stored in 16 bytes in wire order; IPv4 sits in the last four bytes behind the ::ffff:0:0/96 prefix, so one type
- * serves both families.  Text forms accepted are exactly those of RFC 4291 section 2.2 and dotted quads (no leading zeros).
+ * An IP is stored in 16 bytes in wire order; IPv4 sits in the last four bytes behind the ::ffff:0:0/96 prefix, so one
+ * type serves both families. Text forms accepted are exactly those of RFC 4291 section 2.2 and dotted quads (no leading
+ * zeros).
  */
 #ifndef LIB_ADDR_H
 #define LIB_ADDR_H 1

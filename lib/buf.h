@@ -1,10 +1,10 @@
 /*
  * A growable byte buffer, and a bounds-checked cursor over bytes that somebody else owns.
  *
- * `struct buf` builds messages: every buf_put* appends; buf_at() patches what is there (lengths known late).  Allocation
- * failure aborts the process (xmalloc); quotas are checked before memory is taken for a peer, never here.
- * `struct cursor` reads: each get advances; a read past the end sets `failed`, returns zeros and stays failed, so a decoder
- * checks once, after a group of reads.  Neither is thread-safe.
+ * `struct buf` builds messages: every buf_put* appends; buf_at() patches what is there (lengths known late). Allocation
+ * failure aborts the process (xmalloc); quotas are checked before memory is taken for a peer, never here. `struct
+ * cursor` reads: each get advances; a read past the end sets `failed`, returns zeros and stays failed, so a decoder
+ * checks once, after a group of reads. Neither is thread-safe.
  */
 #ifndef LIB_BUF_H
 #define LIB_BUF_H 1

@@ -2,9 +2,9 @@
  * Errors meant for people.
  *
  * A function that can fail for a reason a user can mend takes `struct err *` as its last parameter, which may not be
- * NULL, returns false (or NULL), and fills it once.  `field` is the path of the offending input
- * ("vpcs[0].networks[1].subnet", "ports[2].devargs"), empty when no input is to blame.  `message` is one line without the
- * field; `hint` says what to do next and may be empty.  System-call style functions return 0 or -errno instead.
+ * NULL, returns false (or NULL), and fills it once. `field` is the path of the offending input
+ * ("vpcs[0].networks[1].subnet", "ports[2].devargs"), empty when no input is to blame. `message` is one line without
+ * the field; `hint` says what to do next and may be empty. System-call style functions return 0 or -errno instead.
  */
 #ifndef LIB_ERR_H
 #define LIB_ERR_H 1

@@ -1,9 +1,9 @@
 /*
  * Intrusive hash map and doubly linked list, single-threaded.
  *
- * hmap: an array of singly linked chains of `struct hmap_node`, embedded in the owner's object; the map never owns objects.
- * It grows by doubling; duplicates of one hash are allowed and iteration order is unspecified.
- * list: circular, with a head node; an initialised node that is in no list points to itself.
+ * hmap: an array of singly linked chains of `struct hmap_node`, embedded in the owner's object; the map never owns
+ * objects. It grows by doubling; duplicates of one hash are allowed and iteration order is unspecified. list: circular,
+ * with a head node; an initialised node that is in no list points to itself.
  */
 #ifndef LIB_HMAP_H
 #define LIB_HMAP_H 1

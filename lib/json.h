@@ -1,12 +1,13 @@
 /*
  * The strict front to cJSON.
  *
- * cJSON alone accepts trailing bytes, duplicate keys, bad UTF-8 and `\u0000`, and rounds integers above 2^53.  json_parse()
- * refuses those (with line and column in the message), bounds depth and size, and everything after it reads values through
- * `struct json_reader`: a view of one value that knows its own path ("ports[2].devargs"), so that each error names its field.
- * An object reader notes which keys were asked for; json_end() turns a key that nobody asked for into an error.  The first error sticks in
- * `err`; after it every getter returns its default, so a reader checks once at the end.  64-bit integers may be JSON strings
- * of decimal digits, and must be above 2^53.  Not thread-safe; readers live on the stack and die before the tree.
+ * cJSON alone accepts trailing bytes, duplicate keys, bad UTF-8 and `\u0000`, and rounds integers above 2^53.
+ * json_parse() refuses those (with line and column in the message), bounds depth and size, and everything after it
+ * reads values through `struct json_reader`: a view of one value that knows its own path ("ports[2].devargs"), so that
+ * each error names its field. An object reader notes which keys were asked for; json_end() turns a key that nobody
+ * asked for into an error. The first error sticks in `err`; after it every getter returns its default, so a reader
+ * checks once at the end. 64-bit integers may be JSON strings of decimal digits, and must be above 2^53. Not
+ * thread-safe; readers live on the stack and die before the tree.
  */
 #ifndef LIB_JSON_H
 #define LIB_JSON_H 1

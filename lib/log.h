@@ -1,7 +1,7 @@
 /*
- * Leveled log lines on stderr: "2026-11-21T03:00:00.123Z info  module: message".  Any thread, except poll-mode threads while
- * frames flow.  The level is process-wide (an atomic; the one global of the tree) because it belongs to the process's stderr.
- * LOG_RATE logs at most `burst` lines a minute per call site and says how many were left out.
+ * Leveled log lines on stderr: "2026-11-21T03:00:00.123Z info module: message". Any thread, except poll-mode threads
+ * while frames flow. The level is process-wide (an atomic; the one global of the tree) because it belongs to the
+ * process's stderr. LOG_RATE logs at most `burst` lines a minute per call site and says how many were left out.
  */
 #ifndef LIB_LOG_H
 #define LIB_LOG_H 1

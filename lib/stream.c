@@ -1,10 +1,11 @@
 /*
- * Connected streams.  All work happens in three callbacks of the loop: on_readable, on_writable (connecting, and output that the
- * kernel did not take at once) and on_kick, which runs soon after whoever called stream_write() returns, so that many small
- * writes make one system call.
+ * Connected streams. All work happens in three callbacks of the loop: on_readable, on_writable (connecting, and output
+ * that the kernel did not take at once) and on_kick, which runs soon after whoever called stream_write() returns, so
+ * that many small writes make one system call.
  *
- * Lifetime: an owner may call stream_close() in any callback.  It frees everything but the struct itself, which lives until the
- * outermost call on the stack (`depth`) returns; after each call into the owner `dead` tells whether to go on.
+ * Lifetime: an owner may call stream_close() in any callback. It frees everything but the struct itself, which lives
+ * until the outermost call on the stack (`depth`) returns; after each call into the owner `dead` tells whether to go
+ * on.
  */
 #define _GNU_SOURCE 1          /* struct ucred */
 #include "lib/stream.h"

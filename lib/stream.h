@@ -1,10 +1,11 @@
 /*
  * Byte streams to peers on a libevent loop: tcp, tls and unix, outgoing and listening, behind one pair of types.
  *
- * Targets: "tcp:HOST:PORT", "tls:HOST:PORT" (also "ssl:"), "unix:PATH"; listeners "ptcp:PORT[:IP]", "ptls:PORT[:IP]" ("pssl:"),
- * "punix:PATH".  HOST is an address (bracketed when IPv6) or localhost; names are not resolved.  One thread: the loop's.
- * Backpressure: a stream reads only while its owner wants it (stream_read_enable) and the owner asks stream_backlog() before it
- * queues more; output is bounded by the owner's limit, and the `drained` callback says when it fell below the low mark.
+ * Targets: "tcp:HOST:PORT", "tls:HOST:PORT" (also "ssl:"), "unix:PATH"; listeners "ptcp:PORT[:IP]", "ptls:PORT[:IP]"
+ * ("pssl:"), "punix:PATH". HOST is an address (bracketed when IPv6) or localhost; names are not resolved. One thread:
+ * the loop's. Backpressure: a stream reads only while its owner wants it (stream_read_enable) and the owner asks
+ * stream_backlog() before it queues more; output is bounded by the owner's limit, and the `drained` callback says when
+ * it fell below the low mark.
  */
 #ifndef LIB_STREAM_H
 #define LIB_STREAM_H 1

@@ -1,10 +1,12 @@
 /*
  * What only Polder's switch can do, as an experimenter extension: negotiated, never assumed.
  *
- * Messages (OFPT_EXPERIMENTER, experimenter POLDER_EXPERIMENTER): a request whose body is one JSON object as on the control socket ({"method","params"}), and a
- * reply with {"result"} or {"error"}, same xid.  A switch that answers the method "features" is a vswitchd; others answer OFPBRC_BAD_EXPERIMENTER.
- * Drop with a reason: a published no-op, the Nicira note action, whose six bytes are POLDER_DROP_NOTE and the reason.  vswitchd counts the frame per port and reason;
- * any other switch ignores the note, sees an entry without an output, and drops.  So one rule serves both, and ovs-ofctl can print it.
+ * Messages (OFPT_EXPERIMENTER, experimenter POLDER_EXPERIMENTER): a request whose body is one JSON object as on the
+ * control socket ({"method","params"}), and a reply with {"result"} or {"error"}, same xid. A switch that answers the
+ * method "features" is a vswitchd; others answer OFPBRC_BAD_EXPERIMENTER. Drop with a reason: a published no-op, the
+ * Nicira note action, whose six bytes are POLDER_DROP_NOTE and the reason. vswitchd counts the frame per port and
+ * reason; any other switch ignores the note, sees an entry without an output, and drops. So one rule serves both, and
+ * ovs-ofctl can print it.
  */
 #ifndef OFPROTO_POLDER_H
 #define OFPROTO_POLDER_H 1

@@ -1,19 +1,21 @@
 /*
  * The intent: what operators and tenants asked for, and the numbers that were allocated for it.
  *
- * One `struct model` holds all objects of a site.  It changes only through a `struct model_txn`: a transaction reads an apply document (or a
- * delete), validates every field against the model as it would become, allocates ids and addresses, and yields a list of changes; the caller makes
- * the changes durable (store) and then commits, or aborts and the model is as it was.  So an apply is all or nothing, and what a reader sees is
- * always a whole revision.  Loop thread only.
+ * One `struct model` holds all objects of a site. It changes only through a `struct model_txn`: a transaction reads an
+ * apply document (or a delete), validates every field against the model as it would become, allocates ids and
+ * addresses, and yields a list of changes; the caller makes the changes durable (store) and then commits, or aborts and
+ * the model is as it was. So an apply is all or nothing, and what a reader sees is always a whole revision. Loop thread
+ * only.
  *
- * Names: tenant "red", VPC "red/main", network "red/main/web", port "red/main/web/a"; edges and fabric switches have flat names.  Objects of a kind
- * are kept sorted by name.
+ * Names: tenant "red", VPC "red/main", network "red/main/web", port "red/main/web/a"; edges and fabric switches have
+ * flat names. Objects of a kind are kept sorted by name.
  *
- * Address plan (DESIGN.md decision 4).  An edge has an `index` (1..2^16-1, but below 2^hostbits of the IPv4 pool). A network has an id (1..2^24-1).
- * A port has an id (1..2^31-1, never reused while the store lives), and while bound to an edge a `local` number there, 1..0xfffe, unique among ports
- * and flood landings of that edge: it is the port's landing id and its source id. Each address of a bound port (ips and its EUI-64 link-local) has a
- * `slot` on the edge: provider IPv4 = pool ‖ index ‖ slot, provider IPv6 = pool ‖ index (16 bits) ‖ slot (64 bits). A network has one flood landing
- * (from the same number space as `local`) on each edge where it has ports.
+ * Address plan (DESIGN.md decision 4). An edge has an `index` (1..2^16-1, but below 2^hostbits of the IPv4 pool). A
+ * network has an id (1..2^24-1). A port has an id (1..2^31-1, never reused while the store lives), and while bound to
+ * an edge a `local` number there, 1..0xfffe, unique among ports and flood landings of that edge: it is the port's
+ * landing id and its source id. Each address of a bound port (ips and its EUI-64 link-local) has a `slot` on the edge:
+ * provider IPv4 = pool ‖ index ‖ slot, provider IPv6 = pool ‖ index (16 bits) ‖ slot (64 bits). A network has one flood
+ * landing (from the same number space as `local`) on each edge where it has ports.
  */
 #ifndef TENANTS_MODEL_H
 #define TENANTS_MODEL_H 1
@@ -73,8 +75,8 @@ struct port {
 char *port_device_name(const struct port *, char *out);
 
 /* The operator's pools.  v4 is at most a /20, v6 at most a /48.  An edge owns one prefix of each: of the h host bits of the IPv4 pool the upper
- * (h - 2) / 2, at most 16, are the edge's index and the rest its slots (100.64.0.0/10: 1023 edges of 4094 addresses); in the IPv6 pool the index is
- * bits 48 to 63.  Slots of the two families are counted apart. */
+ * (h - 2) / 2, at most 16, are the edge's index and the rest its slots (100.64.0.0/10: 1023 edges of 4094 addresses);
+ * in the IPv6 pool the index is bits 48 to 63. Slots of the two families are counted apart. */
 struct provider { struct prefix v4, v6; };
 /* For reading a configuration: field is "ipv4_pool" or "ipv6_pool". */
 bool provider_check(const struct provider *, struct err *);

@@ -1,14 +1,15 @@
 /*
  * What the files of the model share; private to tenants/.
  *
- * Every public struct is the first member of an object that carries the model's own bookkeeping, so a public pointer is the object's address and
- * stays valid until the object is deleted. An open transaction never writes public structs: it stages a copy (`struct staged`) behind the object,
- * and commit copies it in place.  What the transaction needs at once for uniqueness and allocation (claims, numbers, counters, new objects in the
- * name index) it enters into the private structures, marked as its own, and takes back on abort; readers skip what is so marked.
+ * Every public struct is the first member of an object that carries the model's own bookkeeping, so a public pointer is
+ * the object's address and stays valid until the object is deleted. An open transaction never writes public structs: it
+ * stages a copy (`struct staged`) behind the object, and commit copies it in place. What the transaction needs at once
+ * for uniqueness and allocation (claims, numbers, counters, new objects in the name index) it enters into the private
+ * structures, marked as its own, and takes back on abort; readers skip what is so marked.
  *
- * A claim is the right of an owner to a key that is unique in a scope: a MAC or an IP in a network, a device name on an edge, a datapath id in the
- * site.  HELD belongs to the committed model, COMING to the open transaction, LEAVING is committed and will go with the transaction.  So two ports
- * may swap addresses in one document.
+ * A claim is the right of an owner to a key that is unique in a scope: a MAC or an IP in a network, a device name on an
+ * edge, a datapath id in the site. HELD belongs to the committed model, COMING to the open transaction, LEAVING is
+ * committed and will go with the transaction. So two ports may swap addresses in one document.
  */
 #ifndef TENANTS_MODEL_IMPL_H
 #define TENANTS_MODEL_IMPL_H 1

@@ -1,7 +1,7 @@
 /*
- * Random documents against a model that is too simple to be wrong: flat arrays, copied whole before each document, searched from end to end. Both
- * must agree on what is refused and on every field that results; and what holds for any model (uniqueness, idempotence, abort, reload) is checked on
- * the way.
+ * Random documents against a model that is too simple to be wrong: flat arrays, copied whole before each document,
+ * searched from end to end. Both must agree on what is refused and on every field that results; and what holds for any
+ * model (uniqueness, idempotence, abort, reload) is checked on the way.
  */
 #include <string.h>
 

@@ -1,7 +1,9 @@
 /*
- * A space of small numbers, of which the lowest free one is handed out: ports' and landings' numbers on an edge, address slots, edges' indexes.
+ * A space of small numbers, of which the lowest free one is handed out: ports' and landings' numbers on an edge,
+ * address slots, edges' indexes.
  *
- * One bit a number, and a hint below which no word has a free bit, so that filling a space of n numbers costs O(n) in all.  Loop thread only.
+ * One bit a number, and a hint below which no word has a free bit, so that filling a space of n numbers costs O(n) in
+ * all. Loop thread only.
  */
 #ifndef TENANTS_NUMBERS_H
 #define TENANTS_NUMBERS_H 1

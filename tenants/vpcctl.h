@@ -1,9 +1,9 @@
 /*
  * vpcctl: the operator's and the tenants' command line, a client of controllerd's REST API.
  *
- * A command reads its arguments from `struct args`, talks through api_call(), prints what it has to say on stdout, and returns true, or false with
- * `err` filled: main() prints the error on stderr and turns its code into the exit code.  `exit_code` is for what is no error but no success either
- * (differences found, a packet dropped).
+ * A command reads its arguments from `struct args`, talks through api_call(), prints what it has to say on stdout, and
+ * returns true, or false with `err` filled: main() prints the error on stderr and turns its code into the exit code.
+ * `exit_code` is for what is no error but no success either (differences found, a packet dropped).
  */
 #ifndef TENANTS_VPCCTL_H
 #define TENANTS_VPCCTL_H 1

@@ -1,10 +1,11 @@
 /*
  * Apply documents from YAML 1.2 into the same cJSON trees that JSON gives.
  *
- * Events of libfyaml, not its documents, so that what people's files may do is bounded here: depth as JSON's, aliases by number and by what they
- * copy, no tags, no keys but strings, no key twice. Plain scalars resolve by YAML's core schema; a number that would not survive as a number
- * (leading zeros as in datapath ids, more than 53 bits, fractions) is an error that says to quote it. Several documents in one text are one: their
- * lists are concatenated. Errors say file:line:column.  Places remember where each node came from, so that a server's error about
+ * Events of libfyaml, not its documents, so that what people's files may do is bounded here: depth as JSON's, aliases
+ * by number and by what they copy, no tags, no keys but strings, no key twice. Plain scalars resolve by YAML's core
+ * schema; a number that would not survive as a number (leading zeros as in datapath ids, more than 53 bits, fractions)
+ * is an error that says to quote it. Several documents in one text are one: their lists are concatenated. Errors say
+ * file:line:column. Places remember where each node came from, so that a server's error about
  * "vpcs[0].networks[1].subnet" can be shown with its line.
  */
 #ifndef TENANTS_YAML_H

@@ -16,3 +16,9 @@ tests_oracle_site_test_LDADD = controller/libcontroller.a vswitch/libdatapath.a 
 
 # Whole sites of real daemons: make check-system.
 EXTRA_DIST += tests/system
+
+# The conformance suite's throughput tests, half an hour (tests/system/conformance.md).
+check-conformance-slow: all
+	POLDER_CONFORMANCE_SLOW=1 POLDER_BUILDDIR="$(abs_top_builddir)" $(abs_top_srcdir)/tests/system/run groups_and_meters
+
+.PHONY: check-conformance-slow

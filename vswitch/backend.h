@@ -1,8 +1,9 @@
 /*
  * vswitchd as the OpenFlow agent's backend and as the datapath core's outside.
  *
- * Two const tables: dp_ops (what the core calls: output, copy, free, packet-in, defer) and of_backend_ops (what the agent calls). Packet-ins
- * travel from poll-mode threads to the loop through a bounded ring, woken by one eventfd; what does not fit is the core's to count (packet-in-limit).
+ * Two const tables: dp_ops (what the core calls: output, copy, free, packet-in, defer) and of_backend_ops (what the
+ * agent calls). Packet-ins travel from poll-mode threads to the loop through a bounded ring, woken by one eventfd; what
+ * does not fit is the core's to count (packet-in-limit).
  */
 #ifndef VSWITCH_BACKEND_H
 #define VSWITCH_BACKEND_H 1

@@ -1,14 +1,17 @@
 /*
  * Incremental checksums that never heal and never harm.
  *
- * A translated frame has to come out at the other end byte for byte as it went in, whatever its checksum was.  So checksums are updated, never recomputed (RFC 1624), and the
- * update has to be a bijection: adding a change and later taking it back gives the original 16 bits.  Ones' complement has two zeros, and RFC 1624's
- * formula loses which one it was; here one of them is set aside as a fixed point and arithmetic is modulo 65535 on the remaining 65535 values:
+ * A translated frame has to come out at the other end byte for byte as it went in, whatever its checksum was. So
+ * checksums are updated, never recomputed (RFC 1624), and the update has to be a bijection: adding a change and later
+ * taking it back gives the original 16 bits. Ones' complement has two zeros, and RFC 1624's formula loses which one it
+ * was; here one of them is set aside as a fixed point and arithmetic is modulo 65535 on the remaining 65535 values:
  *  - UDP (any IP version): 0 means "no checksum" (RFC 768) and stays; 0xffff stands for zero.
  *  - all others: 0xffff, which no sender computes (the data is never all zeros), stays; 0 stands for zero.
- * A delta is the sum of (old word + ~new word), kept below 2^32; any alignment of the change within the checksummed bytes is by weight (256 for even offsets, 1 for odd).
+ * A delta is the sum of (old word + ~new word), kept below 2^32; any alignment of the change within the checksummed
+ * bytes is by weight (256 for even offsets, 1 for odd).
  *
- * SCTP has a CRC32c (RFC 9260 appendix A), which is linear over XOR: the CRC changes by the CRC (without preset) of the change, followed by the bytes behind it.
+ * SCTP has a CRC32c (RFC 9260 appendix A), which is linear over XOR: the CRC changes by the CRC (without preset) of the
+ * change, followed by the bytes behind it.
  *
  * Pure; any thread; no allocation.
  */

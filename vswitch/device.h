@@ -1,13 +1,14 @@
 /*
  * Devices: where frames come from and go to.  vhost-user sockets and DPDK ethdevs behind one small table of operations.
  *
- * A device knows nothing of port numbers, the pipeline or threads' assignments: `struct port` owns one and adds those.  Receive queues
- * are 0..n_rxq-1, each polled by exactly one poll-mode thread; any poll-mode thread may transmit, naming itself, and the device
- * serialises where its queues are fewer than the threads.  The control thread never touches a queue (frames it sends go
- * through a poll-mode thread), so that closing a device needs nothing but an RCU grace period.
+ * A device knows nothing of port numbers, the pipeline or threads' assignments: `struct port` owns one and adds those.
+ * Receive queues are 0..n_rxq-1, each polled by exactly one poll-mode thread; any poll-mode thread may transmit, naming
+ * itself, and the device serialises where its queues are fewer than the threads. The control thread never touches a
+ * queue (frames it sends go through a poll-mode thread), so that closing a device needs nothing but an RCU grace
+ * period.
  *
- * Link: `link_up` is written by the device (vhost's own thread, or the control thread) and read by anybody, relaxed; after a change
- * the device calls link_changed(), which any thread may do and which only wakes the loop.
+ * Link: `link_up` is written by the device (vhost's own thread, or the control thread) and read by anybody, relaxed;
+ * after a change the device calls link_changed(), which any thread may do and which only wakes the loop.
  */
 #ifndef VSWITCH_DEVICE_H
 #define VSWITCH_DEVICE_H 1

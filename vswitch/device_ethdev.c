@@ -1,9 +1,10 @@
 /*
- * DPDK ethdev ports: any poll-mode driver by its devargs (net_af_packet, net_af_xdp, net_tap, net_pcap, net_null, PCI NICs), attached and
- * detached at run time.  One receive queue; one transmit queue per poll-mode thread where the driver has that many, else shared under a lock.
+ * DPDK ethdev ports: any poll-mode driver by its devargs (net_af_packet, net_af_xdp, net_tap, net_pcap, net_null, PCI
+ * NICs), attached and detached at run time. One receive queue; one transmit queue per poll-mode thread where the driver
+ * has that many, else shared under a lock.
  *
- * Link: drivers over a kernel interface (iface=NAME in the devargs) report "up" forever, so for these the kernel's own running flag
- * is asked; the others are asked through DPDK.
+ * Link: drivers over a kernel interface (iface=NAME in the devargs) report "up" forever, so for these the kernel's own
+ * running flag is asked; the others are asked through DPDK.
  */
 #define LOG_MODULE "ethdev"
 #include "vswitch/device.h"

@@ -1,9 +1,10 @@
 /*
  * Between DPDK's mbufs and the datapath core's packets.
  *
- * Each mbuf's private area holds its `struct packet`; the core moves data/len within the buffer, and mbuf_from_packet() writes that
- * back before the frame leaves.  The core wants contiguous frames: what a device delivers in several segments is copied into one buffer of the
- * jumbo pool.  Threads: pools are DPDK's (per-lcore caches); a packet belongs to one thread at a time.
+ * Each mbuf's private area holds its `struct packet`; the core moves data/len within the buffer, and mbuf_from_packet()
+ * writes that back before the frame leaves. The core wants contiguous frames: what a device delivers in several
+ * segments is copied into one buffer of the jumbo pool. Threads: pools are DPDK's (per-lcore caches); a packet belongs
+ * to one thread at a time.
  */
 #ifndef VSWITCH_DEVICE_MBUF_H
 #define VSWITCH_DEVICE_MBUF_H 1

@@ -1,11 +1,12 @@
 /*
  * vhost-user ports on the rte_vhost library: QEMU as the socket's server (we connect and reconnect) or as its client.
  *
- * The library runs two threads of its own: one speaks the vhost-user protocol and calls new_device() and destroy_device(), the other
- * reconnects.  `vid` is the hinge between them and the poll-mode threads: new_device() publishes it; destroy_device() takes it
- * back and waits for a grace period, after which the library may unmap the guest's memory.  That wait cannot deadlock: poll-mode threads
- * never wait for the vhost thread except on a ring's lock, and the library holds no ring's lock while it calls destroy_device().
- * In vring_state_changed() it does hold them, so nothing waits there.
+ * The library runs two threads of its own: one speaks the vhost-user protocol and calls new_device() and
+ * destroy_device(), the other reconnects. `vid` is the hinge between them and the poll-mode threads: new_device()
+ * publishes it; destroy_device() takes it back and waits for a grace period, after which the library may unmap the
+ * guest's memory. That wait cannot deadlock: poll-mode threads never wait for the vhost thread except on a ring's lock,
+ * and the library holds no ring's lock while it calls destroy_device(). In vring_state_changed() it does hold them, so
+ * nothing waits there.
  *
  * No offload is negotiated: a frame from a guest is whole, with its checksums, and a guest gets it that way.
  */
@@ -46,8 +47,9 @@ struct vhost_device {
 };
 
 /*
- * The library's callbacks carry nothing but a device number, from which only the socket's path can be had: this list maps paths
- * to devices.  The one global of the device layer, and guarded by its own lock, since the library calls from its own threads.
+ * The library's callbacks carry nothing but a device number, from which only the socket's path can be had: this list
+ * maps paths to devices. The one global of the device layer, and guarded by its own lock, since the library calls from
+ * its own threads.
  */
 static struct {
     pthread_mutex_t lock;

@@ -1,15 +1,19 @@
 /*
  * The datapath core: packets in, pipeline, packets out.  No DPDK in here.
  *
- * The core sees a packet through `struct packet`, a thin view (data pointer, length, room) that the device layer keeps in the mbuf's private area, and reaches the outside only
- * through `struct dp_ops` (output, copy, free, packet-in).  So the whole pipeline is tested without ports, and the control thread runs packet-outs and traces through the very code
+ * The core sees a packet through `struct packet`, a thin view (data pointer, length, room) that the device layer keeps
+ * in the mbuf's private area, and reaches the outside only through `struct dp_ops` (output, copy, free, packet-in). So
+ * the whole pipeline is tested without ports, and the control thread runs packet-outs and traces through the very code
  * that the poll-mode threads run.
  *
- * Threads.  One control thread writes (every function marked [control]); any number of poll-mode threads read (marked [poll]), each with a `struct dp_thread` of its own.  Published
- * objects (rules, action programs, groups, ports, tables) are immutable but for counters, which are per thread, so that no counter is shared or atomic.  Retired objects go to
- * dp_ops.defer(), which frees them after every poll-mode thread has passed a quiescent state (rte_rcu_qsbr in the device layer; immediate in tests).
+ * Threads. One control thread writes (every function marked [control]); any number of poll-mode threads read (marked
+ * [poll]), each with a `struct dp_thread` of its own. Published objects (rules, action programs, groups, ports, tables)
+ * are immutable but for counters, which are per thread, so that no counter is shared or atomic. Retired objects go to
+ * dp_ops.defer(), which frees them after every poll-mode thread has passed a quiescent state (rte_rcu_qsbr in the
+ * device layer; immediate in tests).
  *
- * Pipeline: OpenFlow 1.3.5 section 5: table 0, instructions, action set at the end.  Table-miss without a miss entry drops (reason no-match), section 5.4.
+ * Pipeline: OpenFlow 1.3.5 section 5: table 0, instructions, action set at the end. Table-miss without a miss entry
+ * drops (reason no-match), section 5.4.
  */
 #ifndef VSWITCH_DP_H
 #define VSWITCH_DP_H 1
@@ -89,7 +93,9 @@ void dp_drops_clear(struct dp *, uint32_t port_no);
 
 /* --- Looking in [control] --- */
 /* What would happen to this packet now: nothing is sent, no counter moves. The steps as JSON:
- * {"input":"…flow text…","steps":[{"depth","table","match":"priority=…,…" | "miss","cookie","actions"}|{"depth","group","bucket"}|{"depth","output"|"drop"|"controller"|…, "flow": text when changed}…],
+ * {"input":"…flow text…","steps":[{"depth","table","match":"priority=…,…" |
+ * "miss","cookie","actions"}|{"depth","group","bucket"}|{"depth","output"|"drop"|"controller"|…, "flow": text when
+ * changed}…],
  *  "verdict":{"outputs":[{"port":N,"packet":"hex"}],"drops":[{"reason":"anti-spoof","text":"…"}],"controller":N},"final_flow":"…"} */
 struct cJSON *dp_trace(struct dp *, const struct packet *, uint32_t in_port);
 

@@ -60,6 +60,12 @@ static void test_outputs(void)
     fixture_add(&fx, "priority=10,in_port=1,actions=load:0xfff8->NXM_NX_REG4[],output:NXM_NX_REG4[0..15]");
     fixture_receive_flow(&fx, 1, TCP);
     check_ports(&fx, "1", "");
+    /* Of a field that the packet lacks nothing is moved. */
+    fixture_add(&fx, "priority=11,tcp,in_port=1,actions=load:3->NXM_NX_REG4[],move:NXM_OF_TCP_DST[]->NXM_NX_REG4[0..15],output:NXM_NX_REG4[]");
+    fixture_receive_flow(&fx, 1, "tcp,ip_src=10.0.0.1,ip_dst=10.0.0.2,tcp_dst=4");
+    check_ports(&fx, "4", "");
+    fixture_receive_flow(&fx, 1, "tcp,ip_src=10.0.0.1,ip_dst=10.0.0.2,nw_frag=later");
+    check_ports(&fx, "3", "");
     dp_port_set(fx.dp, 1, OFPPC_NO_RECV, true);
     fixture_receive_flow(&fx, 1, TCP);
     check_ports(&fx, "", "port-config");
@@ -200,7 +206,7 @@ static void test_controller(void)
     fixture_receive_flow(&fx, 1, TCP);
     CU_ASSERT_EQUAL(fx.n_in, 1);
     CU_ASSERT_EQUAL(fx.in[0].cookie, UINT64_MAX);
-    fixture_group(&fx, 5, OFPGT_INDIRECT, "actions=CONTROLLER:64");
+    fixture_group(&fx, OFPGC_ADD, 5, OFPGT_INDIRECT, (const char *const []) { "-|-|-|CONTROLLER:64" }, 1, NULL);
     fixture_add(&fx, "table=1,priority=3,cookie=0x7a,actions=group:5,CONTROLLER:64");
     fixture_receive_flow(&fx, 1, TCP);
     CU_ASSERT_EQUAL(fx.n_in, 2);

@@ -1,7 +1,9 @@
 /*
- * A whole site in one process: the real model, VPC application, compiler and datapath cores; only the switches' connections and the wires are the test's.
+ * A whole site in one process: the real model, VPC application, compiler and datapath cores; only the switches'
+ * connections and the wires are the test's.
  *
- * Each edge is a `struct dp` (vswitch/dp.h) that holds exactly what the rulesets say; port 1 is its uplink, and a frame that leaves by it arrives at the uplink of the edge that its provider MAC names.
+ * Each edge is a `struct dp` (vswitch/dp.h) that holds exactly what the rulesets say; port 1 is its uplink, and a frame
+ * that leaves by it arrives at the uplink of the edge that its provider MAC names.
  */
 #ifndef TESTS_ORACLE_SITE_H
 #define TESTS_ORACLE_SITE_H 1

@@ -1,8 +1,9 @@
 /*
  * The translate transport against what it promises (DESIGN.md, decisions 3 and 4).
  *
- * Random frames of random ports of networks with identical address plans.  The generator knows, from the network's rules alone, who must get the frame; the site must deliver exactly that, byte for byte, and
- * nothing of a tenant's addresses may be on the wire.  The isolation oracle reads all rules of all switches.
+ * Random frames of random ports of networks with identical address plans. The generator knows, from the network's rules
+ * alone, who must get the frame; the site must deliver exactly that, byte for byte, and nothing of a tenant's addresses
+ * may be on the wire. The isolation oracle reads all rules of all switches.
  */
 #define _GNU_SOURCE 1
 #include <stdlib.h>

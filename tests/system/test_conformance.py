@@ -31,7 +31,7 @@ def judge(files, results, not_loaded):
         with open(path, "w", encoding="utf-8") as file:
             file.writelines(f"{name}\t{test}\t{reason}\n" for (name, test), reason in sorted(failed.items()))
     if 2 * len(not_loaded) > len(expected):
-        lines.append("this machine is too busy: most tests did not get their packets")
+        lines.append("this machine is too busy: most tests did not get their rate")
     if lines:
         raise LabError("\n".join(lines))
 
@@ -49,7 +49,7 @@ def conform(lab, kinds, n_pairs):
         shortfalls = {test: part for test, part in shortfalls.items() if test not in repeated} | short
     not_loaded = set(shortfalls) & set(failures(results))
     for name, test in sorted(not_loaded):
-        say(f"     not loaded: {name}: {test}: {shortfalls[name, test]:.0%} of its packets; {results[name, test]}")
+        say(f"     not loaded: {name}: {test}: {shortfalls[name, test]:.0%} of its rate; {results[name, test]}")
     judge(files, results, not_loaded)
 
 

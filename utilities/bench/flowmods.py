@@ -4,6 +4,7 @@ Half of the changes add an entry in table 0 for a MAC address that no frame bear
 from a thread of its own, ten changes at a time.  An error from the switch, or its going away, is raised by stop().
 """
 import os
+import select
 import socket
 import struct
 import threading
@@ -14,6 +15,7 @@ HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY, FLOW_MOD, BARRIER_REQUEST, BARRIER_REPLY
 ADD, DELETE_STRICT = 0, 4
 NO_BUFFER = ANY = 0xffffffff
 PRIORITY = 5
+ANSWER_S = 10
 KEPT = 500                              # Entries that are there at any time.
 
 
@@ -39,7 +41,7 @@ class FlowMods:
         self.per_second, self.sent, self.failure, self._cpu = per_second, 0, None, cpu
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.connect(path)
-        self._socket.settimeout(10)
+        self._socket.settimeout(ANSWER_S)
         self._socket.sendall(message(HELLO))
         self._received = b""
         self._end = threading.Event()
@@ -90,13 +92,13 @@ class FlowMods:
     def _answer(self, block):
         """Reads what the switch says; returns the kinds of its messages."""
         kinds = []
-        try:
-            data = self._socket.recv(65536, 0 if block else socket.MSG_DONTWAIT)
+        if select.select([self._socket], [], [], ANSWER_S if block else 0)[0]:
+            data = self._socket.recv(65536)
             if not data:
                 raise RuntimeError("the switch closed the connection")
             self._received += data
-        except BlockingIOError:
-            pass
+        elif block:
+            raise RuntimeError(f"no answer within {ANSWER_S} s")
         while len(self._received) >= 8:
             _, kind, size, xid = struct.unpack("!BBHI", self._received[:8])
             if len(self._received) < size:

@@ -29,7 +29,9 @@ class RuleSet:
     """entries: lines for ovs-ofctl; flow(): one random flow as a line for the generator; tables: how many are used."""
 
     def __init__(self, name, entries, flow, tables=1):
-        self.name, self.entries, self.tables, self._flow = name, entries, tables, flow
+        # Of two entries with one match and priority the switch would keep the last.
+        self.name, self.tables, self._flow = name, tables, flow
+        self.entries = list({entry.split("actions=")[0]: entry for entry in entries}.values())
 
     def flows(self, count, seed):
         """`count` different flows."""
@@ -193,7 +195,7 @@ def six(rng, scale):
     routes = {}
     while len(routes) < SIX_ROUTES:
         bits = rng.choice((16, 20, 24, 24, 24, 28))
-        routes[(0x0a000000 | rng.getrandbits(24)) >> (32 - bits) << (32 - bits), bits] = mac(0x20000 + len(routes))
+        routes.setdefault(((0x0a000000 | rng.getrandbits(24)) >> (32 - bits) << (32 - bits), bits), mac(0x20000 + len(routes)))
     for (address, bits), hop in routes.items():
         entries.append(f"table=3,priority={bits * 100},ip,nw_dst={ip(address)}/{bits},"
                        f"actions=set_field:{router}->eth_src,set_field:{hop}->eth_dst,dec_ttl,goto_table:4")

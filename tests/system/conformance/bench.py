@@ -15,7 +15,8 @@ from utilities.lab.ovs import Ovs
 from . import suite
 
 PORT = 6653
-LOADED = 0.97           # Of a throughput test's packets; with less its result says nothing of the switch.
+LOADED = 0.97           # Of a throughput test's rate; with less its result says nothing of the switch.
+START_S, SETUP_S = 2, 1 # What the program takes at least to start, and about what a throughput test takes besides sending.
 STALL_S = 50            # The program says nothing for longer: it hangs, as it does when it trips over one of its own asserts.
 
 
@@ -56,22 +57,24 @@ class Pair:
             "--test-switch-dir", folder, "--test-switch-target", f"{1:016x}", "--test-switch-tester", f"{2:016x}",
             "--test-switch-target-version", "openflow13", "--test-switch-tester-version", "openflow13"], env={"PYTHONUNBUFFERED": "1", "EVENTLET_HUB": "selects"}, kill=True)
         self._size, self._heard, self._n_done, self._n_received = 0, time.monotonic(), 0, self.received()
+        self._noted = self._heard + START_S
 
     def received(self):
         """Frames that the target got on port 1."""
         return self.target.json("ports", "p1")["ports"][0]["stats"]["rx_packets"]
 
     def _note_load(self):
-        """After each throughput test: what part of its packets has come.  The program's timers slip when the machine is busy."""
+        """After each throughput test: what part of the rate it wanted has come.  The program's timers slip, and its packets queue, when the machine is busy."""
         found = suite.results(self.program.log_text(), self.files)
         if len(found) == self._n_done:
             return
         name, test = list(found)[-1]
-        received = self.received()
-        wanted = next(file.packets[test] for file in self.files if file.name == name)
-        if len(found) == self._n_done + 1 and received - self._n_received < LOADED * wanted:
-            self.shortfalls[name, test] = (received - self._n_received) / wanted
-        self._n_done, self._n_received = len(found), received
+        received, now = self.received(), time.monotonic()
+        wanted = next(file.pktps[test] for file in self.files if file.name == name)
+        part = (received - self._n_received) / (now - self._noted - SETUP_S) / wanted
+        if len(found) == self._n_done + 1 and part < LOADED:
+            self.shortfalls[name, test] = part
+        self._n_done, self._n_received, self._noted = len(found), received, now
 
     def poll(self):
         """False while there is work.  A program that hangs or dies is started again on the files that it did not reach."""
@@ -80,7 +83,7 @@ class Pair:
         size = os.path.getsize(self.program.log)
         if size != self._size:
             self._size, self._heard = size, time.monotonic()
-            if self.files[0].packets:
+            if self.files[0].pktps:
                 self._note_load()
         if self.program.alive() and time.monotonic() - self._heard < STALL_S:
             return False
@@ -119,7 +122,7 @@ class Bench:
         self.pairs = [Pair(lab, i + 1, devargs) for i in range(n_pairs)]
 
     def run(self, files, n_pairs):
-        """Runs the files on the first n_pairs.  {(file, description): None or reason}, and the part of its packets that a test got when it was short of them."""
+        """Runs the files on the first n_pairs.  {(file, description): None or reason}, and the part of its rate that a test got when it was short of it."""
         found, shortfalls = {}, {}
         busy = list(zip(self.pairs, suite.shares(files, n_pairs)))
         for pair, share in busy:

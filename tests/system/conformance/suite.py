@@ -34,9 +34,9 @@ class File:
         self.title = parts[0]                   # What the program prints before the file's results.
         tests = parts[1:]
         self.tests = [test["description"] for test in tests]
-        # Throughput tests: how many packets the program means to send.
-        self.packets = {test["description"]: step["ingress"]["packets"].get("pktps", 1000) * step["ingress"]["packets"].get("duration_time", 30)
-                        for test in tests for step in test["tests"] if isinstance(step["ingress"], dict)}
+        # Throughput tests: how many packets the program means to send in a second.
+        self.pktps = {test["description"]: step["ingress"]["packets"].get("pktps", 1000)
+                      for test in tests for step in test["tests"] if isinstance(step["ingress"], dict)}
         # A table-miss test sleeps for a second, a throughput test sends for thirty.
         self.seconds = sum(0.08 + sum(1 if "table-miss" in step else 33 * isinstance(step["ingress"], dict) for step in test["tests"])
                            for test in tests)
