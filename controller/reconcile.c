@@ -462,36 +462,47 @@ void reconcile_sw_down(struct reconcile *r, struct sw *sw)
 
 /* --- Waiting --- */
 
-/* NULL when the switch holds everything, else what is missing, in `out`. */
-static const char *missing(const struct sw_rules *s, char *out, size_t size)
+/* "host1 (0000000000000001)". */
+#define SWITCH_NAME_SIZE 56
+static const char *switch_name(const struct reconcile *r, const struct sw_rules *s, char *out)
 {
+    bool is_fabric;
+    const struct edge *edge = model_edge_by_datapath(r->controller->model, s->datapath_id, &is_fabric);
+    snprintf(out, SWITCH_NAME_SIZE, "%s (%016" PRIx64 ")", edge ? edge->name : "unknown", s->datapath_id);
+    return out;
+}
+
+/* NULL when the switch holds everything, else what is missing, in `out`. */
+static const char *missing(const struct reconcile *r, const struct sw_rules *s, char *out, size_t size)
+{
+    char name[SWITCH_NAME_SIZE];
     struct rule_port *port;
 
     if (!s->rules.n && !s->groups.n && list_empty(&s->ports)) {
         return NULL;
     }
     if (s->state == SYNC_DISCONNECTED) {
-        snprintf(out, size, "switch %016" PRIx64 " is not connected", s->datapath_id);
+        snprintf(out, size, "switch %s is not connected", switch_name(r, s, name));
         return out;
     }
     LIST_FOR_EACH (port, node, &s->ports) {
         if (port->failed) {
-            snprintf(out, size, "switch %016" PRIx64 " cannot make port %s: %s", s->datapath_id, port->name, port->error);
+            snprintf(out, size, "switch %s cannot make port %s: %s", switch_name(r, s, name), port->name, port->error);
             return out;
         }
         if (s->sw->is_vswitchd && !sw_port_by_name(s->sw, port->name)) {
-            snprintf(out, size, "switch %016" PRIx64 " does not have port %s yet", s->datapath_id, port->name);
+            snprintf(out, size, "switch %s does not have port %s yet", switch_name(r, s, name), port->name);
             return out;
         }
     }
     if (s->state != SYNC_STEADY || s->acked_generation != s->generation) {
-        snprintf(out, size, "switch %016" PRIx64 " has not confirmed its rules", s->datapath_id);
+        snprintf(out, size, "switch %s has not confirmed its rules", switch_name(r, s, name));
         return out;
     }
     const struct rule *rule;
     HMAP_FOR_EACH (rule, node, &s->rules) {
         if (rule->failed) {
-            snprintf(out, size, "switch %016" PRIx64 " refused a rule: %.300s", s->datapath_id, s->last_error);
+            snprintf(out, size, "switch %s refused a rule: %.300s", switch_name(r, s, name), s->last_error);
             return out;
         }
     }
@@ -519,11 +530,12 @@ static const char *missing_for(const struct reconcile *r, uint32_t owner, char *
     }
     HMAP_FOR_EACH (s, node, &r->controller->rulesets->switches) {
         if (!owner) {
-            if (missing(s, out, size)) {
+            if (missing(r, s, out, size)) {
                 return out;
             }
         } else if (s->state != SYNC_DISCONNECTED && s->acked_generation != s->generation && has_owner(s, owner)) {
-            snprintf(out, size, "switch %016" PRIx64 " has not confirmed its rules", s->datapath_id);
+            char name[SWITCH_NAME_SIZE];
+            snprintf(out, size, "switch %s has not confirmed its rules", switch_name(r, s, name));
             return out;
         }
     }
@@ -645,7 +657,7 @@ cJSON *reconcile_json(struct reconcile *r, const struct sw *sw)
     HMAP_FOR_EACH (rule, node, &s->rules) {
         failed += rule->failed;
     }
-    const char *what = missing(s, text, sizeof text);
+    const char *what = missing(r, s, text, sizeof text);
     json_add_string(json, "state", s->state == SYNC_DISCONNECTED ? "disconnected" : failed ? "failed" : what ? "syncing" : "in-sync");
     json_add_u64(json, "rules", s->rules.n);
     json_add_u64(json, "groups", s->groups.n);
@@ -674,7 +686,9 @@ void reconcile_metrics(struct reconcile *r, struct buf *out)
                    i ? "counter" : "gauge");
         HMAP_FOR_EACH (s, node, &r->controller->rulesets->switches) {
             const uint64_t values[] = { s->rules.n, s->n_sent_adds, s->n_sent_deletes, s->n_errors, s->n_repairs };
-            buf_printf(out, "polder_switch_%s{datapath_id=\"%016" PRIx64 "\"} %" PRIu64 "\n", rows[i].name, s->datapath_id, values[i]);
+            bool is_fabric;
+            const struct edge *edge = model_edge_by_datapath(r->controller->model, s->datapath_id, &is_fabric);
+            buf_printf(out, "polder_switch_%s{switch=\"%s\"} %" PRIu64 "\n", rows[i].name, edge ? edge->name : "", values[i]);
         }
     }
 }

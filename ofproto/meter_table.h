@@ -1,8 +1,9 @@
 /*
  * Meters (OpenFlow 1.3.5 sections 5.7, 7.3.4.4 and 7.3.5.12 to 7.3.5.14): what a switch has been told of them.
  *
- * The same split as for groups (ofproto/flow_table.h): the table knows identifiers, bands, limits and errors; its owner is told of each change and hangs what
- * measures packets on `aux`.  An entry that names a meter is the flow tables' to look after (flow_tables_meter_deleted).  One thread.
+ * The same split as for groups (ofproto/flow_table.h): the table knows identifiers, bands, limits and errors; its owner
+ * is told of each change and hangs what measures packets on `aux`.  An entry that names a meter is the flow tables' to
+ * look after (flow_tables_meter_deleted).  One thread.
  */
 #ifndef OFPROTO_METER_TABLE_H
 #define OFPROTO_METER_TABLE_H 1

@@ -53,7 +53,8 @@ bool command_trace(struct vpcctl *v, struct err *err)
     cJSON *answer = NULL;
     bool ok = api_call(v, "GET", path, NULL, NULL, v->timeout_ms, &answer, err);
     if (ok) {
-        v->exit_code = strcmp(json_get(answer, "verdict"), "delivered") ? 1 : 0;
+        const char *verdict = json_get(answer, "verdict");
+        v->exit_code = strcmp(verdict, "delivered") && strcmp(verdict, "answered") ? 1 : 0;
         if (v->output == OUTPUT_JSON || v->output == OUTPUT_YAML) {
             print_json(answer, v->output);
         } else {

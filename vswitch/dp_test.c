@@ -220,7 +220,7 @@ static void test_controller(void)
     check_ports(&fx, "", "port-config");
     fx.refuse_packet_ins = false;
     fixture_receive_flow(&fx, 1, TCP);
-    CU_ASSERT_EQUAL(fx.n_in, 1);
+    CU_ASSERT_EQUAL(fx.n_in, 2);
     fixture_fini(&fx);
 }
 

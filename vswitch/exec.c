@@ -157,7 +157,13 @@ bool exec_op(struct exec *e, const struct op *op, bool tail)
     case OP_COPY_TTL_OUT: inapplicable_unless(e, packet_copy_ttl_out(p, f)); return true;
     case OP_COPY_TTL_IN: inapplicable_unless(e, packet_copy_ttl_in(p, f)); return true;
     case OP_RESUBMIT: return resubmit(e, op, tail);
-    case OP_CONTROLLER: exec_packet_in(e, op->controller.reason, op->controller.max_len); return true;
+    case OP_CONTROLLER:
+        if (exec_meter_allows(e, op->controller.meter)) {
+            exec_packet_in(e, op->controller.reason, op->controller.max_len);
+        } else {
+            exec_count_drop(e, DROP_PACKET_IN_LIMIT);
+        }
+        return true;
     case OP_CLONE:
         exec_event(e, &(struct exec_event) { .type = EVENT_CLONE });
         exec_scoped(e, op + 1, op->n_body, tail);

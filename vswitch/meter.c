@@ -47,7 +47,8 @@ static void meter_retire(struct dp *dp, struct dp_meter *m)
     dp_defer(free, m, dp);
 }
 
-/* "The rate value is in kilobit per seconds, unless the flags field includes OFPMF_PKTPS"; so is the burst, which counts only with OFPMF_BURST. */
+/* "The rate value is in kilobit per seconds, unless the flags field includes OFPMF_PKTPS"; so is the burst, which counts
+ * only with OFPMF_BURST. */
 static struct dp_meter *meter_build(const struct dp *dp, const struct meter *meter, struct counters *counters)
 {
     struct dp_meter *m = xcalloc(1, sizeof *m + meter->n_bands * sizeof m->bands[0]);
@@ -127,6 +128,11 @@ struct meter_slot *meter_slot_get(struct dp *dp, uint32_t id)
     return slot;
 }
 
+void meter_slot_ref(struct meter_slot *slot)
+{
+    slot->refs++;
+}
+
 void meter_slot_put(struct dp *dp, struct meter_slot *slot)
 {
     if (!--slot->refs) {
@@ -144,8 +150,9 @@ static void count(struct exec *e, struct counters *counters)
 }
 
 /*
- * "The drop precedence of the DSCP field in the IP header" is that of assured forwarding (RFC 2597): code points 8 * class + 2 * precedence with classes 1 to 4 and
- * precedences 1 to 3, of which 3 is dropped first.  Other code points have none and stay; so do frames without an IP header.
+ * "The drop precedence of the DSCP field in the IP header" is that of assured forwarding (RFC 2597): code points 8 *
+ * class + 2 * precedence with classes 1 to 4 and precedences 1 to 3, of which 3 is dropped first.  Other code points
+ * have none and stay; so do frames without an IP header.
  */
 static void raise_precedence(struct exec *e, unsigned by)
 {
@@ -156,11 +163,12 @@ static void raise_precedence(struct exec *e, unsigned by)
     }
 }
 
-bool exec_meter(struct exec *e, struct meter_slot *slot)
+/* Counts the packet and gives the band that applies to it, if any. */
+static const struct dp_meter_band *measure(struct exec *e, struct meter_slot *slot)
 {
     struct dp_meter *m = atomic_load_explicit(&slot->current, memory_order_acquire);
     if (!m || e->observe) {             /* A trace takes nothing from anybody's rate. */
-        return true;
+        return NULL;
     }
     count(e, m->counters);
     int64_t now = (int64_t) (e->now_ns - m->epoch_ns) * METER_TICKS_PER_NS;
@@ -171,10 +179,24 @@ bool exec_meter(struct exec *e, struct meter_slot *slot)
             band = &m->bands[i];
         }
     }
+    if (band) {
+        count(e, band->counters);
+    }
+    return band;
+}
+
+bool exec_meter_allows(struct exec *e, struct meter_slot *slot)
+{
+    const struct dp_meter_band *band = slot ? measure(e, slot) : NULL;
+    return !band || band->type != OFPMBT_DROP;
+}
+
+bool exec_meter(struct exec *e, struct meter_slot *slot)
+{
+    const struct dp_meter_band *band = measure(e, slot);
     if (!band) {
         return true;
     }
-    count(e, band->counters);
     if (band->type == OFPMBT_DSCP_REMARK) {
         raise_precedence(e, band->prec_level);
         return true;

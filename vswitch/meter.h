@@ -1,18 +1,21 @@
 /*
  * Meters in the datapath: measuring packets against bands, without locks.
  *
- * A policer is one token bucket in one atomic word.  Instead of a fill level and the time of the last refill it keeps the instant at which all that has been taken
- * will have been paid for (the virtual scheduling form of the same algorithm, ITU-T I.371 annex A): a bucket of depth D is full while that instant is D or more in the past
- * and empty once it is not in the past at all.  A packet that finds anything in the bucket passes and may leave a debt, so that a bucket that is smaller than a packet
- * still gives its rate.  All threads share the word by compare and exchange, so the rate holds for the whole switch however packets spread over threads.
+ * A policer is one token bucket in one atomic word.  Instead of a fill level and the time of the last refill it keeps
+ * the instant at which all that has been taken will have been paid for (the virtual scheduling form of the same
+ * algorithm, ITU-T I.371 annex A): a bucket of depth D is full while that instant is D or more in the past and empty
+ * once it is not in the past at all.  A packet that finds anything in the bucket passes and may leave a debt, so that a
+ * bucket that is smaller than a packet still gives its rate.  All threads share the word by compare and exchange, so the
+ * rate holds for the whole switch however packets spread over threads.
  *
- * Time is counted in ticks of 1/64 ns since the meter was made.  That keeps a rate of 100 Gb/s of the smallest frames exact to 0.3 %, and lasts four years before an hour of
- * measuring would be wrong; costs are rounded down to a tick.
+ * Time is counted in ticks of 1/64 ns since the meter was made.  That keeps a rate of 100 Gb/s of the smallest frames
+ * exact to 0.3 % (costs are rounded down to a tick), and lasts for four years of one configuration.
  *
- * A meter is immutable once published but for its policers and counters; programs reach it through a slot, as they reach groups.
+ * A meter is immutable once published but for its policers and counters; programs reach it through a slot, as they reach
+ * groups.
  *
- * Specification: OpenFlow 1.3.5 sections 5.7 and 7.3.4.4.  "The meter applies the meter band with the highest configured rate that is lower than the current measured rate";
- * a band's rate is exceeded when its bucket is empty.
+ * Specification: OpenFlow 1.3.5 sections 5.7 and 7.3.4.4.  "The meter applies the meter band with the highest configured
+ * rate that is lower than the current measured rate"; a band's rate is exceeded when its bucket is empty.
  */
 #ifndef VSWITCH_METER_H
 #define VSWITCH_METER_H 1
@@ -61,9 +64,15 @@ struct meter_slot {
 extern const struct meter_ops dp_meter_ops;             /* aux: struct dp *. */
 /* [control] A reference; NULL: there is no such meter. */
 struct meter_slot *meter_slot_get(struct dp *, uint32_t id);
+void meter_slot_ref(struct meter_slot *);
 void meter_slot_put(struct dp *, struct meter_slot *);
+
+/* A slot stays while it is referred to; once the meter is gone it measures nothing. */
 
 /* [any thread] The meter instruction on the packet at work; false: a band has dropped it. */
 bool exec_meter(struct exec *, struct meter_slot *);
+/* [any thread] The same measure for a packet-in (the Nicira controller action's meter_id): false: not to be sent.
+ * NULL allows.  The packet stays as it is. */
+bool exec_meter_allows(struct exec *, struct meter_slot *);
 
 #endif

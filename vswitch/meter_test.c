@@ -275,9 +275,39 @@ static void test_life(void)
     fixture_fini(&fx);
 }
 
+/* The Nicira controller action may name a meter for its packet-ins; the packet goes on. */
+static void test_packet_ins(void)
+{
+    struct fixture fx;
+    struct of_error error;
+    unsigned n_in = 0, n_out = 0;
+    fixture_init(&fx);
+    fixture_flow(&fx, OFPFC_ADD, 0, "in_port=1,actions=controller(max_len=64,meter_id=5),output:2", &error);
+    CU_ASSERT_TRUE(error.type == OFPET_METER_MOD_FAILED && error.code == OFPMMFC_INVALID_METER);
+    METER(&fx, OFPMC_ADD, OFPMF_PKTPS | OFPMF_BURST, { .type = OFPMBT_DROP, .rate = 10, .burst_size = 5 });
+    fixture_add(&fx, "in_port=1,actions=controller(max_len=64,meter_id=5),output:2");
+    fixture_add(&fx, "in_port=3,actions=controller(max_len=64,meter_id=5)");
+    for (unsigned i = 0; i < 20; i++) {
+        fixture_receive_flow(&fx, 1, "udp");
+        n_in += fx.n_in;
+        n_out += fx.n_out;
+    }
+    CU_ASSERT_TRUE(n_in == 5 && n_out == 20);
+    CU_ASSERT_EQUAL(dp_drops(fx.dp, 1, DROP_PACKET_IN_LIMIT), 15);
+    fixture_receive_flow(&fx, 3, "udp");
+    CU_ASSERT_EQUAL(fx.n_in, 0);
+    const char *bucket = "-|-|-|controller(max_len=64,meter_id=5)";
+    fixture_group(&fx, OFPGC_ADD, 1, OFPGT_INDIRECT, &bucket, 1, NULL);
+    CU_ASSERT_TRUE(of_ok(meter_mod(&fx, OFPMC_DELETE, 5, 0, NULL, 0)));
+    fixture_receive_flow(&fx, 1, "udp");        /* Nothing is measured any more. */
+    CU_ASSERT_EQUAL(fx.n_in, 1);
+    fixture_fini(&fx);
+}
+
 void meter_test_suite(void)
 {
     UNIT_SUITE("meters",
         { "policer and twin", test_twin }, { "policer at its ends", test_policer_ends }, { "policer and threads", test_threads }, { "drop", test_drop },
-        { "kilobits", test_kbps }, { "dscp-remark", test_remark }, { "several bands", test_bands }, { "life", test_life });
+        { "kilobits", test_kbps }, { "dscp-remark", test_remark }, { "several bands", test_bands }, { "life", test_life },
+        { "packet-ins", test_packet_ins });
 }

@@ -21,8 +21,9 @@ static bool insert_bytes(struct packet *p, uint32_t ofs, uint32_t n)
 }
 
 /*
- * A frame that is long enough for Ethernet stays so: what lost a tag gets padding behind instead (IEEE 802.3 clause 3.2.8, 60 bytes without the FCS).  The ports
- * of a virtual switch have no hardware that would do it.  A frame that came shorter, as VMs may send them, is not this function's to mend.
+ * A frame that is long enough for Ethernet stays so: what lost a tag gets padding behind instead (IEEE 802.3 clause
+ * 3.2.8, 60 bytes without the FCS).  The ports of a virtual switch have no hardware that would do it.  A frame that came
+ * shorter, as VMs may send them, is not this function's to mend.
  */
 static void remove_bytes(struct packet *p, uint32_t ofs, uint32_t n)
 {

@@ -41,6 +41,7 @@ struct poll_thread {
     struct dp_thread *dp;
     struct rte_ring *from_control;      /* One producer (control), one consumer (this). */
     int wake_fd;
+    atomic_bool ended;          /* Written by the thread: its last act. */
     atomic_bool sleeping;       /* Written by the thread; the control thread writes wake_fd when it is set. */
     _Atomic(struct poll_plan *) plan;   /* Written by the control thread. */
     /* The thread's alone. */

@@ -126,6 +126,17 @@ static void add_meter(struct compiler *c, uint32_t id)
     }
 }
 
+static void add_controller(struct compiler *c, const struct action *a)
+{
+    struct op *op = add_op(c, OP_CONTROLLER);
+    op->controller.max_len = a->controller.max_len;
+    op->controller.reason = a->controller.reason;
+    op->controller.meter = a->controller.meter ? meter_slot_get(c->dp, a->controller.meter) : NULL;
+    if (a->controller.meter && !op->controller.meter) {
+        unsupported(c, OFPET_METER_MOD_FAILED, OFPMMFC_INVALID_METER);
+    }
+}
+
 static void compile_action(struct compiler *c, const struct action *a)
 {
     struct op *op;
@@ -150,7 +161,7 @@ static void compile_action(struct compiler *c, const struct action *a)
     case ACTION_MOVE: op = add_op(c, OP_MOVE); op->move.src = a->move.src; op->move.dst = a->move.dst; break;
     case ACTION_LOAD: add_load(c, &a->load.dst, a->load.value); break;
     case ACTION_OUTPUT_REG: op = add_op(c, OP_OUTPUT_REG); op->output_reg.src = a->output_reg.src; op->output_reg.max_len = a->output_reg.max_len; break;
-    case ACTION_CONTROLLER: op = add_op(c, OP_CONTROLLER); op->controller.max_len = a->controller.max_len; op->controller.reason = a->controller.reason; break;
+    case ACTION_CONTROLLER: add_controller(c, a); break;
     case ACTION_CLONE: add_clone(c, &a->nested); break;
     case ACTION_NOTE: break;    /* Data for people; it does nothing. */
     case ACTION_DROP: add_op(c, OP_DROP)->drop_reason = MIN(a->drop_reason, DROP_N_REASONS - 1); break;
@@ -236,6 +247,8 @@ struct program *program_compile_set(struct dp *dp, const struct actions *actions
     for (unsigned i = 0; i < ordered->n_apply; i++) {
         if (ordered->ops[i].code == OP_GROUP) {
             group_slot_ref(ordered->ops[i].group);
+        } else if (ordered->ops[i].code == OP_CONTROLLER && ordered->ops[i].controller.meter) {
+            meter_slot_ref(ordered->ops[i].controller.meter);
         }
     }
     program_retire(dp, p);
@@ -258,6 +271,8 @@ void program_retire(struct dp *dp, struct program *p)
             group_slot_put(dp, p->ops[i].group);
         } else if (p->ops[i].code == OP_METER) {
             meter_slot_put(dp, p->ops[i].meter);
+        } else if (p->ops[i].code == OP_CONTROLLER && p->ops[i].controller.meter) {
+            meter_slot_put(dp, p->ops[i].controller.meter);
         }
     }
     if (p) {

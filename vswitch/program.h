@@ -50,7 +50,7 @@ struct op {
         uint8_t ttl;
         struct { uint32_t in_port; uint8_t table; } resubmit;
         struct { struct subfield src; uint16_t max_len; } output_reg;
-        struct { uint16_t max_len; uint8_t reason; } controller;
+        struct { uint16_t max_len; uint8_t reason; struct meter_slot *meter; } controller;      /* meter: NULL without. */
         uint16_t drop_reason;
     };
 };

@@ -37,7 +37,7 @@ def flows(edge):
 def sent(ctl, edge):
     """Flow entries that controllerd has sent to the switch since it started: (added or changed, deleted)."""
     metrics = ctl.metrics()
-    return tuple(metrics[f'polder_switch_flow_{what}_total{{datapath_id="{edge.config["datapath_id"]}"}}'] for what in ("adds", "deletes"))
+    return tuple(metrics[f'polder_switch_flow_{what}_total{{switch="{edge.name}"}}'] for what in ("adds", "deletes"))
 
 
 def identities(ctl):

@@ -62,7 +62,7 @@ static void test_probe(void)
         uint8_t head[FLOWS_HEAD];
         uint32_t weight;
         struct err err = ERR_INIT;
-        struct probe in = { (uint32_t) rng_u64(&rng), (uint32_t) rng_u64(&rng), (uint32_t) rng_u64(&rng) }, out;
+        struct probe in = { (uint32_t) rng_u64(&rng), (uint32_t) rng_u64(&rng), (uint32_t) rng_u64(&rng) }, out = { .flow = 0 };
         CU_ASSERT_FATAL(flows_parse(lines[i % 3], head, &weight, &err));
         unsigned l3 = probe_l3(head, FLOWS_HEAD), len = i % 3 == 2 ? 64 : 60;
         flows_set_size(head, len);

@@ -104,6 +104,9 @@ def test_guests(check):
         check.that(a.run("sleep 20", timeout=1)[0] == 137, "a command that takes too long is killed")
         check.that(a.run("echo still here") == (0, "still here\n"), "and the next one is served")
         check.that(len(a.run("head -c 100000 /dev/zero")[1]) == 100000, "100,000 bytes of output")
+        a.run("usleep 500000 > /dev/null 2>&1 &")
+        check.that(a.run("echo whole", timeout=5, pause=1.5) == (0, "whole\n"),
+                   "a request that comes in two halves, while an earlier one's orphan ends, is served")
 
         a.configure("eth0", "10.0.0.1/24", "fd00:1::1/64")
         b.configure("eth0", "10.0.0.2/24", "fd00:1::2/64")

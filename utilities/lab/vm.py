@@ -129,13 +129,18 @@ class VM:
             self._socket = channel
         return self._exchange("true", 5, 0.5) is not None
 
-    def _exchange(self, script, seconds, wait):
-        """Sends a script and waits for its own answer: (exit status, bytes), or None when `wait` seconds are over."""
+    def _exchange(self, script, seconds, wait, pause=0):
+        """Sends a script and waits for its own answer: (exit status, bytes), or None when `wait` seconds are over.
+
+        `pause`: seconds between the halves of the request, as a machine under load may make them.
+        """
         token = next(self._tokens)
         request = f"run {token} {seconds} {base64.b64encode(script.encode()).decode()}\n"
         deadline = time.monotonic() + wait
         try:
-            self._socket.sendall(request.encode())
+            self._socket.sendall(request[:len(request) // 2].encode())
+            time.sleep(pause)
+            self._socket.sendall(request[len(request) // 2:].encode())
             while True:
                 if (answer := self._take_answer()) and answer[0] == token:
                     return answer[1:]
@@ -166,9 +171,9 @@ class VM:
         self._received = self._received[end:]
         return token, status, output
 
-    def run(self, script, timeout=30, check=False):
+    def run(self, script, timeout=30, check=False, pause=0):
         """Runs a shell script in the guest: (exit status, output).  137 is a script killed after `timeout` seconds."""
-        answer = self._exchange(script, timeout, timeout + 30)
+        answer = self._exchange(script, timeout, timeout + 30, pause)
         if answer is None:
             raise LabError(f"{self.name} did not answer {script!r}\n{self._console_tail()}")
         status, output = answer[0], answer[1].decode(errors="replace")

@@ -80,8 +80,6 @@ def packet_in(body):
     frame = body[16 + (length + 7) // 8 * 8 + 2:]
     if len(frame) != total:
         raise LabError(f"a packet-in holds {len(frame)} of {total} bytes, though it was to be whole")
-    if cookie == NO_COOKIE:
-        table = 0                       # Of no entry, hence of no table (README.md).
     return reason, table, cookie, pipeline_fields(body[16:16 + length]), frame
 
 

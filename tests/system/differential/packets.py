@@ -12,7 +12,8 @@ IPV6S = [bytes.fromhex(a) for a in ("20010db8000000000000000000000001", "20010db
 PORTS = [80, 53, 443, 4789, 0x1234, 40000]
 VIDS = [1, 2, 100, 4095]
 LABELS = [16, 17, 1000, 0xfffff]
-TTLS = [2, 3, 64, 128, 255]
+TTLS = [64, 65, 128, 255]       # From the least that none of our programs can spend; SPENT for those that shall.
+SPENT = [0, 1, 2, 3]
 DSCPS = [0, 10, 46, 63]
 FLABELS = [0, 1, 0x12345, 0xfffff]
 ICMP_TYPES = [0, 3, 8, 11]
@@ -53,10 +54,13 @@ class Packets:
     """A stream of packets from one random.Random.
 
     malformed: also frames that are cut off or lie about their lengths.  max_tags: VLAN tags.  later_l4: later fragments may be of TCP, UDP and ICMPv6;
-    later_ipv6: there are such of IPv6.
+    later_ipv6: there are such of IPv6; llc: frames with an 802.2 header; labels: how many an MPLS
+    packet may have; spent: TTLs are about to run out; least: bytes of a frame.
     """
 
-    def __init__(self, rng, malformed=False, max_tags=2, later_l4=True, later_ipv6=True):
+    def __init__(self, rng, malformed=False, max_tags=2, later_l4=True, later_ipv6=True, llc=True, labels=(1,), spent=False, least=14):
+        self.kinds = {"ipv4": 36, "ipv6": 26, "arp": 10, "mpls": 14, "other": 6} | ({"llc": 3, "snap": 2} if llc else {})
+        self.labels, self.spent, self.least = labels, spent, least
         self.rng, self.malformed, self.max_tags, self.later_l4, self.later_ipv6 = rng, malformed, max_tags, later_l4, later_ipv6
 
     def pick(self, pool, n_bytes=None):
@@ -77,7 +81,7 @@ class Packets:
 
     def _frame(self):
         rng = self.rng
-        kind = rng.choices(("ipv4", "ipv6", "arp", "mpls", "other", "llc", "snap"), (36, 26, 10, 14, 6, 3, 2))[0]
+        kind = rng.choices(list(self.kinds), self.kinds.values())[0]
         src = self.pick(MACS) if rng.random() < 0.9 else rng.randbytes(6)
         head = self.pick(MACS) + bytes([src[0] & 0xfe]) + src[1:]
         n_tags = min(self.max_tags, rng.choices((0, 1, 2), (6, 4, 2))[0])
@@ -94,7 +98,7 @@ class Packets:
         ether_type, body = self._network(kind)
         frame = head + struct.pack("!H", ether_type) + body
         # Long enough that no pop makes it shorter than Ethernet's least; or shorter than that from the start.
-        if len(frame) < 100 and (n_tags or kind == "mpls" or rng.random() < 0.7):
+        if len(frame) < 100 and (n_tags or kind == "mpls" or self.least > 60 or rng.random() < 0.7):
             frame = frame.ljust(100, b"\0")
         elif len(frame) < 60:
             frame = frame.ljust(rng.choice((len(frame), 46, 59)), b"\0")
@@ -119,22 +123,23 @@ class Packets:
 
     def _mpls(self):
         rng = self.rng
-        n, stack = rng.choices((1, 2, 3), (6, 3, 1))[0], b""
+        n, stack = rng.choice(self.labels), b""
         for i in range(n):
-            stack += struct.pack("!I", self.pick(LABELS, 20) << 12 | rng.randrange(8) << 9 | (i == n - 1) << 8 | self.pick(TTLS, 7) or 1)
+            stack += struct.pack("!I", self.pick(LABELS, 20) << 12 | rng.randrange(8) << 9 | (i == n - 1) << 8 | self._ttl())
         return stack + self._network(rng.choice(("ipv4", "ipv4", "ipv6", "other")))[1]
 
     def _ttl(self):
-        # A TTL that is spent is another test's (README.md).
-        return max(2, self.pick(TTLS, 8))
+        return self.rng.choice(SPENT) if self.spent else max(TTLS[0], self.pick(TTLS, 8))
 
     def _ipv4(self):
         rng = self.rng
         src, dst = self.pick(IPV4S), self.pick(IPV4S)
         protocol = rng.choices((TCP, UDP, SCTP, ICMP, 47, 89), (10, 10, 4, 6, 1, 1))[0]
         fragment = rng.choices((0, 0x4000, 0x2000, 0x2000 | rng.randint(1, 100), rng.randint(1, 8000)), (12, 6, 2, 1, 1))[0]
+        if fragment & 0x3fff and protocol == SCTP:
+            fragment = 0                # A checksum that covers what is in other fragments.
         if fragment & 0x1fff and not self.later_l4:
-            protocol = rng.choice((SCTP, 47, 89))
+            protocol = rng.choice((47, 89))
         payload = self._transport(protocol, src, dst, struct.pack("!HH", protocol, 0), fragment & 0x1fff)
         options = b""
         if rng.random() < 0.15:
@@ -155,9 +160,11 @@ class Packets:
             headers = rng.sample((HOPOPTS, ROUTING, FRAGMENT, AH, DSTOPTS), rng.randint(1, 3))
             headers.sort(key=(HOPOPTS, DSTOPTS, ROUTING, FRAGMENT, AH).index)
         if FRAGMENT in headers:
-            fragment = rng.choice((0, 1, 1) + (8 * rng.randint(1, 8000) | rng.randint(0, 1),) * self.later_ipv6)
+            fragment = rng.choice((1, 1) + (0,) * self.later_l4 + (8 * rng.randint(1, 8000) | rng.randint(0, 1),) * self.later_ipv6)
+        if protocol == SCTP and fragment:
+            protocol = UDP              # As above.
         if fragment >> 3 and not self.later_l4:
-            protocol = rng.choice((SCTP, 47))
+            protocol = 47
         payload = self._transport(protocol, src, dst, struct.pack("!HH", 0, protocol), fragment >> 3)
         chain = headers + [protocol]
         extension = b""
@@ -225,7 +232,9 @@ class Packets:
     def _spoil(self, frame):
         rng = self.rng
         if rng.random() < 0.5:
-            return frame[:rng.randint(14, len(frame))]
+            size = rng.randint(14, len(frame))
+            # Not a frame that a pop would take below Ethernet's least.
+            return frame[:size if size < 60 else max(size, min(len(frame), 76))]
         spoilt = bytearray(frame)
         for _ in range(rng.randint(1, 4)):
             at = rng.choice([a for a in range(12, min(len(frame), 70)) if a not in (14, 18)])      # Not the DEI bits (README.md).

@@ -80,25 +80,31 @@ def number(value):
     return int.from_bytes(value, "big") if isinstance(value, bytes) else value
 
 
-TAGS = (None, None, "vlan", "vlan", "push mpls", "pop mpls")
+TAGS = (None, None, "vlan", "vlan", "push mpls", "pop mpls", "pop last mpls")
 
 
 class Program:
-    """One random program.  tags: what it may push and pop, one of TAGS; l2: it looks at and changes nothing behind the tags (for malformed packets)."""
+    """One random program.
 
-    def __init__(self, rng, tags, l2=False):
-        self.rng, self.tags, self.l2 = rng, tags, l2
-        self.n_tables = rng.randint(1, 5)
-        self.writes = rng.random() < 0.5        # Write-actions, or else clones and buckets that resubmit (README.md).
-        self.max_packet_tags = {None: 2, "vlan": 1, "push mpls": 0, "pop mpls": 1}[tags]
-        # Where one VLAN tag at most is pushed on a packet's way (README.md): in one table's lists, in the action set, or in one group.
+    tags: what it may push and pop, one of TAGS; l2: it looks at and changes nothing behind the tags (for malformed packets); spent: TTLs run out in it, so it is one table without groups.
+    """
+
+    def __init__(self, rng, tags=None, l2=False, spent=False):
+        self.rng, self.tags, self.l2, self.spent = rng, tags, l2, spent
+        self.n_tables = 1 if spent else rng.randint(1, 5)
+        self.writes = not spent and rng.random() < 0.5      # Write-actions, or else clones and buckets that resubmit (README.md).
+        self.max_packet_tags = {None: 2, "vlan": 1, "push mpls": 0, "pop mpls": 1, "pop last mpls": 1}[tags]
+        self.labels = {"push mpls": (1, 2), "pop mpls": (2, 3), "pop last mpls": (1,)}.get(tags, (1, 1, 1, 2, 2, 3))
+        # Where one tag or label at most is pushed, or a label popped, on a packet's way (README.md): in one table's lists, in the action set, or in one group.
         self.push_site = rng.choice((0, self.n_tables - 1, "set", "group")) if tags else None
+        # Neither with what makes Open vSwitch process a packet in several rounds (README.md).
+        self.clones = not self.writes and tags in (None, "vlan")
         self.groups, self.flows = [], []
         self.group_costs, self.table_costs = {}, {}
         self._stacks = L2_STACKS if l2 else STACKS
         for table in reversed(range(self.n_tables)):
             self.table_costs[table] = self._table(table) if table else 1
-        for group in range(1, rng.randint(0, 4) + 1):
+        for group in range(1, (0 if spent else rng.randint(0, 4)) + 1):
             self._group(group)
         # Table 0 is made last: it may lead everywhere.
         self.table_costs[0] = self._table(0)
@@ -194,7 +200,8 @@ class Program:
         """A set-field, load, move or a TTL action; None when nothing fits."""
         rng = self.rng
         how = rng.random()
-        fields = self._fields(known, settable=True)
+        # An ND packet's type is left alone: what its other fields are then worth is seen differently (README.md).
+        fields = [f for f in self._fields(known, settable=True) if f != "icmpv6_type" or "nd" not in known]
         if how < 0.15:
             field = rng.choice(list(PIPELINE))
             bits = PIPELINE[field]
@@ -217,7 +224,7 @@ class Program:
         if field == "vlan_vid":
             return f"set_field:{0x1000 | value:#x}->vlan_vid"
         if kind == "ttl":
-            value = max(value, 2)
+            value = max(value, p.TTLS[0])
         elif rng.random() < 0.2 and name and bits <= 64:
             n = rng.randint(1, bits)
             at = rng.randint(0, bits - n)
@@ -241,7 +248,7 @@ class Program:
         return f"move:{src[0]}[{at}..{at + n - 1}]->{dst[0]}[{to}..{to + n - 1}]"
 
     def _tags(self, known, may_push):
-        """Pushes and pops: (text or None, what is known behind it).  may_push: a VLAN tag."""
+        """Pushes and pops: (text or None, what is known behind it).  may_push: a tag, or pop a label."""
         rng = self.rng
         if self.tags == "vlan":
             what = rng.choice(["push"] * may_push + ["pop"] * ("vlan" in known) or [None])
@@ -250,6 +257,8 @@ class Program:
                 return (f"push_vlan:{rng.choice(('0x8100', '0x88a8'))},set_field:{0x1000 | self._value('vid', 12):#x}->vlan_vid,"
                         f"set_field:{rng.randrange(8)}->vlan_pcp"), known - {"untagged"} | {"vlan"}
             return ("pop_vlan", known - {"vlan"}) if what else (None, known)
+        if not may_push:
+            return None, known
         if self.tags == "push mpls":
             text = f"push_mpls:{rng.choice(('0x8847', '0x8848'))},set_field:{self._value('label', 20)}->mpls_label," \
                    f"set_field:{rng.randrange(8)}->mpls_tc,set_mpls_ttl:{rng.choice(p.TTLS)}"
@@ -257,12 +266,15 @@ class Program:
             kind = next((k for k in was if k in known), None)
             if how < 0.25 and kind and "mpls" not in known:
                 return f"{text},pop_mpls:{was[kind]}", known & {kind}
-            if how < 0.5 and may_push:
+            if how < 0.5:
                 return f"{text},push_vlan:0x8100,set_field:0x1005->vlan_vid,set_field:3->vlan_pcp,pop_vlan", {"mpls"}
             return text, {"mpls"}
         if "mpls" not in known:
             return None, known
-        ether_type, kind = rng.choice(((0x0800, "ipv4"), (0x0800, "ipv4"), (0x86dd, "ipv6"), (0x8847, "mpls"), (0x88b6, "other")))
+        types = [(0x8847, "mpls"), (0x8848, "mpls")]
+        if self.tags == "pop last mpls":
+            types = [(0x0800, "ipv4"), (0x0800, "ipv4"), (0x86dd, "ipv6"), (0x88b6, "other")]
+        ether_type, kind = rng.choice(types)
         return f"pop_mpls:{ether_type:#06x}", (known & {"vlan", "untagged"}) | {kind}
 
     def _apply(self, table, known, depth=0, pushed=False):
@@ -281,7 +293,7 @@ class Program:
                 text, known = self._tags(known, table == self.push_site and not pushed)
                 if text:
                     actions.append(text)
-                    pushed |= text.startswith("push_vlan")
+                    pushed |= text != "pop_vlan"
             elif how < 0.84 and table + 1 < self.n_tables and not self.tags:
                 to = rng.randint(table + 1, self.n_tables - 1)
                 if cost + self.table_costs[to] <= budget:
@@ -293,7 +305,7 @@ class Program:
                 if cost + self.group_costs[group] <= budget:
                     actions.append(f"group:{group}")
                     cost += self.group_costs[group]
-            elif how < 0.94 and depth < 2 and not self.writes:
+            elif how < 0.94 and depth < 2 and self.clones:
                 inner, n, _ = self._apply(table, known, depth + 1, pushed)
                 if inner:
                     actions.append(f"clone({','.join(inner)})")
@@ -372,7 +384,7 @@ class Program:
 
     def _group(self, group):
         rng, may_push = self.rng, group == 1 and self.push_site == "group"
-        kind = rng.choice(("all", "all", "indirect", "select", "ff"))
+        kind = rng.choice(("all", "all", "indirect", "ff") + ("select",) * (not self.clones))
         n = {"all": rng.randint(0, 3), "indirect": 1, "select": 1, "ff": rng.randint(1, 3)}[kind]
         buckets, costs = [], []
         for _ in range(n):
@@ -380,7 +392,7 @@ class Program:
             for _ in range(rng.choice((0, 0, 1, 2, 3))):
                 if self.tags and rng.random() < 0.2 and (text := self._tags(set(), may_push)[0]):
                     actions.append(text)
-                    may_push &= not text.startswith("push_vlan")
+                    may_push &= text == "pop_vlan"
                 else:
                     actions.append(self._set({"ipv4", "tcp"} if rng.random() < 0.5 and not self.l2 else set(), in_set=True))
             how = rng.random()
