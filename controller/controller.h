@@ -50,13 +50,12 @@ struct controller {
 bool controller_start(struct controller *, struct err *);
 void controller_stop(struct controller *);
 
-/* Called on the loop after a transaction was made durable and committed: recompile what it touched.  Arrays valid for the call.
- * rest.c calls controller_commit(); controller.c does model → store → commit → this. */
 struct model_txn;
+/* The end of a commit, on the loop: the networks that it touched are marked for the compiler by now. */
 typedef void controller_commit_fn(const struct err *err /* NULL: done */, uint64_t revision, void *aux);
-/* Takes the txn: stores it, commits it, recompiles, then calls fn (later, from the loop).  Transactions are serialised. */
+/* Takes the txn: makes it durable (store), commits it to the model, tells the layers below, then calls fn (later, from the loop).  Transactions are serialised. */
 void controller_commit(struct controller *, struct model_txn *, controller_commit_fn *, void *aux);
-/* True while a transaction is open or on its way to the store: a new one must wait (controller_when_idle). */
+/* True while a transaction is on its way to the store: a new one must wait (controller_when_idle). */
 bool controller_busy(const struct controller *);
 void controller_when_idle(struct controller *, void (*fn)(void *aux), void *aux);
 

@@ -25,7 +25,8 @@ bool fabric_busy(const struct fabric *);
 bool fabric_reply(struct fabric *, struct sw *, struct of_msg *);
 /* GET /v1/trace: asynchronous (asks the edges' vswitchds); result is the caller's to delete. */
 void fabric_trace(struct fabric *, const char *port, const char *to_ip, void (*fn)(cJSON *result, const struct err *, void *aux), void *aux);
-/* status of API objects: ports: {"state":"up|down|unbound|pending","edge_port":N,"vhost_socket":…}; networks, edges likewise. NULL when there is none. */
+/* What compiling knows of API objects' status. Ports: {"state":"up|down|pending|edge-down|unbound","device","edge_port"}; networks: {"ports","ports_up","flow_entries",
+ * "interned_pairs"}; NULL for other kinds. */
 cJSON *fabric_status_json(struct fabric *, enum model_kind, const void *object);
 void fabric_metrics(struct fabric *, struct buf *);
 #endif

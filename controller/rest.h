@@ -1,6 +1,6 @@
 /*
  * The API: HTTP/1.1 with JSON bodies, over a unix socket and, when configured, TLS. Routes and bodies are in
- * controllerd(8).
+ * docs/REST.md.
  *
  * Who asks: on the unix socket the kernel says (SO_PEERCRED: root or this daemon's own user, both operators, nobody
  * else); over TLS a bearer token does (controller/auth.h). An operator sees everything. A tenant's token sees and

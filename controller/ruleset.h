@@ -52,7 +52,7 @@ void reconcile_kick(struct reconcile *);                        /* Look again at
 void reconcile_wait(struct reconcile *, unsigned timeout_ms, void (*fn)(const struct err *, void *aux), void *aux);
 /* The same for one owner's rules on the switches that are connected now: what is not connected cannot forward either. */
 void reconcile_wait_owner(struct reconcile *, uint32_t owner, unsigned timeout_ms, void (*fn)(const struct err *, void *aux), void *aux);
-/* Per switch: {"state":"in-sync|syncing|failed|disconnected","rules":N,"pending":N,"errors":[…]} */
+/* Per switch: {"state":"in-sync|syncing|failed|disconnected","rules":N,"groups":N,"failed":N}, "missing" while syncing, "last_error" while rules are refused. */
 cJSON *reconcile_json(struct reconcile *, const struct sw *);
 void reconcile_metrics(struct reconcile *, struct buf *);
 #endif

@@ -18,6 +18,8 @@ void actions_fini(struct actions *as)
         struct action *a = &as->list[i];
         if (a->type == ACTION_CLONE) {
             actions_fini(&a->nested);
+        } else if (a->type == ACTION_CONTROLLER) {
+            free(a->controller.userdata);
         } else if (a->type == ACTION_NOTE) {
             free(a->note.data);
         }
@@ -47,6 +49,9 @@ void actions_copy(struct actions *dst, const struct actions *src)
         *to = *from;
         if (from->type == ACTION_CLONE) {
             actions_copy(&to->nested, &from->nested);
+        } else if (from->type == ACTION_CONTROLLER && from->controller.userdata) {
+            to->controller.userdata = xmalloc(from->controller.userdata_size);
+            memcpy(to->controller.userdata, from->controller.userdata, from->controller.userdata_size);
         } else if (from->type == ACTION_NOTE) {
             to->note.data = xmalloc(from->note.size ? from->note.size : 1);
             memcpy(to->note.data, from->note.data, from->note.size);
@@ -72,7 +77,7 @@ static bool action_equal(const struct action *a, const struct action *b)
     case ACTION_SET_QUEUE:
         return a->queue == b->queue;
     case ACTION_SET_FIELD:
-        return a->set_field.field == b->set_field.field && a->set_field.masked == b->set_field.masked
+        return a->set_field.field == b->set_field.field && a->set_field.masked == b->set_field.masked && a->set_field.of10 == b->set_field.of10
             && !memcmp(&a->set_field.value, &b->set_field.value, sizeof a->set_field.value)
             && (!a->set_field.masked || !memcmp(&a->set_field.mask, &b->set_field.mask, sizeof a->set_field.mask));
     case ACTION_PUSH_VLAN: case ACTION_PUSH_MPLS: case ACTION_POP_MPLS: case ACTION_PUSH_PBB:
@@ -91,7 +96,12 @@ static bool action_equal(const struct action *a, const struct action *b)
         return subfield_equal(&a->output_reg.src, &b->output_reg.src) && a->output_reg.max_len == b->output_reg.max_len;
     case ACTION_CONTROLLER:
         return a->controller.max_len == b->controller.max_len && a->controller.controller_id == b->controller.controller_id
-            && a->controller.reason == b->controller.reason && a->controller.meter == b->controller.meter;
+            && a->controller.reason == b->controller.reason && a->controller.meter == b->controller.meter
+            && a->controller.userdata_size == b->controller.userdata_size
+            && (!a->controller.userdata_size || !memcmp(a->controller.userdata, b->controller.userdata, a->controller.userdata_size));
+    case ACTION_CONJUNCTION:
+        return a->conjunction.id == b->conjunction.id && a->conjunction.clause == b->conjunction.clause
+            && a->conjunction.n_clauses == b->conjunction.n_clauses;
     case ACTION_CLONE:
         return actions_equal(&a->nested, &b->nested);
     case ACTION_NOTE:

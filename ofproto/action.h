@@ -30,6 +30,7 @@ enum action_type {
     ACTION_RESUBMIT,            /* resubmit(in_port,table) */
     ACTION_MOVE, ACTION_LOAD,   /* NXAST_REG_MOVE, NXAST_REG_LOAD; OUTPUT_REG is output to a register's value. */
     ACTION_OUTPUT_REG, ACTION_CONTROLLER, ACTION_CLONE, ACTION_NOTE,
+    ACTION_CONJUNCTION,         /* conjunction(id,k/n): the entry is the k-th of n dimensions; its packets have conj_id=id when all n match. */
     /* Polder's own. */
     ACTION_DROP,
     N_ACTION_TYPES
@@ -45,14 +46,22 @@ struct action {
         struct { uint32_t port; uint16_t max_len; } output;
         uint32_t group;
         uint32_t queue;
-        struct { const struct field *field; union field_value value, mask; bool masked; } set_field;  /* masked: NXAST_REG_LOAD2 on the wire in 1.3. */
+        struct {
+            const struct field *field; union field_value value, mask;
+            bool masked;        /* NXAST_REG_LOAD2 on the wire in 1.3. */
+            bool of10;          /* From OpenFlow 1.0: without prerequisites, a VLAN tag is added where there is none, TCP_SRC and _DST are any transport's. */
+        } set_field;
         uint16_t ethertype;     /* Push and pop. */
         uint8_t ttl;
         struct { uint32_t in_port; uint8_t table; } resubmit;   /* in_port OFPP_IN_PORT: keep; table 255: the current one. */
         struct { struct subfield src, dst; } move;
         struct { struct subfield dst; uint64_t value; } load;
         struct { struct subfield src; uint16_t max_len; } output_reg;
-        struct { uint16_t max_len, controller_id; uint8_t reason; uint32_t meter; } controller;
+        struct {
+            uint16_t max_len, controller_id; uint8_t reason; uint32_t meter;
+            uint8_t *userdata; uint16_t userdata_size;
+        } controller;
+        struct { uint32_t id; uint8_t clause, n_clauses; } conjunction;         /* clause from 0; 2 ≤ n_clauses ≤ 64. */
         struct actions nested;  /* CLONE. */
         struct { uint8_t *data; unsigned size; } note;
         uint16_t drop_reason;

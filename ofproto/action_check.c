@@ -87,9 +87,14 @@ static struct of_error check_set_field(const struct action *a, struct check *c)
 {
     const struct field *f = a->set_field.field;
     union field_value all = field_mask_all(f);
-    struct of_error e = check_dst(c, f);
+    struct of_error e = a->set_field.of10 && f->settable ? OF_OK : check_dst(c, f);
     if (!of_ok(e)) {
         return e;
+    }
+    if (a->set_field.of10 && (field_id_of(f) == FIELD_VLAN_VID || field_id_of(f) == FIELD_VLAN_PCP)) {
+        match_set_u64_masked(&c->known, FIELD_VLAN_VID, FLOW_VLAN_PRESENT, FLOW_VLAN_PRESENT);
+    } else if (a->set_field.of10) {
+        return OF_OK;           /* Nothing is learned of packets that may lack the field. */
     }
     if (!field_value_valid(f, &a->set_field.value)) {
         return bad_action(OFPBAC_BAD_SET_ARGUMENT);
@@ -222,13 +227,28 @@ static struct of_error check_one(const struct action *a, struct check *c)
                                                                                     : bad_action(OFPBAC_BAD_ARGUMENT);
     case ACTION_CLONE: return check_clone(&a->nested, c);
     case ACTION_DROP: return a->drop_reason < DROP_N_REASONS ? OF_OK : bad_action(OFPBAC_BAD_ARGUMENT);
-    case ACTION_SET_QUEUE: case ACTION_CONTROLLER: case ACTION_NOTE: case N_ACTION_TYPES: break;
+    case ACTION_SET_QUEUE: case ACTION_CONTROLLER: case ACTION_NOTE: case ACTION_CONJUNCTION: case N_ACTION_TYPES: break;
     }
     return OF_OK;
 }
 
+/* Entries with conjunctions are no entries for themselves: nothing else (but notes) may stand beside, and only in a flow's apply-actions. */
+static struct of_error check_conjunctions(const struct actions *as, const struct check *c)
+{
+    unsigned n = 0, n_notes = 0;
+    for (unsigned i = 0; i < as->n; i++) {
+        n += as->list[i].type == ACTION_CONJUNCTION;
+        n_notes += as->list[i].type == ACTION_NOTE;
+    }
+    return n && (n + n_notes != as->n || c->action_set || c->depth || !c->prereqs || c->table == OFPTT_ALL) ? OF_ERROR(OFPET_NICIRA, NXE_BAD_CONJUNCTION) : OF_OK;
+}
+
 static struct of_error check_list(const struct actions *as, struct check *c)
 {
+    struct of_error conjunctions = check_conjunctions(as, c);
+    if (!of_ok(conjunctions)) {
+        return conjunctions;
+    }
     for (unsigned i = 0; i < as->n; i++) {
         const struct action *a = &as->list[i];
         if (c->action_set && !action_rows[a->type].in_set) {

@@ -131,6 +131,7 @@ const struct action_wire action_wires[] = {
     NICIRA(CONTROLLER2, 0, CONTROLLER, controller2),
     NICIRA(CLONE, 0, CLONE, clone),
     NICIRA(NOTE, 0, NOTE, note),
+    NICIRA(CONJUNCTION, 16, CONJUNCTION, conjunction),
 };
 const unsigned n_action_wires = ARRAY_SIZE(action_wires);
 
@@ -195,11 +196,18 @@ struct of_error actions_decode_nested(struct cursor c, struct actions *out, unsi
     if (depth > ACTION_MAX_DEPTH) {
         return bad_action(OFPBAC_TOO_MANY);
     }
-    while (of_ok(e) && cursor_left(&c)) {
-        e = decode_one(&c, out, depth);
-    }
+    e = actions_decode_append(c, out, depth);
     if (!of_ok(e)) {
         actions_fini(out);
+    }
+    return e;
+}
+
+struct of_error actions_decode_append(struct cursor c, struct actions *out, unsigned depth)
+{
+    struct of_error e = OF_OK;
+    while (of_ok(e) && cursor_left(&c)) {
+        e = decode_one(&c, out, depth);
     }
     return e;
 }
@@ -297,6 +305,7 @@ const struct action_row action_rows[N_ACTION_TYPES] = {
     [ACTION_CONTROLLER] = { "controller", nx_encode_controller, false },
     [ACTION_CLONE] = { "clone", nx_encode_clone, false },
     [ACTION_NOTE] = { "note", nx_encode_note, false },
+    [ACTION_CONJUNCTION] = { "conjunction", nx_encode_conjunction, false },
     [ACTION_DROP] = { "drop", nx_encode_drop, false },
 };
 

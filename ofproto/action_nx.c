@@ -1,6 +1,8 @@
 /*
  * Experimenter actions on the wire: the Nicira extensions as Open vSwitch publishes them (nicira-ext.h, ofp-actions.c).  Polder's own drop travels in a note.
  */
+#include <stdlib.h>
+
 #include "lib/util.h"
 #include "ofproto/action_row.h"
 #include "ofproto/polder.h"
@@ -147,7 +149,7 @@ struct of_error nx_decode_controller(struct cursor *c, struct action *a, unsigne
 enum { NXAC2PT_MAX_LEN, NXAC2PT_CONTROLLER_ID, NXAC2PT_REASON, NXAC2PT_USERDATA, NXAC2PT_PAUSE, NXAC2PT_METER_ID };
 #define REASON_ACTION 1         /* OFPR_ACTION */
 
-/* Properties, each padded to 8 bytes.  Userdata and pause have no place in struct action, so a controller that asks for them is told so. */
+/* Properties, each padded to 8 bytes.  A pause is not supported: continuations would have to outlive the tables. */
 struct of_error nx_decode_controller2(struct cursor *c, struct action *a, unsigned depth UNUSED)
 {
     a->controller.max_len = UINT16_MAX;
@@ -168,6 +170,12 @@ struct of_error nx_decode_controller2(struct cursor *c, struct action *a, unsign
         case NXAC2PT_CONTROLLER_ID: a->controller.controller_id = cursor_be16(&p); break;
         case NXAC2PT_REASON: a->controller.reason = cursor_u8(&p); break;
         case NXAC2PT_METER_ID: a->controller.meter = cursor_be32(&p); break;
+        case NXAC2PT_USERDATA:
+            free(a->controller.userdata);
+            a->controller.userdata_size = (uint16_t) cursor_left(&p);
+            a->controller.userdata = a->controller.userdata_size ? xmalloc(a->controller.userdata_size) : NULL;
+            cursor_copy(&p, a->controller.userdata, a->controller.userdata_size);
+            break;
         default: return bad_action(OFPBAC_BAD_ARGUMENT);
         }
         if (p.failed) {
@@ -198,6 +206,25 @@ void action_set_note(struct action *a, const uint8_t *data, unsigned size)
         a->note.data = xmalloc(size);
         memcpy(a->note.data, data, size);
     }
+}
+
+struct of_error nx_decode_conjunction(struct cursor *c, struct action *a, unsigned depth UNUSED)
+{
+    a->conjunction.clause = cursor_u8(c);
+    a->conjunction.n_clauses = cursor_u8(c);
+    a->conjunction.id = cursor_be32(c);
+    if (a->conjunction.n_clauses < 2 || a->conjunction.n_clauses > 64 || a->conjunction.clause >= a->conjunction.n_clauses) {
+        return OF_ERROR(OFPET_NICIRA, NXE_BAD_CONJUNCTION);
+    }
+    return finish(c);
+}
+
+void nx_encode_conjunction(const struct action *a, struct buf *b)
+{
+    nx_put_header(b, NXAST_CONJUNCTION);
+    buf_put_u8(b, a->conjunction.clause);
+    buf_put_u8(b, a->conjunction.n_clauses);
+    buf_put_be32(b, a->conjunction.id);
 }
 
 struct of_error nx_decode_note(struct cursor *c, struct action *a, unsigned depth UNUSED)
@@ -294,7 +321,7 @@ static void put_property(struct buf *b, uint16_t type, uint32_t value, unsigned 
 
 void nx_encode_controller(const struct action *a, struct buf *b)
 {
-    if (!a->controller.meter) {
+    if (!a->controller.meter && !a->controller.userdata_size) {
         nx_put_header(b, NXAST_CONTROLLER);
         buf_put_be16(b, a->controller.max_len);
         buf_put_be16(b, a->controller.controller_id);
@@ -312,7 +339,16 @@ void nx_encode_controller(const struct action *a, struct buf *b)
     if (a->controller.reason != REASON_ACTION) {
         put_property(b, NXAC2PT_REASON, a->controller.reason, 1);
     }
-    put_property(b, NXAC2PT_METER_ID, a->controller.meter, 4);
+    if (a->controller.userdata_size) {
+        size_t start = b->size;
+        buf_put_be16(b, NXAC2PT_USERDATA);
+        buf_put_be16(b, (uint16_t) (4 + a->controller.userdata_size));
+        buf_put(b, a->controller.userdata, a->controller.userdata_size);
+        buf_pad(b, start, 8);
+    }
+    if (a->controller.meter) {
+        put_property(b, NXAC2PT_METER_ID, a->controller.meter, 4);
+    }
 }
 
 void nx_encode_clone(const struct action *a, struct buf *b)

@@ -47,7 +47,7 @@ struct of_agent_config {
 struct of_agent;
 struct of_agent *of_agent_new(struct event_base *, const struct of_agent_config *, struct clock, const struct of_backend_ops *, void *aux, struct err *);
 void of_agent_free(struct of_agent *);
-/* Asynchronous messages, filtered by role and async config. `controller_id`/userdata variants come with the next issue. */
+/* Asynchronous messages, filtered by role and async config. */
 bool of_agent_packet_in(struct of_agent *, const struct of_packet_in *);           /* False when no connection took it (limit, none up). */
 void of_agent_flow_removed(struct of_agent *, const struct flow_entry *, uint8_t reason);
 void of_agent_port_status(struct of_agent *, uint8_t reason, const struct of_port *);

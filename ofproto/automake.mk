@@ -59,7 +59,13 @@ ofproto_libofproto_a_SOURCES += \
 	ofproto/group_table.c \
 	ofproto/meter_table.c ofproto/meter_table.h \
 	ofproto/of_conn.c ofproto/of_conn.h \
+	ofproto/nxm.c ofproto/nxm.h \
+	ofproto/of10.h ofproto/of10_action.c ofproto/of10_match.c ofproto/of10_msg.c ofproto/of10_stats.c \
+	ofproto/of_error_wire.c \
+	ofproto/of_monitor.c \
 	ofproto/of_msg.c ofproto/of_msg.h ofproto/of_msg_codec.h \
+	ofproto/of_msg_14.c \
+	ofproto/of_msg_ext.c \
 	ofproto/of_msg_flow.c \
 	ofproto/of_msg_format.c \
 	ofproto/of_msg_group.c \

@@ -55,6 +55,7 @@ struct of_error match_decode(struct cursor *, struct match *);
 /* The OXM TLVs alone, `size` bytes (packet-in2, NXM). */
 struct of_error match_decode_oxm(struct cursor, struct match *);
 void match_encode(const struct match *, struct buf *);           /* With header and padding. */
+void match_encode_oxm(const struct match *, struct buf *);       /* The TLVs alone. */
 /* One OXM TLV of one field; mask NULL when exact. */
 void oxm_put(struct buf *, const struct field *, const union field_value *, const union field_value *mask);
 struct of_error oxm_get(struct cursor *, const struct field **, union field_value *, union field_value *mask, bool *has_mask);

@@ -7,15 +7,8 @@
 
 #define ALL_VERSIONS 0xffffffffu
 #define OF13 (1u << OF13_VERSION)
-
-struct row {
-    const char *name;
-    uint16_t size;              /* Of the whole message: the least, or exactly when `fixed`. */
-    bool fixed;
-    uint32_t versions;          /* Bitmap of wire versions with this layout. */
-    of_msg_decode_fn *decode;   /* NULL: no body. */
-    of_msg_encode_fn *encode;
-};
+#define OF14 (1u << OF14_VERSION)
+#define OF13_UP (OF13 | OF14)
 
 /* --- Small bodies --- */
 
@@ -89,15 +82,19 @@ static void echo_encode(const struct of_msg *msg, struct buf *b)
     buf_put(b, msg->echo.data, msg->echo.size);
 }
 
-static struct of_error experimenter_decode(struct cursor *c, struct of_msg *msg)
+struct of_error of_experimenter_decode(struct cursor *c, struct of_msg *msg)
 {
+    struct of_error error = OF_OK;
+    if (of_ext_decode(c, msg, &error)) {
+        return error;
+    }
     msg->experimenter.experimenter = cursor_be32(c);
     msg->experimenter.exp_type = cursor_be32(c);
     msg->experimenter.data = of_rest_get(c, &msg->experimenter.size);
     return OF_OK;
 }
 
-static void experimenter_encode(const struct of_msg *msg, struct buf *b)
+void of_experimenter_encode(const struct of_msg *msg, struct buf *b)
 {
     assert(msg->experimenter.size <= OF_MAX_MESSAGE - 16u);
     buf_put_be32(b, msg->experimenter.experimenter);
@@ -127,14 +124,14 @@ static void features_encode(const struct of_msg *msg, struct buf *b)
     buf_put_zeros(b, 4);
 }
 
-static struct of_error config_decode(struct cursor *c, struct of_msg *msg)
+struct of_error of_config_decode(struct cursor *c, struct of_msg *msg)
 {
     msg->config.flags = cursor_be16(c);
     msg->config.miss_send_len = cursor_be16(c);
     return OF_OK;
 }
 
-static void config_encode(const struct of_msg *msg, struct buf *b)
+void of_config_encode(const struct of_msg *msg, struct buf *b)
 {
     buf_put_be16(b, msg->config.flags);
     buf_put_be16(b, msg->config.miss_send_len);
@@ -183,7 +180,7 @@ static void role_encode(const struct of_msg *msg, struct buf *b)
     buf_put_be64(b, msg->role.generation_id);
 }
 
-static struct of_error async_decode(struct cursor *c, struct of_msg *msg)
+struct of_error of_async_decode(struct cursor *c, struct of_msg *msg)
 {
     for (unsigned i = 0; i < 2; i++) {
         msg->async.packet_in[i] = cursor_be32(c);
@@ -197,7 +194,7 @@ static struct of_error async_decode(struct cursor *c, struct of_msg *msg)
     return OF_OK;
 }
 
-static void async_encode(const struct of_msg *msg, struct buf *b)
+void of_async_encode(const struct of_msg *msg, struct buf *b)
 {
     for (unsigned i = 0; i < 2; i++) {
         buf_put_be32(b, msg->async.packet_in[i]);
@@ -212,38 +209,78 @@ static void async_encode(const struct of_msg *msg, struct buf *b)
 
 /* --- The rows --- */
 
-static const struct row rows[OF_N_TYPES] = {
-    [OFPT_HELLO] = { "hello", 8, false, ALL_VERSIONS, hello_decode, hello_encode },
-    [OFPT_ERROR] = { "error", 12, false, ALL_VERSIONS, error_decode, error_encode },
-    [OFPT_ECHO_REQUEST] = { "echo-request", 8, false, ALL_VERSIONS, echo_decode, echo_encode },
-    [OFPT_ECHO_REPLY] = { "echo-reply", 8, false, ALL_VERSIONS, echo_decode, echo_encode },
-    [OFPT_EXPERIMENTER] = { "experimenter", 16, false, OF13, experimenter_decode, experimenter_encode },
-    [OFPT_FEATURES_REQUEST] = { "features-request", 8, true, OF13, NULL, NULL },
-    [OFPT_FEATURES_REPLY] = { "features-reply", 32, true, OF13, features_decode, features_encode },
-    [OFPT_GET_CONFIG_REQUEST] = { "get-config-request", 8, true, OF13, NULL, NULL },
-    [OFPT_GET_CONFIG_REPLY] = { "get-config-reply", 12, true, OF13, config_decode, config_encode },
-    [OFPT_SET_CONFIG] = { "set-config", 12, true, OF13, config_decode, config_encode },
-    [OFPT_PACKET_IN] = { "packet-in", 34, false, OF13, of_packet_in_decode, of_packet_in_encode },
-    [OFPT_FLOW_REMOVED] = { "flow-removed", 56, false, OF13, of_flow_removed_decode, of_flow_removed_encode },
-    [OFPT_PORT_STATUS] = { "port-status", 80, true, OF13, of_port_status_decode, of_port_status_encode },
-    [OFPT_PACKET_OUT] = { "packet-out", 24, false, OF13, of_packet_out_decode, of_packet_out_encode },
-    [OFPT_FLOW_MOD] = { "flow-mod", 56, false, OF13, of_flow_mod_decode, of_flow_mod_encode },
-    [OFPT_GROUP_MOD] = { "group-mod", 16, false, OF13, of_group_mod_decode, of_group_mod_encode },
-    [OFPT_PORT_MOD] = { "port-mod", 40, true, OF13, of_port_mod_decode, of_port_mod_encode },
-    [OFPT_TABLE_MOD] = { "table-mod", 16, true, OF13, table_mod_decode, table_mod_encode },
-    [OFPT_MULTIPART_REQUEST] = { "multipart-request", 16, false, OF13, of_multipart_request_decode, of_multipart_request_encode },
-    [OFPT_MULTIPART_REPLY] = { "multipart-reply", 16, false, OF13, of_multipart_reply_decode, NULL /* of_multipart_reply_encode() */ },
-    [OFPT_BARRIER_REQUEST] = { "barrier-request", 8, true, OF13, NULL, NULL },
-    [OFPT_BARRIER_REPLY] = { "barrier-reply", 8, true, OF13, NULL, NULL },
-    [OFPT_QUEUE_GET_CONFIG_REQUEST] = { "queue-get-config-request", 16, true, OF13, queue_config_decode, queue_config_encode },
-    [OFPT_QUEUE_GET_CONFIG_REPLY] = { "queue-get-config-reply", 16, false, OF13, queue_config_decode, queue_config_encode },
-    [OFPT_ROLE_REQUEST] = { "role-request", 24, true, OF13, role_decode, role_encode },
-    [OFPT_ROLE_REPLY] = { "role-reply", 24, true, OF13, role_decode, role_encode },
-    [OFPT_GET_ASYNC_REQUEST] = { "get-async-request", 8, true, OF13, NULL, NULL },
-    [OFPT_GET_ASYNC_REPLY] = { "get-async-reply", 32, true, OF13, async_decode, async_encode },
-    [OFPT_SET_ASYNC] = { "set-async", 32, true, OF13, async_decode, async_encode },
-    [OFPT_METER_MOD] = { "meter-mod", 16, false, OF13, of_meter_mod_decode, of_meter_mod_encode },
+static const struct of_row rows[OF_N_TYPES] = {
+    [OFPT_HELLO] = { "hello", 8, false, ALL_VERSIONS, hello_decode, hello_encode, 0 },
+    [OFPT_ERROR] = { "error", 12, false, ALL_VERSIONS, error_decode, error_encode, 0 },
+    [OFPT_ECHO_REQUEST] = { "echo-request", 8, false, ALL_VERSIONS, echo_decode, echo_encode, 0 },
+    [OFPT_ECHO_REPLY] = { "echo-reply", 8, false, ALL_VERSIONS, echo_decode, echo_encode, 0 },
+    [OFPT_EXPERIMENTER] = { "experimenter", 16, false, OF13_UP, of_experimenter_decode, of_experimenter_encode, 0 },
+    [OFPT_FEATURES_REQUEST] = { "features-request", 8, true, OF13_UP, NULL, NULL, 0 },
+    [OFPT_FEATURES_REPLY] = { "features-reply", 32, true, OF13_UP, features_decode, features_encode, 0 },
+    [OFPT_GET_CONFIG_REQUEST] = { "get-config-request", 8, true, OF13_UP, NULL, NULL, 0 },
+    [OFPT_GET_CONFIG_REPLY] = { "get-config-reply", 12, true, OF13_UP, of_config_decode, of_config_encode, 0 },
+    [OFPT_SET_CONFIG] = { "set-config", 12, true, OF13_UP, of_config_decode, of_config_encode, 0 },
+    [OFPT_PACKET_IN] = { "packet-in", 34, false, OF13_UP, of_packet_in_decode, of_packet_in_encode, 0 },
+    [OFPT_FLOW_REMOVED] = { "flow-removed", 56, false, OF13_UP, of_flow_removed_decode, of_flow_removed_encode, 0 },
+    [OFPT_PORT_STATUS] = { "port-status", 80, false, OF13_UP, of_port_status_decode, of_port_status_encode, 0 },
+    [OFPT_PACKET_OUT] = { "packet-out", 24, false, OF13_UP, of_packet_out_decode, of_packet_out_encode, 0 },
+    [OFPT_FLOW_MOD] = { "flow-mod", 56, false, OF13_UP, of_flow_mod_decode, of_flow_mod_encode, 0 },
+    [OFPT_GROUP_MOD] = { "group-mod", 16, false, OF13_UP, of_group_mod_decode, of_group_mod_encode, 0 },
+    [OFPT_PORT_MOD] = { "port-mod", 40, true, OF13, of_port_mod_decode, of_port_mod_encode, 0 },
+    [OFPT_TABLE_MOD] = { "table-mod", 16, true, OF13, table_mod_decode, table_mod_encode, 0 },
+    [OFPT_MULTIPART_REQUEST] = { "multipart-request", 16, false, OF13_UP, of_multipart_request_decode, of_multipart_request_encode, 0 },
+    [OFPT_MULTIPART_REPLY] = { "multipart-reply", 16, false, OF13_UP, of_multipart_reply_decode, NULL /* of_multipart_reply_encode() */, 0 },
+    [OFPT_BARRIER_REQUEST] = { "barrier-request", 8, true, OF13_UP, NULL, NULL, 0 },
+    [OFPT_BARRIER_REPLY] = { "barrier-reply", 8, true, OF13_UP, NULL, NULL, 0 },
+    [OFPT_QUEUE_GET_CONFIG_REQUEST] = { "queue-get-config-request", 16, true, OF13, queue_config_decode, queue_config_encode, 0 },
+    [OFPT_QUEUE_GET_CONFIG_REPLY] = { "queue-get-config-reply", 16, false, OF13, queue_config_decode, queue_config_encode, 0 },
+    [OFPT_ROLE_REQUEST] = { "role-request", 24, true, OF13_UP, role_decode, role_encode, 0 },
+    [OFPT_ROLE_REPLY] = { "role-reply", 24, true, OF13_UP, role_decode, role_encode, 0 },
+    [OFPT_GET_ASYNC_REQUEST] = { "get-async-request", 8, true, OF13_UP, NULL, NULL, 0 },
+    [OFPT_GET_ASYNC_REPLY] = { "get-async-reply", 32, true, OF13, of_async_decode, of_async_encode, 0 },
+    [OFPT_SET_ASYNC] = { "set-async", 32, true, OF13, of_async_decode, of_async_encode, 0 },
+    [OFPT_METER_MOD] = { "meter-mod", 16, false, OF13_UP, of_meter_mod_decode, of_meter_mod_encode, 0 },
+    [OFPT_ROLE_STATUS] = { "role-status", 24, false, OF14, of14_role_status_decode, of14_role_status_encode, 0 },
+    [OFPT_TABLE_STATUS] = { "table-status", 24, false, OF14, of14_table_status_decode, of14_table_status_encode, 0 },
+    [OFPT_REQUESTFORWARD] = { "requestforward", 16, false, OF14, of14_requestforward_decode, of14_requestforward_encode, 0 },
+    [OFPT_BUNDLE_CONTROL] = { "bundle-control", 16, false, OF14, of_bundle_control_decode, of_bundle_control_encode, 0 },
+    [OFPT_BUNDLE_ADD_MESSAGE] = { "bundle-add-message", 24, false, OF14, of_bundle_add_decode, of_bundle_add_encode, 0 },
+    [OFPT_NX_SET_FLOW_FORMAT] = { "set-flow-format", 0, false, 0, NULL, NULL, 0 },
+    [OFPT_NX_FLOW_MOD_TABLE_ID] = { "flow-mod-table-id", 0, false, 0, NULL, NULL, 0 },
+    [OFPT_NX_SET_PACKET_IN_FORMAT] = { "set-packet-in-format", 0, false, 0, NULL, NULL, 0 },
+    [OFPT_NX_SET_CONTROLLER_ID] = { "set-controller-id", 0, false, 0, NULL, NULL, 0 },
+    [OFPT_NX_MONITOR_CANCEL] = { "monitor-cancel", 0, false, 0, NULL, NULL, 0 },
+    [OFPT_NX_MONITOR_PAUSED] = { "monitor-paused", 0, false, 0, NULL, NULL, 0 },
+    [OFPT_NX_MONITOR_RESUMED] = { "monitor-resumed", 0, false, 0, NULL, NULL, 0 },
 };
+
+/* Where 1.4 has another layout. */
+static const struct of_row rows14[] = {
+    [OFPT_PORT_MOD] = { "port-mod", 32, false, OF14, of14_port_mod_decode, of14_port_mod_encode, 0 },
+    [OFPT_TABLE_MOD] = { "table-mod", 16, false, OF14, of14_table_mod_decode, of14_table_mod_encode, 0 },
+    [OFPT_GET_ASYNC_REPLY] = { "get-async-reply", 8, false, OF14, of14_async_decode, of14_async_encode, 0 },
+    [OFPT_SET_ASYNC] = { "set-async", 8, false, OF14, of14_async_decode, of14_async_encode, 0 },
+};
+
+/* NULL when the version has no message of that type, or only inside an experimenter message. */
+static const struct of_row *find_row(uint8_t version, enum of_type type)
+{
+    if ((unsigned) type >= OF_N_TYPES || version >= 32) {
+        return NULL;
+    }
+    if (version == OF10_VERSION && type > OFPT_ECHO_REPLY) {
+        return of10_row(type);
+    }
+    if (version == OF14_VERSION && (unsigned) type < ARRAY_SIZE(rows14) && rows14[type].name) {
+        return &rows14[type];
+    }
+    return rows[type].versions & (1u << version) ? &rows[type] : NULL;
+}
+
+bool of_has_form(uint8_t version, enum of_type type)
+{
+    return find_row(version, type) || of_ext_has(version, type);
+}
 
 const char *of_type_name(enum of_type type)
 {
@@ -311,8 +348,18 @@ void of_msg_fini(struct of_msg *msg)
     case OFPT_EXPERIMENTER:
         free(msg->experimenter.data);
         break;
+    case OFPT_FEATURES_REPLY:
+        free(msg->features.ports);
+        break;
     case OFPT_PACKET_IN:
         free(msg->packet_in.data);
+        free(msg->packet_in.userdata);
+        break;
+    case OFPT_REQUESTFORWARD:
+        free(msg->requestforward.data);
+        break;
+    case OFPT_BUNDLE_ADD_MESSAGE:
+        free(msg->bundle_add.data);
         break;
     case OFPT_PACKET_OUT:
         actions_fini(&msg->packet_out.actions);
@@ -341,25 +388,41 @@ void of_msg_fini(struct of_msg *msg)
     msg->xid = xid;
 }
 
+/* What the header says the message is; OFPBRC_BAD_TYPE or BAD_VERSION when it says nothing that is known. */
+static struct of_error find_type(const uint8_t *data, enum of_type *type, const struct of_row **row)
+{
+    uint8_t version = data[0];
+    *type = (enum of_type) data[1];
+    if (version != OF10_VERSION && version != OF13_VERSION && version != OF14_VERSION && data[1] > OFPT_ECHO_REPLY) {
+        return OF_ERROR(OFPET_BAD_REQUEST, data[1] < OF_N_WIRE_TYPES ? OFPBRC_BAD_VERSION : OFPBRC_BAD_TYPE);
+    }
+    if (version == OF10_VERSION && !of10_type(data[1], type)) {
+        return OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_BAD_TYPE);
+    }
+    if (version >= 32) {
+        return OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_BAD_VERSION);
+    }
+    *row = (unsigned) *type < OF_N_WIRE_TYPES ? find_row(version, *type) : NULL;
+    return *row ? OF_OK : OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_BAD_TYPE);
+}
+
 struct of_error of_decode(const uint8_t *data, size_t size, struct of_msg *msg)
 {
     memset(msg, 0, offsetof(struct of_msg, xid));
     if (size < OF_HEADER_SIZE) {
         return OF_BAD_LEN;
     }
-    uint8_t type = data[1];
-    if (type >= OF_N_TYPES) {
+    enum of_type type;
+    const struct of_row *row = NULL;
+    struct of_error error = find_type(data, &type, &row);
+    if (!of_ok(error)) {
         msg->version = data[0];
-        msg->type = (enum of_type) type;
+        msg->type = type;
         msg->xid = wire_get32(data + 4);
-        return OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_BAD_TYPE);
+        return error;
     }
-    of_msg_init(msg, (enum of_type) type, wire_get32(data + 4));
+    of_msg_init(msg, type, wire_get32(data + 4));
     msg->version = data[0];
-    const struct row *row = &rows[type];
-    if (msg->version >= 32 || !(row->versions & (1u << msg->version))) {
-        return OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_BAD_VERSION);
-    }
     if (wire_get16(data + 2) != size || size < row->size || (row->fixed && size != row->size)) {
         return OF_BAD_LEN;
     }
@@ -367,7 +430,7 @@ struct of_error of_decode(const uint8_t *data, size_t size, struct of_msg *msg)
         return OF_OK;
     }
     struct cursor c = cursor_make(data + OF_HEADER_SIZE, size - OF_HEADER_SIZE);
-    struct of_error error = row->decode(&c, msg);
+    error = row->decode(&c, msg);
     if (of_ok(error) && c.failed) {
         error = OF_BAD_LEN;
     }
@@ -380,8 +443,9 @@ struct of_error of_decode(const uint8_t *data, size_t size, struct of_msg *msg)
 size_t of_header_open(struct buf *b, uint8_t version, enum of_type type, uint32_t xid)
 {
     size_t start = b->size;
+    const struct of_row *row = version == OF10_VERSION ? of10_row(type) : NULL;
     buf_put_u8(b, version);
-    buf_put_u8(b, (uint8_t) type);
+    buf_put_u8(b, row ? row->wire_type : (uint8_t) type);
     buf_put_be16(b, 0);
     buf_put_be32(b, xid);
     return start;
@@ -395,14 +459,24 @@ void of_header_close(struct buf *b, size_t start)
 
 void of_encode(const struct of_msg *msg, struct buf *b)
 {
-    assert((unsigned) msg->type < OF_N_TYPES && msg->version < 32 && (rows[msg->type].versions & (1u << msg->version)));
+    assert(of_has_form(msg->version, msg->type));
     if (msg->type == OFPT_MULTIPART_REPLY) {
         of_multipart_reply_encode(msg, b);
         return;
     }
-    size_t start = of_header_open(b, msg->version, msg->type, msg->xid);
-    if (rows[msg->type].encode) {
-        rows[msg->type].encode(msg, b);
+    const struct of_row *row = find_row(msg->version, msg->type);
+    bool ext = of_ext_has(msg->version, msg->type) && (!row || msg->nicira || msg->type == OFPT_PACKET_IN);
+    size_t start = of_header_open(b, msg->version, ext ? OFPT_EXPERIMENTER : msg->type, msg->xid);
+    if (ext && of_ext_encode(msg, b)) {
+        of_header_close(b, start);
+        return;
+    }
+    if (ext) {                          /* A packet-in in the standard format. */
+        b->size = start;
+        start = of_header_open(b, msg->version, msg->type, msg->xid);
+    }
+    if (row->encode) {
+        row->encode(msg, b);
     }
     of_header_close(b, start);
 }
@@ -412,8 +486,7 @@ void of_error_encode(struct of_error error, const uint8_t *request, size_t size,
 {
     uint8_t version = size >= 1 ? request[0] : OF13_VERSION;
     size_t start = of_header_open(b, version, OFPT_ERROR, size >= OF_HEADER_SIZE ? wire_get32(request + 4) : 0);
-    buf_put_be16(b, error.type);
-    buf_put_be16(b, error.code);
+    of_error_put(b, version, error);
     buf_put(b, request, MIN(size, 64u));
     of_header_close(b, start);
 }

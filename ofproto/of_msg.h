@@ -3,7 +3,8 @@
  *
  * `struct of_msg` is one message of any version, host byte order, owning what hangs off it (of_msg_fini).  of_decode() is pure: bytes in, a
  * message or an OpenFlow error out.  of_encode() appends one whole message (header length patched).  One row per message type (versions, minimum length, codec, name)
- * drives both.  OpenFlow 1.3.5 (wire version 4) is complete for what the switch and controllerd exchange; other versions share the same structs.
+ * drives both.  OpenFlow 1.0, 1.3.5 and 1.4 (wire versions 1, 4 and 5) share these structs; what a version cannot say is left out when it is encoded (of10_match.c and
+ * of10_action.c tell what that is).  Messages that travel inside experimenter messages (Nicira's, and the ONF's for 1.3) have types of their own here (of_msg_ext.c).
  */
 #ifndef OFPROTO_OF_MSG_H
 #define OFPROTO_OF_MSG_H 1
@@ -28,11 +29,19 @@ enum of_type {                  /* OFPT_*, 1.3 numbering (section 7.1.1). */
     OFPT_FLOW_MOD, OFPT_GROUP_MOD, OFPT_PORT_MOD, OFPT_TABLE_MOD, OFPT_MULTIPART_REQUEST, OFPT_MULTIPART_REPLY, OFPT_BARRIER_REQUEST,
     OFPT_BARRIER_REPLY, OFPT_QUEUE_GET_CONFIG_REQUEST, OFPT_QUEUE_GET_CONFIG_REPLY, OFPT_ROLE_REQUEST, OFPT_ROLE_REPLY,
     OFPT_GET_ASYNC_REQUEST, OFPT_GET_ASYNC_REPLY, OFPT_SET_ASYNC, OFPT_METER_MOD,
+    /* From 1.4 on; bundles in 1.3 by the ONF's extension 230. */
+    OFPT_ROLE_STATUS, OFPT_TABLE_STATUS, OFPT_REQUESTFORWARD, OFPT_BUNDLE_CONTROL, OFPT_BUNDLE_ADD_MESSAGE,
+    OF_N_WIRE_TYPES,
+    /* Nicira's, without a type number of their own on the wire. */
+    OFPT_NX_SET_FLOW_FORMAT = OF_N_WIRE_TYPES, OFPT_NX_FLOW_MOD_TABLE_ID, OFPT_NX_SET_PACKET_IN_FORMAT, OFPT_NX_SET_CONTROLLER_ID,
+    OFPT_NX_MONITOR_CANCEL, OFPT_NX_MONITOR_PAUSED, OFPT_NX_MONITOR_RESUMED,
     OF_N_TYPES
 };
 enum of_multipart {             /* OFPMP_* */
     OFPMP_DESC = 0, OFPMP_FLOW, OFPMP_AGGREGATE, OFPMP_TABLE, OFPMP_PORT_STATS, OFPMP_QUEUE, OFPMP_GROUP, OFPMP_GROUP_DESC, OFPMP_GROUP_FEATURES,
-    OFPMP_METER, OFPMP_METER_CONFIG, OFPMP_METER_FEATURES, OFPMP_TABLE_FEATURES, OFPMP_PORT_DESC, OFPMP_EXPERIMENTER = 0xffff,
+    OFPMP_METER, OFPMP_METER_CONFIG, OFPMP_METER_FEATURES, OFPMP_TABLE_FEATURES, OFPMP_PORT_DESC,
+    OFPMP_TABLE_DESC, OFPMP_QUEUE_DESC, OFPMP_FLOW_MONITOR,     /* 1.4; FLOW_MONITOR also as Nicira's in 1.0 and the ONF's in 1.3. */
+    OFPMP_EXPERIMENTER = 0xffff,
 };
 #define OFPMPF_MORE 1
 
@@ -75,7 +84,9 @@ struct of_port_stats {
     uint32_t duration_sec, duration_nsec;
 };
 
-enum of_packet_in_reason { OFPR_NO_MATCH, OFPR_ACTION, OFPR_INVALID_TTL };
+/* The last three are 1.4's, which tells more closely what 1.3 calls OFPR_ACTION. */
+enum of_packet_in_reason { OFPR_NO_MATCH, OFPR_ACTION, OFPR_INVALID_TTL, OFPR_ACTION_SET, OFPR_GROUP, OFPR_PACKET_OUT };
+enum { NX_PACKET_IN_STANDARD, NX_PACKET_IN_NXM, NX_PACKET_IN_NXT2 };    /* NXT_SET_PACKET_IN_FORMAT. */
 struct of_packet_in {
     uint32_t buffer_id;
     uint16_t total_len;
@@ -84,10 +95,15 @@ struct of_packet_in {
     struct match match;         /* Pipeline fields of the packet: in_port, in_phy_port, metadata, tunnel_id and registers. */
     uint8_t *data;              /* Owned. */
     unsigned size;
+    /* NXT_PACKET_IN2 only. */
+    uint8_t format;             /* NX_PACKET_IN_*; how it is, or is to be, on the wire. */
+    uint8_t *userdata;          /* Owned; of the controller action. */
+    unsigned userdata_size;
+    uint16_t controller_id;     /* Not on the wire: whom it is for. */
 };
 struct of_packet_out { uint32_t buffer_id, in_port; struct actions actions; uint8_t *data; unsigned size; };
 
-enum of_flow_removed_reason { OFPRR_IDLE_TIMEOUT, OFPRR_HARD_TIMEOUT, OFPRR_DELETE, OFPRR_GROUP_DELETE };
+enum of_flow_removed_reason { OFPRR_IDLE_TIMEOUT, OFPRR_HARD_TIMEOUT, OFPRR_DELETE, OFPRR_GROUP_DELETE, OFPRR_METER_DELETE, OFPRR_EVICTION };
 struct of_flow_removed {
     uint64_t cookie; uint16_t priority; uint8_t reason, table_id; uint32_t duration_sec, duration_nsec; uint16_t idle_timeout, hard_timeout;
     uint64_t packet_count, byte_count; struct match match;
@@ -98,7 +114,31 @@ struct of_flow_stats {
 };
 struct of_flow_filter { uint8_t table_id; uint32_t out_port, out_group; uint64_t cookie, cookie_mask; struct match match; };
 struct of_aggregate { uint64_t packet_count, byte_count; uint32_t flow_count; };
-struct of_table_stats { uint8_t table_id; uint32_t active_count; uint64_t lookup_count, matched_count; };
+struct of_table_stats { uint8_t table_id; uint32_t active_count; uint64_t lookup_count, matched_count; uint32_t max_entries; /* 1.0 */ };
+enum { OFPTC_EVICTION = 4, OFPTC_VACANCY_EVENTS = 8 };          /* ofp_table_config, 1.4. */
+enum { OFPTMPEF_OTHER = 1, OFPTMPEF_IMPORTANCE = 2, OFPTMPEF_LIFETIME = 4 };
+/* Table-mod, one table of OFPMP_TABLE_DESC, table-status; the properties are 1.4's. */
+struct of_table_config {
+    uint8_t table_id;
+    uint32_t config;
+    bool has_eviction, has_vacancy;
+    uint32_t eviction_flags;
+    uint8_t vacancy_down, vacancy_up, vacancy;          /* Per cent. */
+};
+enum { OFPTR_VACANCY_DOWN = 3, OFPTR_VACANCY_UP = 4 };
+/* Flow monitors: 1.4's numbers; the other forms are mapped. */
+enum of_monitor_command { OFPFMC_ADD, OFPFMC_MODIFY, OFPFMC_DELETE };
+enum { OFPFMF_INITIAL = 1, OFPFMF_ADD = 2, OFPFMF_REMOVED = 4, OFPFMF_MODIFY = 8, OFPFMF_INSTRUCTIONS = 16, OFPFMF_NO_ABBREV = 32, OFPFMF_ONLY_OWN = 64 };
+enum of_monitor_event { OFPFME_INITIAL, OFPFME_ADDED, OFPFME_REMOVED, OFPFME_MODIFIED, OFPFME_ABBREV, OFPFME_PAUSED, OFPFME_RESUMED };
+struct of_monitor { uint32_t id, out_port, out_group; uint16_t flags; uint8_t table_id, command; struct match match; };
+struct of_monitor_update {
+    uint8_t event, table_id, reason;    /* reason: REMOVED. */
+    uint16_t idle_timeout, hard_timeout, priority;
+    uint32_t xid;                       /* ABBREV */
+    uint64_t cookie;
+    struct match match;
+    struct instructions instructions;   /* Empty unless they were asked for. */
+};
 struct of_bucket_counter { uint64_t packet_count, byte_count; };
 struct of_group_stats {
     uint32_t group_id, ref_count; uint64_t packet_count, byte_count; uint32_t duration_sec, duration_nsec;
@@ -110,10 +150,26 @@ struct of_meter_stats { uint32_t meter_id, flow_count; uint64_t packet_in_count,
                         struct of_bucket_counter *bands; unsigned n_bands; };
 struct of_meter_features { uint32_t max_meter, band_types, capabilities; uint8_t max_bands, max_color; };
 struct of_desc { char mfr[256], hw[256], sw[256], serial[32], dp[256]; };
-struct of_features { uint64_t datapath_id; uint32_t n_buffers, capabilities; uint8_t n_tables, auxiliary_id; };
+struct of_features {
+    uint64_t datapath_id; uint32_t n_buffers, capabilities; uint8_t n_tables, auxiliary_id;
+    /* 1.0 only. */
+    struct of_port *ports; unsigned n_ports;                    /* Owned by the message. */
+};
 enum { OFPC_FLOW_STATS = 1, OFPC_TABLE_STATS = 2, OFPC_PORT_STATS = 4, OFPC_GROUP_STATS = 8, OFPC_IP_REASM = 32, OFPC_QUEUE_STATS = 64, OFPC_PORT_BLOCKED = 256 };
 enum of_role { OFPCR_ROLE_NOCHANGE, OFPCR_ROLE_EQUAL, OFPCR_ROLE_MASTER, OFPCR_ROLE_SLAVE };
-struct of_async { uint32_t packet_in[2], port_status[2], flow_removed[2]; };   /* [0] master/equal, [1] slave; bit per reason. */
+/* [0] master/equal, [1] slave; bit per reason.  The second line is 1.4's. */
+struct of_async {
+    uint32_t packet_in[2], port_status[2], flow_removed[2];
+    uint32_t role_status[2], table_status[2], requestforward[2];
+    uint16_t given;             /* 1.4: which of the twelve masks the message has, bit per property type.  Its set-async leaves the others as they were. */
+};
+enum { OFPCRR_MASTER_REQUEST, OFPCRR_CONFIG };
+enum { OFPRFR_GROUP_MOD, OFPRFR_METER_MOD };
+enum of_bundle_type {
+    OFPBCT_OPEN_REQUEST, OFPBCT_OPEN_REPLY, OFPBCT_CLOSE_REQUEST, OFPBCT_CLOSE_REPLY, OFPBCT_COMMIT_REQUEST, OFPBCT_COMMIT_REPLY,
+    OFPBCT_DISCARD_REQUEST, OFPBCT_DISCARD_REPLY,
+};
+enum { OFPBF_ATOMIC = 1, OFPBF_ORDERED = 2 };
 
 /* A multipart message carries one array (or one struct) of its kind. */
 struct of_multipart_msg {
@@ -121,7 +177,10 @@ struct of_multipart_msg {
     union {
         struct of_flow_filter filter;                           /* Requests: FLOW, AGGREGATE. */
         uint32_t id;                                            /* Requests: PORT_STATS (port), GROUP, METER, METER_CONFIG. */
-        struct { uint32_t port_no, queue_id; } queue;           /* Request: QUEUE. */
+        struct { uint32_t port_no, queue_id; } queue;           /* Requests: QUEUE, QUEUE_DESC. */
+        struct { struct of_monitor *v; unsigned n; } monitors;  /* Request: FLOW_MONITOR; more than one in Nicira's form only. */
+        struct { struct of_monitor_update *v; unsigned n; } updates;
+        struct { struct of_table_config *v; unsigned n; } table_descs;
         struct of_desc *desc;
         struct of_aggregate aggregate;
         struct { struct of_flow_stats *v; unsigned n; } flows;
@@ -141,6 +200,7 @@ struct of_multipart_msg {
 struct of_msg {
     uint8_t version;
     bool is_reply;              /* Multipart: request or reply is told by `type`; this is set for OFPT_MULTIPART_REPLY. */
+    bool nicira;                /* In 1.0: the form with NXM matches (NXT_FLOW_MOD, NXST_FLOW …) instead of the standard one. */
     enum of_type type;
     uint32_t xid;
     union {
@@ -157,12 +217,18 @@ struct of_msg {
         struct of_flow_mod flow_mod;
         struct of_group_mod group_mod;
         struct of_port_mod port_mod;
-        struct { uint8_t table_id; uint32_t config; } table_mod;
+        struct of_table_config table_mod;
         struct of_multipart_msg multipart;
         struct { uint32_t port; } queue_config;                         /* Request and (empty) reply. */
         struct { uint32_t role; uint64_t generation_id; } role;
         struct of_async async;
         struct of_meter_mod meter_mod;
+        struct { uint32_t role; uint8_t reason; uint64_t generation_id; } role_status;
+        struct { uint8_t reason; struct of_table_config table; } table_status;
+        struct { uint8_t *data; unsigned size; } requestforward;        /* The request, header included. */
+        struct { uint32_t id; uint16_t type, flags; } bundle;
+        struct { uint32_t id; uint16_t flags; uint8_t *data; unsigned size; } bundle_add;       /* The message, header included. */
+        uint32_t nx_value;      /* OFPT_NX_*: format, on or off, controller id, monitor id. */
     };
 };
 enum { OFPPR_ADD, OFPPR_DELETE, OFPPR_MODIFY };
@@ -171,12 +237,13 @@ enum { OFPPR_ADD, OFPPR_DELETE, OFPPR_MODIFY };
 static inline unsigned of_frame_length(const uint8_t *data, size_t size) { return size < OF_HEADER_SIZE ? 0 : wire_get16(data + 2); }
 /* One whole message of `size` bytes.  On error `msg` holds version, type and xid only, and needs no fini. */
 struct of_error of_decode(const uint8_t *data, size_t size, struct of_msg *msg);
-/* Appends; msg->version must be one of those supported (4 today). Multipart replies larger than 64 KB are split into segments with OFPMPF_MORE by this function. */
+/* Appends; msg->version must be one that has the message (of_has_form). Multipart replies larger than 64 KB are split into segments with OFPMPF_MORE by this function. */
 void of_encode(const struct of_msg *msg, struct buf *);
+bool of_has_form(uint8_t version, enum of_type);        /* Whether the version can say that. */
 void of_msg_fini(struct of_msg *);
 /* Zeroed message with inits done (matches, lists). */
 void of_msg_init(struct of_msg *, enum of_type, uint32_t xid);
-/* OFPT_ERROR that answers `request` (at least its first 64 bytes are copied, section 7.4.4). */
+/* OFPT_ERROR that answers `request` (at least its first 64 bytes are copied, section 7.4.4), numbered as the request's version numbers it (of_error_wire.c). */
 void of_error_encode(struct of_error, const uint8_t *request, size_t size, struct buf *);
 const char *of_type_name(enum of_type);
 /* One line of text for logs and `vswctl`. */

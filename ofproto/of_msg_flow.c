@@ -17,7 +17,8 @@ struct of_error of_flow_mod_decode(struct cursor *c, struct of_msg *msg)
     fm->out_port = cursor_be32(c);
     fm->out_group = cursor_be32(c);
     fm->flags = cursor_be16(c);
-    cursor_skip(c, 2);
+    uint16_t importance = cursor_be16(c);       /* Padding before 1.4. */
+    fm->importance = msg->version >= OF14_VERSION ? importance : 0;
     if (c->failed) {
         return OF_BAD_LEN;
     }
@@ -52,7 +53,7 @@ void of_flow_mod_encode(const struct of_msg *msg, struct buf *b)
     buf_put_be32(b, fm->out_port);
     buf_put_be32(b, fm->out_group);
     buf_put_be16(b, fm->flags);
-    buf_put_zeros(b, 2);
+    buf_put_be16(b, msg->version >= OF14_VERSION ? fm->importance : 0);
     match_encode(&fm->match, b);
     instructions_encode(&fm->instructions, b);
 }

@@ -117,7 +117,10 @@ static void test_errors(void)
         { "04 05 0007 00000001", { OFPET_BAD_REQUEST, OFPBRC_BAD_LEN } },
         { "04 1e 0008 00000001", { OFPET_BAD_REQUEST, OFPBRC_BAD_TYPE } },
         { "04 ff 0008 00000001", { OFPET_BAD_REQUEST, OFPBRC_BAD_TYPE } },
-        { "01 05 0008 00000001", { OFPET_BAD_REQUEST, OFPBRC_BAD_VERSION } },
+        { "02 05 0008 00000001", { OFPET_BAD_REQUEST, OFPBRC_BAD_VERSION } },
+        { "01 05 0008 00000001", { 0xffff, 0xffff } },
+        { "01 16 0008 00000001", { OFPET_BAD_REQUEST, OFPBRC_BAD_TYPE } },
+        { "05 16 0010 00000001 00000001 00000000", { OFPET_BAD_REQUEST, OFPBRC_BAD_TYPE } },   /* Queue-get-config is gone from 1.4. */
         { "ff 05 0008 00000001", { OFPET_BAD_REQUEST, OFPBRC_BAD_VERSION } },
         { "ff 00 0008 00000001", { OFPET_BAD_REQUEST, OFPBRC_BAD_VERSION } },
         { "01 00 0008 00000001", { 0xffff, 0xffff } },                                      /* Hello of any version. */

@@ -1,5 +1,5 @@
 /*
- * Multipart replies (OpenFlow 1.3.5 section 7.3.5): one row per type.
+ * Multipart replies of 1.3 and 1.4 (OpenFlow 1.3.5 section 7.3.5): one row per type.
  *
  * Most bodies are arrays.  The generic code sees them as (pointer, count) through the `raw` member of the union, whose layout all the arrays share; a row
  * gives the size of one element and its codec.  The encoder appends element by element and begins a new message with the element that no longer fits.
@@ -15,8 +15,7 @@
 #define QUEUE_STATS_SIZE 40u
 #define EXPERIMENTER_HEADER_SIZE 8u
 
-/* One element of variable length, whose 16-bit length field is at `offset`. */
-static struct cursor element(struct cursor *c, unsigned offset, unsigned min)
+struct cursor of_element(struct cursor *c, unsigned offset, unsigned min)
 {
     size_t length = cursor_left(c) >= min ? wire_get16(c->p + offset) : 0;
     return length >= min ? cursor_sub(c, length) : (struct cursor) { NULL, NULL, true };
@@ -24,10 +23,10 @@ static struct cursor element(struct cursor *c, unsigned offset, unsigned min)
 
 /* --- Elements --- */
 
-static struct of_error flow_get(struct cursor *all, void *item)
+static struct of_error flow_get(struct cursor *all, void *item, uint8_t version UNUSED)
 {
     struct of_flow_stats *fs = item;
-    struct cursor c = element(all, 0, 56);
+    struct cursor c = of_element(all, 0, 56);
     cursor_skip(&c, 2);
     fs->table_id = cursor_u8(&c);
     cursor_skip(&c, 1);
@@ -37,7 +36,11 @@ static struct of_error flow_get(struct cursor *all, void *item)
     fs->idle_timeout = cursor_be16(&c);
     fs->hard_timeout = cursor_be16(&c);
     fs->flags = cursor_be16(&c);
-    cursor_skip(&c, 4);
+    fs->importance = cursor_be16(&c);   /* Padding before 1.4. */
+    if (version < OF14_VERSION) {
+        fs->importance = 0;
+    }
+    cursor_skip(&c, 2);
     fs->cookie = cursor_be64(&c);
     fs->packet_count = cursor_be64(&c);
     fs->byte_count = cursor_be64(&c);
@@ -48,7 +51,7 @@ static struct of_error flow_get(struct cursor *all, void *item)
     return of_ok(error) ? instructions_decode(c, &fs->instructions) : error;
 }
 
-static void flow_put(const void *item, struct buf *b)
+static void flow_put(const void *item, struct buf *b, uint8_t version UNUSED)
 {
     const struct of_flow_stats *fs = item;
     buf_put_be16(b, 0);
@@ -60,7 +63,8 @@ static void flow_put(const void *item, struct buf *b)
     buf_put_be16(b, fs->idle_timeout);
     buf_put_be16(b, fs->hard_timeout);
     buf_put_be16(b, fs->flags);
-    buf_put_zeros(b, 4);
+    buf_put_be16(b, version >= OF14_VERSION ? fs->importance : 0);
+    buf_put_zeros(b, 2);
     buf_put_be64(b, fs->cookie);
     buf_put_be64(b, fs->packet_count);
     buf_put_be64(b, fs->byte_count);
@@ -68,12 +72,12 @@ static void flow_put(const void *item, struct buf *b)
     instructions_encode(&fs->instructions, b);
 }
 
-static void flow_fini(void *item)
+void of_flow_stats_item_fini(void *item)
 {
     instructions_fini(&((struct of_flow_stats *) item)->instructions);
 }
 
-static struct of_error table_get(struct cursor *c, void *item)
+static struct of_error table_get(struct cursor *c, void *item, uint8_t version UNUSED)
 {
     struct of_table_stats *ts = item;
     ts->table_id = cursor_u8(c);
@@ -84,7 +88,7 @@ static struct of_error table_get(struct cursor *c, void *item)
     return OF_OK;
 }
 
-static void table_put(const void *item, struct buf *b)
+static void table_put(const void *item, struct buf *b, uint8_t version UNUSED)
 {
     const struct of_table_stats *ts = item;
     buf_put_u8(b, ts->table_id);
@@ -94,45 +98,115 @@ static void table_put(const void *item, struct buf *b)
     buf_put_be64(b, ts->matched_count);
 }
 
-/* The counters of ofp_port_stats, in wire order. */
 #define PORT_COUNTERS(X) \
-    X(rx_packets) X(tx_packets) X(rx_bytes) X(tx_bytes) X(rx_dropped) X(tx_dropped) X(rx_errors) X(tx_errors) \
-    X(rx_frame_err) X(rx_over_err) X(rx_crc_err) X(collisions)
+    X(rx_packets) X(tx_packets) X(rx_bytes) X(tx_bytes) X(rx_dropped) X(tx_dropped) X(rx_errors) X(tx_errors)
+#define ETHERNET_COUNTERS(X) X(rx_frame_err) X(rx_over_err) X(rx_crc_err) X(collisions)
 
-static struct of_error port_stats_get(struct cursor *c, void *item)
+void of_port_counters_get(struct cursor *c, struct of_port_stats *ps)
+{
+#define X(NAME) ps->NAME = cursor_be64(c);
+    PORT_COUNTERS(X)
+    ETHERNET_COUNTERS(X)
+#undef X
+}
+
+void of_port_counters_put(const struct of_port_stats *ps, struct buf *b)
+{
+#define X(NAME) buf_put_be64(b, ps->NAME);
+    PORT_COUNTERS(X)
+    ETHERNET_COUNTERS(X)
+#undef X
+}
+
+static struct of_error port_stats_get(struct cursor *c, void *item, uint8_t version UNUSED)
 {
     struct of_port_stats *ps = item;
     ps->port_no = cursor_be32(c);
     cursor_skip(c, 4);
-#define X(NAME) ps->NAME = cursor_be64(c);
-    PORT_COUNTERS(X)
-#undef X
+    of_port_counters_get(c, ps);
     ps->duration_sec = cursor_be32(c);
     ps->duration_nsec = cursor_be32(c);
     return OF_OK;
 }
 
-static void port_stats_put(const void *item, struct buf *b)
+static void port_stats_put(const void *item, struct buf *b, uint8_t version UNUSED)
 {
     const struct of_port_stats *ps = item;
     buf_put_be32(b, ps->port_no);
     buf_put_zeros(b, 4);
-#define X(NAME) buf_put_be64(b, ps->NAME);
-    PORT_COUNTERS(X)
-#undef X
+    of_port_counters_put(ps, b);
     buf_put_be32(b, ps->duration_sec);
     buf_put_be32(b, ps->duration_nsec);
 }
 
-static struct of_error port_get(struct cursor *c, void *item)
+/* 1.4 has the Ethernet counters in a property. */
+enum { PORT14_STATS_SIZE = 80, STATS_ETHERNET = 0, STATS_ETHERNET_SIZE = 40 };
+
+static struct of_error port14_stats_get(struct cursor *all, void *item, uint8_t version UNUSED)
 {
-    of_port_get(c, item);
+    struct of_port_stats *ps = item;
+    struct cursor c = of_element(all, 0, PORT14_STATS_SIZE);
+    cursor_skip(&c, 4);
+    ps->port_no = cursor_be32(&c);
+    ps->duration_sec = cursor_be32(&c);
+    ps->duration_nsec = cursor_be32(&c);
+#define X(NAME) ps->NAME = cursor_be64(&c);
+    PORT_COUNTERS(X)
+    while (!c.failed && cursor_left(&c)) {
+        uint16_t type = cursor_be16(&c), length = cursor_be16(&c);
+        struct cursor body = length >= 4 ? cursor_sub(&c, length - 4u) : (struct cursor) { NULL, NULL, true };
+        cursor_skip(&c, (8u - length % 8u) % 8u);
+        if (type == STATS_ETHERNET && length == STATS_ETHERNET_SIZE && !c.failed) {
+            struct cursor *pc = &body;
+            cursor_skip(pc, 4);
+#undef X
+#define X(NAME) ps->NAME = cursor_be64(pc);
+            ETHERNET_COUNTERS(X)
+#undef X
+        } else if (length < 4) {
+            return OF_BAD_LEN;
+        }
+    }
+    return c.failed ? OF_BAD_LEN : OF_OK;
+}
+
+static void port14_stats_put(const void *item, struct buf *b, uint8_t version UNUSED)
+{
+    const struct of_port_stats *ps = item;
+    buf_put_zeros(b, 4);
+    buf_put_be32(b, ps->port_no);
+    buf_put_be32(b, ps->duration_sec);
+    buf_put_be32(b, ps->duration_nsec);
+#define X(NAME) buf_put_be64(b, ps->NAME);
+    PORT_COUNTERS(X)
+    buf_put_be16(b, STATS_ETHERNET);
+    buf_put_be16(b, STATS_ETHERNET_SIZE);
+    buf_put_zeros(b, 4);
+    ETHERNET_COUNTERS(X)
+#undef X
+}
+
+struct of_error of_port_item_get(struct cursor *c, void *item, uint8_t version)
+{
+    of_port_get(c, item, version);
     return OF_OK;
 }
 
-static void port_put(const void *item, struct buf *b)
+void of_port_item_put(const void *item, struct buf *b, uint8_t version)
 {
-    of_port_put(b, item);
+    of_port_put(b, item, version);
+}
+
+static struct of_error table_desc_get(struct cursor *all, void *item, uint8_t version UNUSED)
+{
+    struct cursor c = of_element(all, 0, 8);
+    return c.failed ? OF_BAD_LEN : of_table_desc_get(&c, item);
+}
+
+static void table_desc_put(const void *item, struct buf *b, uint8_t version UNUSED)
+{
+    buf_put_be16(b, 0);
+    of_table_desc_put(b, item);
 }
 
 /* Bucket or band counters fill the rest of an element. */
@@ -158,10 +232,10 @@ static void counters_put(const struct of_bucket_counter *v, unsigned n, struct b
     }
 }
 
-static struct of_error group_get(struct cursor *all, void *item)
+static struct of_error group_get(struct cursor *all, void *item, uint8_t version UNUSED)
 {
     struct of_group_stats *gs = item;
-    struct cursor c = element(all, 0, 40);
+    struct cursor c = of_element(all, 0, 40);
     cursor_skip(&c, 4);
     gs->group_id = cursor_be32(&c);
     gs->ref_count = cursor_be32(&c);
@@ -173,7 +247,7 @@ static struct of_error group_get(struct cursor *all, void *item)
     return counters_get(&c, &gs->buckets, &gs->n_buckets);
 }
 
-static void group_put(const void *item, struct buf *b)
+static void group_put(const void *item, struct buf *b, uint8_t version UNUSED)
 {
     const struct of_group_stats *gs = item;
     buf_put_zeros(b, 4);
@@ -192,10 +266,10 @@ static void group_fini(void *item)
     free(((struct of_group_stats *) item)->buckets);
 }
 
-static struct of_error group_desc_get(struct cursor *all, void *item)
+static struct of_error group_desc_get(struct cursor *all, void *item, uint8_t version UNUSED)
 {
     struct of_group_desc *gd = item;
-    struct cursor c = element(all, 0, 8);
+    struct cursor c = of_element(all, 0, 8);
     cursor_skip(&c, 2);
     gd->type = cursor_u8(&c);
     cursor_skip(&c, 1);
@@ -203,7 +277,7 @@ static struct of_error group_desc_get(struct cursor *all, void *item)
     return c.failed ? OF_BAD_LEN : of_buckets_get(&c, &gd->buckets, &gd->n_buckets);
 }
 
-static void group_desc_put(const void *item, struct buf *b)
+static void group_desc_put(const void *item, struct buf *b, uint8_t version UNUSED)
 {
     const struct of_group_desc *gd = item;
     buf_put_be16(b, 0);
@@ -219,10 +293,10 @@ static void group_desc_fini(void *item)
     of_buckets_free(gd->buckets, gd->n_buckets);
 }
 
-static struct of_error meter_get(struct cursor *all, void *item)
+static struct of_error meter_get(struct cursor *all, void *item, uint8_t version UNUSED)
 {
     struct of_meter_stats *ms = item;
-    struct cursor c = element(all, 4, 40);
+    struct cursor c = of_element(all, 4, 40);
     ms->meter_id = cursor_be32(&c);
     cursor_skip(&c, 8);
     ms->flow_count = cursor_be32(&c);
@@ -233,7 +307,7 @@ static struct of_error meter_get(struct cursor *all, void *item)
     return counters_get(&c, &ms->bands, &ms->n_bands);
 }
 
-static void meter_put(const void *item, struct buf *b)
+static void meter_put(const void *item, struct buf *b, uint8_t version UNUSED)
 {
     const struct of_meter_stats *ms = item;
     buf_put_be32(b, ms->meter_id);
@@ -251,17 +325,17 @@ static void meter_fini(void *item)
     free(((struct of_meter_stats *) item)->bands);
 }
 
-static struct of_error meter_config_get(struct cursor *all, void *item)
+static struct of_error meter_config_get(struct cursor *all, void *item, uint8_t version UNUSED)
 {
     struct of_meter_mod *mm = item;
-    struct cursor c = element(all, 0, 8);
+    struct cursor c = of_element(all, 0, 8);
     cursor_skip(&c, 2);
     mm->flags = cursor_be16(&c);
     mm->meter_id = cursor_be32(&c);
     return c.failed ? OF_BAD_LEN : of_bands_get(&c, &mm->bands, &mm->n_bands);
 }
 
-static void meter_config_put(const void *item, struct buf *b)
+static void meter_config_put(const void *item, struct buf *b, uint8_t version UNUSED)
 {
     const struct of_meter_mod *mm = item;
     buf_put_be16(b, 0);
@@ -290,7 +364,7 @@ static void text_put(const char *in, size_t size, struct buf *b)
     buf_put_zeros(b, size - length);
 }
 
-static void desc_get(struct cursor *c, struct of_multipart_msg *mp)
+void of_desc_get(struct cursor *c, struct of_multipart_msg *mp)
 {
     struct of_desc *d = mp->desc = XNEW(struct of_desc);
     text_get(c, d->mfr, sizeof d->mfr);
@@ -300,7 +374,7 @@ static void desc_get(struct cursor *c, struct of_multipart_msg *mp)
     text_get(c, d->dp, sizeof d->dp);
 }
 
-static void desc_put(const struct of_multipart_msg *mp, struct buf *b)
+void of_desc_put(const struct of_multipart_msg *mp, struct buf *b)
 {
     const struct of_desc *d = mp->desc;
     text_put(d->mfr, sizeof d->mfr, b);
@@ -310,14 +384,14 @@ static void desc_put(const struct of_multipart_msg *mp, struct buf *b)
     text_put(d->dp, sizeof d->dp, b);
 }
 
-static void aggregate_get(struct cursor *c, struct of_multipart_msg *mp)
+void of_aggregate_get(struct cursor *c, struct of_multipart_msg *mp)
 {
     mp->aggregate.packet_count = cursor_be64(c);
     mp->aggregate.byte_count = cursor_be64(c);
     mp->aggregate.flow_count = cursor_be32(c);
 }
 
-static void aggregate_put(const struct of_multipart_msg *mp, struct buf *b)
+void of_aggregate_put(const struct of_multipart_msg *mp, struct buf *b)
 {
     buf_put_be64(b, mp->aggregate.packet_count);
     buf_put_be64(b, mp->aggregate.byte_count);
@@ -372,38 +446,41 @@ static void meter_features_put(const struct of_multipart_msg *mp, struct buf *b)
 
 /* --- The rows --- */
 
-static const struct reply {
-    uint16_t type;
-    size_t item_size;           /* Of an element in memory; 0: not an array. */
-    uint16_t wire_size;         /* Of an element, or of the structure; 0: elements carry their length at `length_offset`. */
-    uint16_t length_offset;
-    struct of_error (*get)(struct cursor *, void *item);
-    void (*put)(const void *item, struct buf *);
-    void (*fini)(void *item);
-    void (*get_one)(struct cursor *, struct of_multipart_msg *);
-    void (*put_one)(const struct of_multipart_msg *, struct buf *);
-} replies[] = {
-    { .type = OFPMP_DESC, .wire_size = 1056, .get_one = desc_get, .put_one = desc_put },
-    { OFPMP_FLOW, sizeof(struct of_flow_stats), 0, 0, flow_get, flow_put, flow_fini, NULL, NULL },
-    { .type = OFPMP_AGGREGATE, .wire_size = 24, .get_one = aggregate_get, .put_one = aggregate_put },
-    { OFPMP_TABLE, sizeof(struct of_table_stats), 24, 0, table_get, table_put, NULL, NULL, NULL },
-    { OFPMP_PORT_STATS, sizeof(struct of_port_stats), 112, 0, port_stats_get, port_stats_put, NULL, NULL, NULL },
-    { OFPMP_QUEUE, 1, 0, 0, NULL, NULL, NULL, NULL, NULL },
-    { OFPMP_GROUP, sizeof(struct of_group_stats), 0, 0, group_get, group_put, group_fini, NULL, NULL },
-    { OFPMP_GROUP_DESC, sizeof(struct of_group_desc), 0, 0, group_desc_get, group_desc_put, group_desc_fini, NULL, NULL },
-    { .type = OFPMP_GROUP_FEATURES, .wire_size = 40, .get_one = group_features_get, .put_one = group_features_put },
-    { OFPMP_METER, sizeof(struct of_meter_stats), 0, 4, meter_get, meter_put, meter_fini, NULL, NULL },
-    { OFPMP_METER_CONFIG, sizeof(struct of_meter_mod), 0, 0, meter_config_get, meter_config_put, meter_config_fini, NULL, NULL },
-    { .type = OFPMP_METER_FEATURES, .wire_size = 16, .get_one = meter_features_get, .put_one = meter_features_put },
-    { OFPMP_TABLE_FEATURES, 1, 0, 0, NULL, NULL, NULL, NULL, NULL },
-    { OFPMP_PORT_DESC, sizeof(struct of_port), 64, 0, port_get, port_put, NULL, NULL, NULL },
-    { OFPMP_EXPERIMENTER, 1, 0, 0, NULL, NULL, NULL, NULL, NULL },
+#define SINCE_13 (OF13 | OF14)
+#define ARRAY(TYPE, VERSIONS, STRUCT, SIZE, OFFSET, NAME, FINI) \
+    { .type = OFPMP_##TYPE, .versions = VERSIONS, .item_size = sizeof(STRUCT), .wire_size = SIZE, .length_offset = OFFSET, .get = NAME##_get, .put = NAME##_put, .fini = FINI }
+#define SINGLE(TYPE, SIZE, NAME) { .type = OFPMP_##TYPE, .versions = SINCE_13, .wire_size = SIZE, .get_one = NAME##_get, .put_one = NAME##_put }
+#define RAW(TYPE, VERSIONS) { .type = OFPMP_##TYPE, .versions = VERSIONS, .item_size = 1 }
+static const struct of_reply replies[] = {
+    SINGLE(DESC, 1056, of_desc),
+    ARRAY(FLOW, SINCE_13, struct of_flow_stats, 0, 0, flow, of_flow_stats_item_fini),
+    SINGLE(AGGREGATE, 24, of_aggregate),
+    ARRAY(TABLE, SINCE_13, struct of_table_stats, 24, 0, table, NULL),
+    ARRAY(PORT_STATS, OF13, struct of_port_stats, 112, 0, port_stats, NULL),
+    ARRAY(PORT_STATS, OF14, struct of_port_stats, 0, 0, port14_stats, NULL),
+    RAW(QUEUE, SINCE_13),
+    ARRAY(GROUP, SINCE_13, struct of_group_stats, 0, 0, group, group_fini),
+    ARRAY(GROUP_DESC, SINCE_13, struct of_group_desc, 0, 0, group_desc, group_desc_fini),
+    SINGLE(GROUP_FEATURES, 40, group_features),
+    ARRAY(METER, SINCE_13, struct of_meter_stats, 0, 4, meter, meter_fini),
+    ARRAY(METER_CONFIG, SINCE_13, struct of_meter_mod, 0, 0, meter_config, meter_config_fini),
+    SINGLE(METER_FEATURES, 16, meter_features),
+    RAW(TABLE_FEATURES, SINCE_13),
+    ARRAY(PORT_DESC, OF13, struct of_port, 64, 0, of_port_item, NULL),
+    ARRAY(PORT_DESC, OF14, struct of_port, 0, 4, of_port_item, NULL),
+    ARRAY(TABLE_DESC, OF14, struct of_table_config, 0, 0, table_desc, NULL),
+    RAW(QUEUE_DESC, OF14),
+    ARRAY(FLOW_MONITOR, SINCE_13, struct of_monitor_update, 0, 0, of_monitor_update, of_monitor_update_fini),
+    RAW(EXPERIMENTER, SINCE_13),
 };
 
-static const struct reply *find(uint16_t type)
+static const struct of_reply *find(const struct of_msg *msg)
 {
+    if (msg->version == OF10_VERSION) {
+        return of10_reply(msg->multipart.type, msg->nicira);
+    }
     for (unsigned i = 0; i < ARRAY_SIZE(replies); i++) {
-        if (replies[i].type == type) {
+        if (replies[i].type == msg->multipart.type && replies[i].versions & (1u << msg->version)) {
             return &replies[i];
         }
     }
@@ -423,16 +500,36 @@ bool of_table_features_framed(const uint8_t *data, size_t size)
     return true;
 }
 
-static struct of_error raw_get(struct cursor *c, struct of_multipart_msg *mp)
+/* Bytes of the queue statistics of one queue: fixed before 1.4, afterwards with their length in front (as queue descriptions have theirs at offset 8). */
+static size_t queue_size(uint8_t version, uint16_t type, const uint8_t *p, size_t left)
 {
+    size_t fixed = version == OF10_VERSION ? 32 : QUEUE_STATS_SIZE, offset = type == OFPMP_QUEUE_DESC ? 8 : 0;
+    return type == OFPMP_QUEUE && version < OF14_VERSION ? fixed : left >= 16 ? MAX(wire_get16(p + offset), 16u) : 16u;
+}
+
+static bool queues_framed(const struct of_msg *msg)
+{
+    const uint8_t *p = msg->multipart.raw.v;
+    for (size_t left = msg->multipart.raw.n, size; left; left -= size, p += size) {
+        size = queue_size(msg->version, msg->multipart.type, p, left);
+        if (size > left) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static struct of_error raw_get(struct cursor *c, struct of_msg *msg)
+{
+    struct of_multipart_msg *mp = &msg->multipart;
     mp->raw.v = of_rest_get(c, &mp->raw.n);
     bool ok = mp->type == OFPMP_TABLE_FEATURES ? of_table_features_framed(mp->raw.v, mp->raw.n)
-            : mp->type == OFPMP_QUEUE ? mp->raw.n % QUEUE_STATS_SIZE == 0
+            : mp->type == OFPMP_QUEUE || mp->type == OFPMP_QUEUE_DESC ? queues_framed(msg)
             : mp->raw.n >= EXPERIMENTER_HEADER_SIZE;
     return ok ? OF_OK : OF_BAD_LEN;
 }
 
-static struct of_error array_get(struct cursor *c, const struct reply *r, struct of_multipart_msg *mp)
+static struct of_error array_get(struct cursor *c, const struct of_reply *r, struct of_multipart_msg *mp, uint8_t version)
 {
     size_t room = 0;
     while (cursor_left(c)) {
@@ -443,7 +540,7 @@ static struct of_error array_get(struct cursor *c, const struct reply *r, struct
         void *item = mp->raw.v + mp->raw.n * r->item_size;
         memset(item, 0, r->item_size);
         mp->raw.n++;                    /* Counted before it is whole, so that an error frees what it has. */
-        struct of_error error = r->get(c, item);
+        struct of_error error = r->get(c, item, version);
         if (!of_ok(error)) {
             return error;
         }
@@ -457,10 +554,11 @@ static struct of_error array_get(struct cursor *c, const struct reply *r, struct
 struct of_error of_multipart_reply_decode(struct cursor *c, struct of_msg *msg)
 {
     struct of_multipart_msg *mp = &msg->multipart;
-    mp->type = cursor_be16(c);
-    mp->flags = cursor_be16(c);
-    cursor_skip(c, 4);
-    const struct reply *r = find(mp->type);
+    struct of_error error = of_multipart_header_get(c, msg);
+    if (!of_ok(error)) {
+        return error;
+    }
+    const struct of_reply *r = find(msg);
     if (!r) {
         return OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_BAD_MULTIPART);
     }
@@ -471,12 +569,16 @@ struct of_error of_multipart_reply_decode(struct cursor *c, struct of_msg *msg)
         r->get_one(c, mp);
         return OF_OK;
     }
-    return r->get ? array_get(c, r, mp) : raw_get(c, mp);
+    return r->get ? array_get(c, r, mp, msg->version) : raw_get(c, msg);
 }
 
-void of_multipart_reply_fini(struct of_multipart_msg *mp)
+void of_multipart_reply_fini(struct of_msg *msg)
 {
-    const struct reply *r = find(mp->type);
+    struct of_multipart_msg *mp = &msg->multipart;
+    const struct of_reply *r = NULL;     /* Of whatever version: in memory they are the same. */
+    for (unsigned i = 0; i < ARRAY_SIZE(replies) && !r; i++) {
+        r = replies[i].type == mp->type ? &replies[i] : NULL;
+    }
     if (mp->type == OFPMP_DESC) {
         free(mp->desc);
     } else if (r && r->item_size) {
@@ -489,14 +591,13 @@ void of_multipart_reply_fini(struct of_multipart_msg *mp)
 
 /* --- Segments --- */
 
-struct segment { const struct of_msg *msg; struct buf *b; size_t start; };
+struct segment { const struct of_msg *msg; struct buf *b; size_t start, header_size; };
 
 static void segment_open(struct segment *s)
 {
     s->start = of_header_open(s->b, s->msg->version, OFPT_MULTIPART_REPLY, s->msg->xid);
-    buf_put_be16(s->b, s->msg->multipart.type);
-    buf_put_be16(s->b, s->msg->multipart.flags);
-    buf_put_zeros(s->b, 4);
+    of_multipart_header_put(s->msg, s->b);
+    s->header_size = s->b->size - s->start;
 }
 
 /* Called with an element just appended from `item` on: moves it into a new segment when this one has become too long. */
@@ -507,9 +608,9 @@ static void segment_check(struct segment *s, size_t item)
         return;
     }
     size_t size = b->size - item;
-    assert(size <= OF_MAX_MESSAGE - MULTIPART_HEADER_SIZE);     /* OF_MAX_ACTION_BYTES sees to that. */
-    buf_put_uninit(b, MULTIPART_HEADER_SIZE);
-    memmove(b->data + item + MULTIPART_HEADER_SIZE, b->data + item, size);
+    assert(size <= OF_MAX_MESSAGE - s->header_size);    /* OF_MAX_ACTION_BYTES sees to that. */
+    buf_put_uninit(b, s->header_size);
+    memmove(b->data + item + s->header_size, b->data + item, size);
     b->size = item;
     buf_set_be16(b, s->start + 10, s->msg->multipart.flags | OFPMPF_MORE);
     of_header_close(b, s->start);
@@ -528,7 +629,7 @@ static void raw_put(struct segment *s, const struct of_multipart_msg *mp)
     do {
         size_t left = (size_t) (end - p), item = s->b->size;
         size_t n = experimenter ? MIN(left, OF_MAX_MESSAGE - MULTIPART_HEADER_SIZE - EXPERIMENTER_HEADER_SIZE)
-                 : mp->type == OFPMP_QUEUE ? QUEUE_STATS_SIZE : left ? wire_get16(p) : 0;
+                 : mp->type == OFPMP_QUEUE || mp->type == OFPMP_QUEUE_DESC ? queue_size(s->msg->version, mp->type, p, left) : left ? wire_get16(p) : 0;
         n = MIN(n, left);
         if (experimenter) {
             buf_put(s->b, mp->raw.v, EXPERIMENTER_HEADER_SIZE);
@@ -543,9 +644,9 @@ static void raw_put(struct segment *s, const struct of_multipart_msg *mp)
 void of_multipart_reply_encode(const struct of_msg *msg, struct buf *b)
 {
     const struct of_multipart_msg *mp = &msg->multipart;
-    const struct reply *r = find(mp->type);
+    const struct of_reply *r = find(msg);
     assert(r);
-    struct segment s = { msg, b, 0 };
+    struct segment s = { msg, b, 0, 0 };
     segment_open(&s);
     if (r->put_one) {
         r->put_one(mp, b);
@@ -554,7 +655,7 @@ void of_multipart_reply_encode(const struct of_msg *msg, struct buf *b)
     } else {
         for (unsigned i = 0; i < mp->raw.n; i++) {
             size_t item = b->size;
-            r->put(mp->raw.v + i * r->item_size, b);
+            r->put(mp->raw.v + i * r->item_size, b, msg->version);
             if (!r->wire_size) {
                 assert(b->size - item <= UINT16_MAX);
                 buf_set_be16(b, item + r->length_offset, (uint16_t) (b->size - item));

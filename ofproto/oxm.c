@@ -141,11 +141,8 @@ struct of_error match_decode(struct cursor *c, struct match *m)
     return match_decode_oxm(tlvs, m);
 }
 
-void match_encode(const struct match *m, struct buf *b)
+void match_encode_oxm(const struct match *m, struct buf *b)
 {
-    size_t start = b->size;
-    buf_put_be16(b, OFPMT_OXM);
-    buf_put_be16(b, 0);
     for (enum field_id id = 0; id < N_FIELDS; id++) {
         const struct field *f = field_row(id);
         union field_value value, mask;
@@ -153,6 +150,14 @@ void match_encode(const struct match *m, struct buf *b)
             oxm_put(b, f, &value, &mask);
         }
     }
+}
+
+void match_encode(const struct match *m, struct buf *b)
+{
+    size_t start = b->size;
+    buf_put_be16(b, OFPMT_OXM);
+    buf_put_be16(b, 0);
+    match_encode_oxm(m, b);
     assert(b->size - start <= UINT16_MAX);
     buf_set_be16(b, start + 2, (uint16_t) (b->size - start));
     buf_pad(b, start, 8);

@@ -144,6 +144,11 @@ static void random_controller(struct rng *r, struct action *a)
     a->controller.controller_id = rng_below(r, 2) ? (uint16_t) rng_u64(r) : 0;
     a->controller.reason = (uint8_t) rng_below(r, 5);
     a->controller.meter = rng_below(r, 2) ? rng_below(r, 1000) : 0;
+    a->controller.userdata_size = (uint16_t) (rng_below(r, 3) ? 0 : 1 + rng_below(r, 20));
+    a->controller.userdata = a->controller.userdata_size ? xmalloc(a->controller.userdata_size) : NULL;
+    for (unsigned i = 0; i < a->controller.userdata_size; i++) {
+        a->controller.userdata[i] = (uint8_t) rng_u64(r);
+    }
 }
 
 static void random_note(struct rng *r, struct action *a)
@@ -198,6 +203,11 @@ static void random_action(struct rng *r, struct actions *as, bool text, unsigned
     case ACTION_CONTROLLER: random_controller(r, a); break;
     case ACTION_CLONE: random_actions(r, &a->nested, text, depth + 1); break;
     case ACTION_NOTE: random_note(r, a); break;
+    case ACTION_CONJUNCTION:
+        a->conjunction.id = (uint32_t) rng_u64(r);
+        a->conjunction.n_clauses = (uint8_t) (2 + rng_below(r, 63));
+        a->conjunction.clause = (uint8_t) rng_below(r, a->conjunction.n_clauses);
+        break;
     case ACTION_DROP: a->drop_reason = (uint16_t) rng_below(r, DROP_N_REASONS); break;
     case ACTION_POP_VLAN: case ACTION_POP_PBB: case ACTION_DEC_NW_TTL: case ACTION_DEC_MPLS_TTL: case ACTION_COPY_TTL_OUT: case ACTION_COPY_TTL_IN:
     case N_ACTION_TYPES: break;

@@ -61,6 +61,9 @@ static void format_controller(const struct action *a, struct buf *b)
     if (a->controller.meter) {
         buf_printf(b, ",meter_id=%u", a->controller.meter);
     }
+    for (unsigned i = 0; i < a->controller.userdata_size; i++) {
+        buf_printf(b, i ? ".%02x" : ",userdata=%02x", a->controller.userdata[i]);
+    }
     buf_puts(b, ")");
 }
 
@@ -118,6 +121,7 @@ static void format_one(const struct action *a, struct buf *b)
         break;
     case ACTION_NOTE: format_note(a, b); break;
     case ACTION_DROP: format_drop(a, b); break;
+    case ACTION_CONJUNCTION: buf_printf(b, "conjunction(%u,%u/%u)", a->conjunction.id, a->conjunction.clause + 1u, a->conjunction.n_clauses); break;
     case ACTION_POP_VLAN: case ACTION_POP_PBB: case ACTION_DEC_NW_TTL: case ACTION_DEC_MPLS_TTL: case ACTION_COPY_TTL_OUT: case ACTION_COPY_TTL_IN:
     case N_ACTION_TYPES:
         buf_puts(b, name);
@@ -206,9 +210,36 @@ static bool parse_output(const struct word *w, char *arg, struct actions *as, un
     return true;
 }
 
+/* Hex bytes with dots between them. */
+static bool parse_userdata(struct action *a, const char *arg, struct err *err)
+{
+    size_t size = 0, room = strlen(arg) + 1;
+    uint8_t *bytes = xmalloc(room);
+    for (const char *p = arg; *p; p += *p == '.') {
+        char two[3] = { p[0], p[1], '\0' };
+        uint64_t byte;
+        if (!str_to_hex(two, 2, &byte) || !p[1] || (p[2] && p[2] != '.')) {
+            free(bytes);
+            return err_set(err, ERR_INVALID, "userdata", "must be hex bytes, as in userdata=01.02.03");
+        }
+        bytes[size++] = (uint8_t) byte;
+        p += 2;
+    }
+    free(a->controller.userdata);
+    a->controller.userdata = size ? bytes : NULL;
+    a->controller.userdata_size = (uint16_t) size;
+    if (!size) {
+        free(bytes);
+    }
+    return size <= 60000 || err_set(err, ERR_INVALID, "userdata", "is longer than a message");
+}
+
 static bool controller_option(struct action *a, char *key, char *arg, struct err *err)
 {
     uint64_t number;
+    if (!strcmp(key, "userdata") && arg) {
+        return parse_userdata(a, arg, err);
+    }
     if (!strcmp(key, "reason") && arg) {
         for (unsigned i = 0; i < ARRAY_SIZE(reason_names); i++) {
             if (!strcmp(arg, reason_names[i])) {
@@ -235,7 +266,7 @@ static bool controller_option(struct action *a, char *key, char *arg, struct err
         }
         return true;
     }
-    return err_set(err, ERR_INVALID, "controller", "\"%.80s\" is no option; there are max_len, id, reason, meter_id", key);
+    return err_set(err, ERR_INVALID, "controller", "\"%.80s\" is no option; there are max_len, id, reason, meter_id, userdata", key);
 }
 
 /* "controller", "controller:128" are outputs (section 7.2.5); "controller(…)" is the Nicira action. */
@@ -425,6 +456,30 @@ static bool parse_drop(const struct word *w, char *arg, struct actions *as, unsi
     return true;
 }
 
+/* conjunction(ID,K/N) */
+static bool parse_conjunction(const struct word *w, char *arg, struct actions *as, unsigned depth UNUSED, struct err *err)
+{
+    char *comma = arg ? strchr(arg, ',') : NULL, *slash = comma ? strchr(comma, '/') : NULL;
+    uint64_t id, k, n;
+    if (!slash) {
+        return err_set(err, ERR_INVALID, w->name, "must be conjunction(ID,K/N)");
+    }
+    *comma = *slash = '\0';
+    char *k_text = comma + 1 + strspn(comma + 1, " ");
+    if (!text_number("conjunction", arg, UINT32_MAX, &id, err) || !text_number("conjunction", k_text, 64, &k, err)
+        || !text_number("conjunction", slash + 1, 64, &n, err)) {
+        return false;
+    }
+    if (n < 2 || !k || k > n) {
+        return err_set(err, ERR_INVALID, w->name, "K/N must be 1 ≤ K ≤ N and 2 ≤ N ≤ 64");
+    }
+    struct action *a = actions_add(as, ACTION_CONJUNCTION);
+    a->conjunction.id = (uint32_t) id;
+    a->conjunction.clause = (uint8_t) (k - 1);
+    a->conjunction.n_clauses = (uint8_t) n;
+    return true;
+}
+
 static const struct word words[] = {
     { "output", parse_output, ACTION_OUTPUT, 0 },
     { "in_port", parse_port_word, ACTION_OUTPUT, OFPP_IN_PORT },
@@ -458,6 +513,7 @@ static const struct word words[] = {
     { "clone", parse_clone, ACTION_CLONE, 0 },
     { "note", parse_note, ACTION_NOTE, 0 },
     { "drop", parse_drop, ACTION_DROP, 0 },
+    { "conjunction", parse_conjunction, ACTION_CONJUNCTION, 0 },
     { "mod_dl_src", parse_mod, ACTION_SET_FIELD, FIELD_ETH_SRC },
     { "mod_dl_dst", parse_mod, ACTION_SET_FIELD, FIELD_ETH_DST },
     { "mod_nw_src", parse_mod, ACTION_SET_FIELD, FIELD_IPV4_SRC },

@@ -1,63 +1,96 @@
 # Completion of vpcctl for bash: source <(vpcctl completion bash)
 
+# Words that fit.  Readline puts them in behind the last word break ("=" or ":"), so what is before it is cut off.
 _vpcctl_words() {
-    COMPREPLY+=($(compgen -W "$1" -- "${COMP_WORDS[COMP_CWORD]}"))
+    local word cut=${current%"${current##*[=:]}"}
+    while read -r word; do
+        [[ $word ]] && COMPREPLY+=("${word#"$cut"}")
+    done < <(compgen -W "$1" -- "$current")
 }
 
 # Names of a kind, as the server has them now; nothing when it cannot be reached.
 _vpcctl_names() {
-    local server=() i
-    for ((i = 1; i < COMP_CWORD; i++)); do
-        case ${COMP_WORDS[i]} in
-        --server|-s|--token|--token-file|--ca) server+=("${COMP_WORDS[i]}" "${COMP_WORDS[i+1]}") ;;
-        esac
-    done
     _vpcctl_words "$(vpcctl "${server[@]}" --timeout 2s get "$1" 2>/dev/null | awk 'NR > 1 { print $1 }')"
 }
 
+# COMP_WORDS as far as the cursor into words, without readline's cuts at "=" and ":".
+_vpcctl_glue() {
+    local word glued=
+    words=()
+    for word in "${COMP_WORDS[@]:0:COMP_CWORD + 1}"; do
+        if [[ ${#words[@]} -gt 0 && ( $glued || $word =~ ^[=:]+$ ) ]]; then
+            words[-1]+=$word
+            [[ $word =~ ^[=:]+$ ]] && glued=1 || glued=
+        else
+            words+=("$word")
+        fi
+    done
+}
+
 _vpcctl() {
-    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}
     local kinds="tenants vpcs networks ports edges fabric-switches links"
     local common="--server --token --token-file --ca --output --timeout --help"
-    local command= position=0 kind= i
+    local words current previous= server=() command= kind= position=0 i
     COMPREPLY=()
-    for ((i = 1; i < COMP_CWORD; i++)); do
-        case ${COMP_WORDS[i]} in
-        -s|-o|-f|--server|--token|--token-file|--ca|--output|--file|--timeout|--tenant|--subnet|--subnet6|--mac|--ip|--edge|--to|--if-revision|--wait) ((i++)) ;;
+    _vpcctl_glue
+    current=${words[-1]}
+    for ((i = 1; i < ${#words[@]} - 1; i++)); do
+        case ${words[i]} in
+        -s|--server|--token|--token-file|--ca) server+=("${words[i]}" "${words[i + 1]}"); ((i++)) ;;
+        --server=*|--token=*|--token-file=*|--ca=*) server+=("${words[i]}") ;;
+        -o|-f|--output|--file|--timeout|--tenant|--subnet|--subnet6|--mac|--ip|--edge|--to|--if-revision|--wait) ((i++)) ;;
         -*) ;;
         *)
-            if [ -z "$command" ]; then command=${COMP_WORDS[i]}; else ((position++)); [ $position = 1 ] && kind=${COMP_WORDS[i]}; fi
+            if [[ -z $command ]]; then
+                command=${words[i]}
+            elif ((position++ == 0)); then
+                kind=${words[i]}
+            fi
             ;;
         esac
     done
+    previous=${words[-2]}
+    if [[ $current == --*=* ]]; then
+        previous=${current%%=*} current=${current#*=}
+    fi
     case $previous in
-    -f|--file|--token-file|--ca) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    -f|--file|--token-file|--ca) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
     -o|--output) _vpcctl_words "table wide json yaml"; return ;;
     --wait) _vpcctl_words installed; return ;;
     --edge) _vpcctl_names edges; return ;;
     --tenant) _vpcctl_names tenants; return ;;
+    -s|--server) _vpcctl_words "unix: https://"; compopt -o nospace 2>/dev/null; return ;;
+    --token|--timeout|--subnet|--subnet6|--mac|--ip|--to|--if-revision) return ;;
     esac
     case $command in
-    "") _vpcctl_words "apply diff get create delete trace whois version completion $common" ;;
-    apply) _vpcctl_words "-f --wait=installed --dry-run $common" ;;
-    diff) _vpcctl_words "-f $common" ;;
+    "") _vpcctl_words "apply diff get create delete trace whois version completion $common --version" ;;
+    apply) _vpcctl_words "-f --file --wait=installed --dry-run $common" ;;
+    diff) _vpcctl_words "-f --file $common" ;;
     get)
-        if [ $position = 0 ]; then _vpcctl_words "$kinds"; elif [ $position = 1 ]; then _vpcctl_names "$kind"; fi
-        [[ $current == -* ]] && _vpcctl_words "--tenant $common"
+        if [[ $current == -* ]]; then _vpcctl_words "--tenant $common"
+        elif ((position == 0)); then _vpcctl_words "$kinds"
+        elif ((position == 1)); then _vpcctl_names "$kind"; fi
         ;;
     create)
-        [ $position = 0 ] && _vpcctl_words "tenant vpc network port"
-        [[ $current == -* ]] && _vpcctl_words "--subnet --subnet6 --mac --ip --edge --wait=installed $common"
+        if [[ $current == -* ]]; then
+            case $kind in
+            network) _vpcctl_words "--subnet --subnet6" ;;
+            port) _vpcctl_words "--mac --ip --edge" ;;
+            esac
+            _vpcctl_words "--wait=installed $common"
+        elif ((position == 0)); then _vpcctl_words "tenant vpc network port"; fi
         ;;
     delete)
-        if [ $position = 0 ]; then _vpcctl_words "tenant vpc network port edge fabric-switch"; elif [ $position = 1 ]; then _vpcctl_names "$kind"; fi
-        [[ $current == -* ]] && _vpcctl_words "--if-revision --wait=installed $common"
+        if [[ $current == -* ]]; then _vpcctl_words "--if-revision --wait=installed $common"
+        elif ((position == 0)); then _vpcctl_words "tenant vpc network port edge fabric-switch"
+        elif ((position == 1)); then _vpcctl_names "$kind"; fi
         ;;
     trace)
-        [ $position = 0 ] && _vpcctl_names ports
-        [[ $current == -* ]] && _vpcctl_words "--to $common"
+        if [[ $current == -* ]]; then _vpcctl_words "--to $common"
+        elif ((position == 0)); then _vpcctl_names ports; fi
         ;;
-    completion) _vpcctl_words bash ;;
+    completion) if [[ $current == -* ]]; then _vpcctl_words "$common"; else _vpcctl_words bash; fi ;;
+    *) _vpcctl_words "$common" ;;
     esac
 }
 complete -F _vpcctl vpcctl

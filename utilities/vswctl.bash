@@ -1,40 +1,87 @@
-# bash completion for vswctl(8)
-_vswctl()
-{
-    local cur prev words cword
-    _init_completion -n = || return
-    local commands="show ports flows groups drops trace capture port-add port-del perf metrics log-level stop"
-    local i command= base=(vswctl)
-    for ((i = 1; i < cword; i++)); do
+# Completion of vswctl(8) for bash.
+
+# Words that fit.  Readline puts them in behind the last word break ("=" or ":"), so what is before it is cut off.
+_vswctl_words() {
+    local word cut=${current%"${current##*[=:]}"}
+    while read -r word; do
+        [[ $word ]] && COMPREPLY+=("${word#"$cut"}")
+    done < <(compgen -W "$1" -- "$current")
+    [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2>/dev/null
+}
+
+_vswctl_files() {
+    compopt -o filenames 2>/dev/null
+    mapfile -t COMPREPLY < <(compgen -f -- "$current")
+}
+
+# Names of the ports, each behind a prefix; nothing when vswitchd cannot be reached.
+_vswctl_ports() {
+    "${base[@]}" ports 2>/dev/null | awk -v prefix="$1" 'NR > 1 { print prefix $2 }'
+}
+
+# COMP_WORDS as far as the cursor into words, without readline's cuts at "=" and ":".
+_vswctl_glue() {
+    local word glued=
+    words=()
+    for word in "${COMP_WORDS[@]:0:COMP_CWORD + 1}"; do
+        if [[ ${#words[@]} -gt 0 && ( $glued || $word =~ ^[=:]+$ ) ]]; then
+            words[-1]+=$word
+            [[ $word =~ ^[=:]+$ ]] && glued=1 || glued=
+        else
+            words+=("$word")
+        fi
+    done
+}
+
+_vswctl() {
+    local words current previous= command= base=(vswctl) i
+    COMPREPLY=()
+    _vswctl_glue
+    current=${words[-1]} previous=${words[-2]}
+    for ((i = 1; i < ${#words[@]} - 1; i++)); do
         case ${words[i]} in
-        -s | --socket | -n | --name) base+=("${words[i]}" "${words[++i]}") ;;
-        -o | --output) ((++i)) ;;
+        -s|--socket|-n|--name) base+=("${words[i]}" "${words[i + 1]}"); ((i++)) ;;
+        -o|--output) ((i++)) ;;
         -*) ;;
         *) command=${words[i]}; break ;;
         esac
     done
-    case $prev in
-    -s | --socket | -w | --write) _filedir; return ;;
-    -n | --name) COMPREPLY=($(compgen -W "$(cd /run/polder 2>/dev/null && ls)" -- "$cur")); return ;;
-    -o | --output) COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
-    -d | --direction) COMPREPLY=($(compgen -W "rx tx both" -- "$cur")); return ;;
-    esac
+    local position=$((${#words[@]} - 2 - i))    # Of the current word behind the command.
     if [[ -z $command ]]; then
-        COMPREPLY=($(compgen -W "$commands -s -n -o --help --version" -- "$cur"))
+        case $previous in
+        -s|--socket) _vswctl_files ;;
+        -n|--name) _vswctl_words "$(cd /run/polder 2>/dev/null && ls -d -- */vswitchd.sock 2>/dev/null | cut -d/ -f1)" ;;
+        -o|--output) _vswctl_words "table json" ;;
+        *) _vswctl_words "show ports flows groups drops trace capture port-add port-del perf metrics log-level stop
+                          --socket --name --output --version --help" ;;
+        esac
         return
     fi
     case $command in
-    ports | drops | port-del | capture)
-        local names=$("${base[@]}" -o json ports 2>/dev/null | sed -n 's/^[[:space:]]*"name":[[:space:]]*"\(.*\)",*$/\1/p')
-        local more=
-        [[ $command = drops ]] && more=--all
-        [[ $command = capture ]] && more="-w -c -d --snaplen"
-        COMPREPLY=($(compgen -W "$names $more" -- "$cur"))
+    ports|port-del) ((position == 0)) && _vswctl_words "$(_vswctl_ports "")" ;;
+    drops) _vswctl_words "$(_vswctl_ports "") --all" ;;
+    capture)
+        case $previous in
+        -w|--write) _vswctl_files ;;
+        -d|--direction) _vswctl_words "rx tx both" ;;
+        -c|--count|-s|--snaplen) ;;
+        *)
+            if ((position == 0)); then _vswctl_words "$(_vswctl_ports "")"; fi
+            [[ $current == -* ]] && _vswctl_words "--write --count --direction --snaplen"
+            ;;
+        esac
         ;;
-    flows) COMPREPLY=($(compgen -W "table=" -- "$cur")); compopt -o nospace ;;
-    trace) COMPREPLY=($(compgen -W "in_port= --packet" -- "$cur")); compopt -o nospace ;;
-    port-add) COMPREPLY=($(compgen -W "type=vhost-user type=dpdk path= role=client role=server queues= devargs= ofport= mtu=" -- "$cur")); compopt -o nospace ;;
-    log-level) COMPREPLY=($(compgen -W "error warn info debug" -- "$cur")) ;;
+    flows) _vswctl_words "table=" ;;
+    trace)
+        if ((position == 0)); then
+            _vswctl_words "$(_vswctl_ports in_port=)"
+            compopt -o nospace 2>/dev/null
+        elif ((position == 1)); then
+            _vswctl_words --packet
+        fi
+        ;;
+    port-add) ((position > 0)) && _vswctl_words "type=vhost-user type=dpdk path= role=client role=server queues= devargs= ofport= mtu=" ;;
+    log-level) ((position == 0)) && _vswctl_words "error warn info debug" ;;
     esac
 }
 complete -F _vswctl vswctl

@@ -23,7 +23,9 @@
 #include <rte_vhost.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "lib/hmap.h"
@@ -254,7 +256,20 @@ static const struct device_ops vhost_ops = {
     .counters = vhost_counters, .close = vhost_close, .free = vhost_free,
 };
 
-/* A socket file that a killed vswitchd left behind would make bind() fail; anything that is not a socket is not ours to remove. */
+/* Somebody answers there, or may: only a refused connection says that nobody does. */
+static bool is_served(const char *path)
+{
+    struct sockaddr_un addr = { .sun_family = AF_UNIX };
+    str_copy(addr.sun_path, sizeof addr.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    bool refused = fd >= 0 && connect(fd, (struct sockaddr *) &addr, sizeof addr) && errno == ECONNREFUSED;
+    if (fd >= 0) {
+        close(fd);
+    }
+    return !refused;
+}
+
+/* A socket file that a killed vswitchd left behind would make bind() fail; anything that is not a socket, or is in use, is not ours to remove. */
 static bool remove_stale_socket(const char *path, struct err *err)
 {
     struct stat st;
@@ -263,6 +278,9 @@ static bool remove_stale_socket(const char *path, struct err *err)
     }
     if (!S_ISSOCK(st.st_mode)) {
         return err_set(err, ERR_CONFLICT, "path", "%s exists and is not a socket", path);
+    }
+    if (is_served(path)) {
+        return err_set(err, ERR_CONFLICT, "path", "another port or process listens on %s", path);
     }
     return !unlink(path) || err_set(err, ERR_FAILED, "path", "cannot remove the old socket %s: %s", path, strerror(errno));
 }

@@ -60,7 +60,7 @@ static void set_packet_field(struct exec *e, const struct op *op)
             v.w[i] = (v.w[i] & ~op->set.mask.w[i]) | op->set.value.w[i];
         }
     }
-    inapplicable_unless(e, packet_set_field(e->packet, &e->flow.flow, op->set.field, &v));
+    inapplicable_unless(e, packet_set_field(e->packet, &e->flow.flow, op->set.field, &v) || op->set.quiet);
 }
 
 static void move_field(struct exec *e, const struct op *op)
@@ -145,6 +145,7 @@ bool exec_op(struct exec *e, const struct op *op, bool tail)
     case OP_FIELD: set_packet_field(e, op); return true;
     case OP_MOVE: move_field(e, op); return true;
     case OP_PUSH_VLAN: inapplicable_unless(e, packet_push_vlan(p, f, op->ethertype)); return true;
+    case OP_TAG: inapplicable_unless(e, be16_get(f->vlan_vid) & FLOW_VLAN_PRESENT || packet_push_vlan(p, f, 0x8100)); return true;
     case OP_POP_VLAN: inapplicable_unless(e, packet_pop_vlan(p, f)); return true;
     case OP_PUSH_MPLS: inapplicable_unless(e, packet_push_mpls(p, f, op->ethertype)); return true;
     case OP_POP_MPLS: inapplicable_unless(e, packet_pop_mpls(p, f, op->ethertype)); return true;

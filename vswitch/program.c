@@ -21,7 +21,7 @@ static const uint8_t op_slots[N_OP_CODES] = {
     [OP_POP_VLAN] = SLOT_POP_VLAN, [OP_PUSH_MPLS] = SLOT_PUSH_MPLS, [OP_POP_MPLS] = SLOT_POP_MPLS, [OP_PUSH_PBB] = SLOT_PUSH_PBB, [OP_POP_PBB] = SLOT_POP_PBB,
     [OP_SET_NW_TTL] = SLOT_SET_NW_TTL, [OP_DEC_NW_TTL] = SLOT_DEC_NW_TTL, [OP_SET_MPLS_TTL] = SLOT_SET_MPLS_TTL, [OP_DEC_MPLS_TTL] = SLOT_DEC_MPLS_TTL,
     [OP_COPY_TTL_OUT] = SLOT_COPY_TTL_OUT, [OP_COPY_TTL_IN] = SLOT_COPY_TTL_IN, [OP_RESUBMIT] = SLOT_RESUBMIT, [OP_OUTPUT_REG] = SLOT_OUTPUT,
-    [OP_CONTROLLER] = SLOT_OTHERS, [OP_CLONE] = SLOT_OTHERS, [OP_DROP] = SLOT_OTHERS, [OP_UNSUPPORTED] = SLOT_OTHERS,
+    [OP_CONTROLLER] = SLOT_OTHERS, [OP_CLONE] = SLOT_OTHERS, [OP_DROP] = SLOT_OTHERS, [OP_TAG] = SLOT_SETS, [OP_UNSUPPORTED] = SLOT_OTHERS,
 };
 
 static struct op *add_op(struct compiler *c, enum op_code code)
@@ -78,6 +78,24 @@ static void add_set(struct compiler *c, const struct field *f, const union field
             op->word.index = i;
             op->word.value = value_words.w[i];
             op->word.mask = mask_words.w[i];
+        }
+    }
+}
+
+/* Set-fields that came from 1.0 hold for whatever packet comes. */
+static void add_set10(struct compiler *c, const struct field *f, const union field_value *value)
+{
+    static const enum field_id ports[2][3] = { { FIELD_TCP_SRC, FIELD_UDP_SRC, FIELD_SCTP_SRC }, { FIELD_TCP_DST, FIELD_UDP_DST, FIELD_SCTP_DST } };
+    enum field_id id = field_id_of(f);
+    bool transport = id == FIELD_TCP_SRC || id == FIELD_TCP_DST;
+    if (id == FIELD_VLAN_VID || id == FIELD_VLAN_PCP) {
+        add_op(c, OP_TAG);
+    }
+    for (unsigned i = 0; i < (transport ? 3 : 1); i++) {
+        unsigned before = c->ops.n;
+        add_set(c, transport ? field_row(ports[id == FIELD_TCP_DST][i]) : f, value, NULL);
+        if (c->ops.n > before && c->ops.v[before].code == OP_FIELD) {
+            c->ops.v[before].set.quiet = true;
         }
     }
 }
@@ -144,7 +162,12 @@ static void compile_action(struct compiler *c, const struct action *a)
     case ACTION_OUTPUT: op = add_op(c, OP_OUTPUT); op->output.port = a->output.port; op->output.max_len = a->output.max_len; break;
     case ACTION_GROUP: add_group(c, a->group); break;
     case ACTION_SET_QUEUE: unsupported(c, OFPET_BAD_ACTION, OFPBAC_BAD_QUEUE); break;     /* No port has queues. */
-    case ACTION_SET_FIELD: add_set(c, a->set_field.field, &a->set_field.value, a->set_field.masked ? &a->set_field.mask : NULL); break;
+    case ACTION_SET_FIELD:
+        if (a->set_field.of10) {
+            add_set10(c, a->set_field.field, &a->set_field.value);
+            break;
+        }
+        add_set(c, a->set_field.field, &a->set_field.value, a->set_field.masked ? &a->set_field.mask : NULL); break;
     case ACTION_PUSH_VLAN: add_op(c, OP_PUSH_VLAN)->ethertype = a->ethertype; break;
     case ACTION_POP_VLAN: add_op(c, OP_POP_VLAN); break;
     case ACTION_PUSH_MPLS: add_op(c, OP_PUSH_MPLS)->ethertype = a->ethertype; break;
@@ -164,6 +187,7 @@ static void compile_action(struct compiler *c, const struct action *a)
     case ACTION_CONTROLLER: add_controller(c, a); break;
     case ACTION_CLONE: add_clone(c, &a->nested); break;
     case ACTION_NOTE: break;    /* Data for people; it does nothing. */
+    case ACTION_CONJUNCTION: break;     /* The classifier's (dp.c). */
     case ACTION_DROP: add_op(c, OP_DROP)->drop_reason = MIN(a->drop_reason, DROP_N_REASONS - 1); break;
     case N_ACTION_TYPES: assert(!"no such action"); break;
     }

@@ -21,6 +21,7 @@ enum op_code {
     OP_OUTPUT, OP_GROUP, OP_WORD, OP_FIELD, OP_MOVE, OP_PUSH_VLAN, OP_POP_VLAN, OP_PUSH_MPLS, OP_POP_MPLS, OP_PUSH_PBB, OP_POP_PBB,
     OP_SET_NW_TTL, OP_DEC_NW_TTL, OP_SET_MPLS_TTL, OP_DEC_MPLS_TTL, OP_COPY_TTL_OUT, OP_COPY_TTL_IN,
     OP_RESUBMIT, OP_OUTPUT_REG, OP_CONTROLLER, OP_CLONE, OP_DROP,
+    OP_TAG,                     /* OpenFlow 1.0's set_vlan_vid and _pcp: an 802.1Q tag where there is none. */
     OP_METER,                   /* The meter instruction: the first op of its program (section 5.9: before the actions). */
     OP_UNSUPPORTED,             /* Of a packet-out that asks for what this switch does not have; flow-mods are refused instead. */
     N_OP_CODES
@@ -44,7 +45,7 @@ struct op {
         struct group_slot *group;
         struct meter_slot *meter;
         struct { uint32_t index; uint64_t value, mask; } word;
-        struct { const struct field *field; union field_value value, mask; bool exact; } set;
+        struct { const struct field *field; union field_value value, mask; bool exact, quiet /* 1.0: packets without the field are left alone */; } set;
         struct { struct subfield src, dst; } move;
         uint16_t ethertype;
         uint8_t ttl;

@@ -36,20 +36,23 @@ static void try(const uint8_t *data, size_t size)
         of_msg_fini(&msg);
     } else if (size >= OF_HEADER_SIZE) {
         of_error_encode(error, data, size, &out);
-        out.data[0] = OF13_VERSION;
+        if (!of_has_form(out.data[0], OFPT_FLOW_MOD)) {
+            out.data[0] = OF13_VERSION;         /* As of_conn does for a version that nobody speaks. */
+        }
         again(&out);
     }
     buf_fini(&out);
 }
 
-/* As it is, and with a header that says version 1.3 and the right length, so that bodies are reached. */
+/* As it is, and with a header that says each version and the right length, so that bodies are reached. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static const uint8_t versions[] = { OF10_VERSION, OF13_VERSION, OF14_VERSION };
     try(data, size);
-    if (size >= OF_HEADER_SIZE && size <= OF_MAX_MESSAGE) {
+    for (unsigned i = 0; i < sizeof versions && size >= OF_HEADER_SIZE && size <= OF_MAX_MESSAGE; i++) {
         struct buf patched = BUF_INIT;
         buf_put(&patched, data, size);
-        patched.data[0] = OF13_VERSION;
+        patched.data[0] = versions[i];
         buf_set_be16(&patched, 2, (uint16_t) size);
         try(patched.data, size);
         buf_fini(&patched);

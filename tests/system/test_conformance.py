@@ -38,7 +38,7 @@ def judge(files, results, not_loaded):
 
 def conform(lab, kinds, n_pairs):
     files = suite.files(kinds, os.environ.get("POLDER_CONFORMANCE_ONLY"))
-    switches = bench.Bench(lab, n_pairs, DEVARGS)
+    switches = bench.Bench(lab, n_pairs, DEVARGS, tester_caches=kinds == suite.SLOW)
     results, shortfalls = switches.run(files, n_pairs)
     # A machine that is busy elsewhere loses a wait of the suite's 3 s now and then: what was not excused gets one more chance, alone.
     again = {name for name, test in failures(results) if (name, test) not in suite.excused() and (name, test) not in shortfalls}

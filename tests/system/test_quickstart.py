@@ -1,40 +1,26 @@
 """./quickstart as a user runs it: its proofs hold, and nothing of it is left behind, whenever it is stopped."""
-import fcntl
 import glob
 import os
 import random
 import re
 import signal
 import subprocess
-import tempfile
+import sys
 import time
 import uuid
 
 from utilities.lab import cleanup
+from utilities.lab.daemons import program
 from utilities.lab.image import TOP, cache_dir
 
 MARK = "POLDER_QUICKSTART_TEST"
 SECONDS = 60            # what a run may take on a machine where everything is installed and built
 OURS = re.compile(r"polder|dpdk|rte|vhost|qemu|ovs|openvswitch|policy-rc", re.IGNORECASE)
-
-
-def has_owner(folder):
-    """Another run's folder, whose owner is alive (see cleanup.py)."""
-    try:
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:
-        return True         # gone meanwhile
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return False
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
+PLACES = (cleanup.NETNS_DIR, "/sys/class/net", "/tmp", "/run", "/var/tmp", "/dev/shm", "/dev/hugepages", "/run/dpdk", "/run/polder", "/usr/sbin")
 
 
 class Machine:
-    """What a run could leave behind.  Runs of others that are alive, and what is theirs, are not counted."""
+    """What a run could leave behind.  What belongs to other runs, whose owners are alive, is not counted."""
 
     def __init__(self, lab):
         self.folder = lab.dir + "/q"
@@ -57,18 +43,16 @@ class Machine:
         return found
 
     def snapshot(self):
-        labs = glob.glob(f"{tempfile.gettempdir()}/{cleanup.FOLDER_PREFIX}*")
-        alive = [path for path in labs if has_owner(path)]
-        def foreign(name):
-            return any(name.startswith(cleanup.namespace_prefix(path)) for path in alive)
-        places = ("/tmp", "/run", "/var/tmp", "/dev/shm", "/dev/hugepages", "/run/dpdk", "/run/polder", "/usr/sbin")
-        files = {place: sorted(name for name in os.listdir(place) if OURS.search(name) and os.path.join(place, name) not in alive and not foreign(name))
-                 for place in places if os.path.isdir(place)}
+        alive = cleanup.living_runs()
+        found = {place: os.listdir(place) for place in PLACES if os.path.isdir(place)}
         with open("/proc/self/mounts", encoding="utf-8") as file:
-            mounts = sorted(line for line in file if self.folder in line or "hugetlbfs" in line)
-        return {"processes": self.processes(), "links": sorted(os.listdir("/sys/class/net")), "mounts": mounts, "files": files,
-                "namespaces": sorted(name for name in os.listdir(cleanup.NETNS_DIR) if not foreign(name)) if os.path.isdir(cleanup.NETNS_DIR) else [],
-                "folder": sorted(os.listdir(self.folder)), "hugepages": cleanup.read_hugepages()}
+            found["mounts"] = [line for line in file if self.folder in line or "hugetlbfs" in line]
+        found["hugepages"] = [str(cleanup.read_hugepages() - cleanup.hugepages_added(alive))]
+        alive |= cleanup.living_runs()
+        theirs = tuple(text for path in alive for text in (os.path.basename(path), cleanup.namespace_prefix(path)))
+        ours = {what: sorted(name for name in names if (what not in PLACES or OURS.search(name)) and not any(text in name for text in theirs))
+                for what, names in found.items()}
+        return {**ours, "folder": sorted(os.listdir(self.folder)), "processes": self.processes()}
 
     def unchanged_since(self, before, what):
         now = self.snapshot()
@@ -77,9 +61,13 @@ class Machine:
 
 
 def start(lab, machine, *args):
-    """In a session of its own, as from a terminal: a Ctrl-C goes to everything that runs in the foreground."""
+    """In a session of its own, as from a terminal: a Ctrl-C goes to everything that runs in the foreground.
+
+    ./quickstart builds in the source folder, so when this test's programs were built elsewhere it is left to its second half.
+    """
+    script = [TOP + "/quickstart"] if program("vswitchd").startswith(TOP + "/vswitch/") else [sys.executable, "-m", "utilities.lab.quickstart"]
     with open(lab.dir + "/quickstart.out", "wb") as out:
-        return subprocess.Popen([TOP + "/quickstart", *args], env=machine.environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+        return subprocess.Popen([*script, *args], cwd=TOP, env=machine.environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
                                 start_new_session=True, preexec_fn=cleanup.dying_with_parent(os.getpid()))
 
 

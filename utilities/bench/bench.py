@@ -42,7 +42,7 @@ class Bench:
                 print(f"without {name}: {peers.ALL[name].missing()}", flush=True)
         self.names = names
         hugetlbfs = None if options.no_hugepages else lab.hugepages(sum(peers.HUGEPAGES_MB[n] for n in names) + 256)
-        self.setup = peers.Setup(lab, options.switch_cpu, options.gen_cpu, hugetlbfs, options.nice)
+        self.setup = peers.Setup(lab, options.switch_cpu, options.gen_cpu, hugetlbfs)
         self.files = os.path.join(lab.dir, "bench")
         os.mkdir(self.files)
 
@@ -62,12 +62,12 @@ class Bench:
                 switch = peers.ALL[name](self.setup, lines[0].rules)
                 switches.append(switch)
                 switch.load(entries, count)
-                switch.prioritise()
                 switch.pause()
             for case in lines:
                 for round_ in range(self.options.rounds):
                     for switch in switches:
                         switch.resume()
+                        switch.schedule(self.is_realtime(case))
                         self.measure(case, round_, switch, flows)
                         switch.pause()
                 self.tell(case)
@@ -77,13 +77,20 @@ class Bench:
         for switch in switches:
             switch.stop()
 
+    def is_realtime(self, case):
+        """Never with flow-mods: the control threads share the generator's CPU, and would starve."""
+        return self.options.realtime and not case.flow_mods
+
     def measure(self, case, round_, switch, flows):
         o = self.options
         tid = switch.polling_thread()
-        argv = ["nice", "-n", str(o.nice), generator(), "--tx", switch.sockets[0], "--rx", switch.sockets[1], "--flows", flows, "--limit", str(case.flows), "--size", case.size,
+        argv = [*(["chrt", "--rr", "1"] if self.is_realtime(case) else []), generator(), "--tx", switch.sockets[0], "--rx", switch.sockets[1], "--flows", flows, "--limit", str(case.flows), "--size", case.size,
                 "--seconds", str(o.seconds), "--warmup", str(o.warmup), "--cpu", str(o.gen_cpu), "--perf", str(tid),
                 *(["--rate", str(case.rate)] if case.rate else []), *(["--fresh"] if case.fresh else []),
                 *(["--hugepages"] if self.setup.hugetlbfs else []), *(["--virtio", o.virtio] if o.virtio else [])]
+        record = os.path.join(self.files, "perf.data")
+        if o.profile and not round_:
+            argv = ["perf", "record", "-q", "-e", "cpu-clock", "-F", "4000", "-t", str(tid), "-o", record, "--", *argv]
         mods = 0
         if case.flow_mods and switch.management:
             with FlowMods(switch.management, case.flow_mods, o.gen_cpu) as stream:
@@ -92,8 +99,18 @@ class Bench:
         else:
             answer = self.lab.execute(argv, timeout=o.seconds + o.warmup + 60, merge=False)
         result = json.loads(answer.output)
+        if o.profile and not round_:
+            self.keep_profile(case, switch, record)
         result.update(case=case.name, switch=switch.name, round=round_, rss_mb=switch.resident_mb(), load_s=switch.load_s, flow_mods=mods)
         self.results.append(result)
+
+    def keep_profile(self, case, switch, record):
+        """Where the polling thread spends its time: a list of functions, next to the other results."""
+        listed = self.lab.execute(["perf", "report", "-q", "--stdio", "--sort", "dso,symbol", "--percent-limit", "0.3", "-i", record], merge=False).output
+        os.makedirs(self.options.out, exist_ok=True)
+        name = f"profile-{case.name.replace('/', '-')}-{switch.name}.txt"
+        with open(os.path.join(self.options.out, name), "w", encoding="utf-8") as file:
+            file.write(listed)
 
     def tell(self, case):
         """A line of progress."""
@@ -122,8 +139,9 @@ def arguments():
     parser.add_argument("--gen-cpu", type=int, help="for the generator and the switches' control threads (default: the first)")
     parser.add_argument("--switch-cpu", type=int, help="for the switches' polling threads (default: the last)")
     parser.add_argument("--no-hugepages", action="store_true", help="everything on ordinary memory")
-    parser.add_argument("--nice", type=int, default=0, help="nice value of generator and polling threads")
+    parser.add_argument("--realtime", action="store_true", help="generator and polling threads go before everything else on their CPUs while they measure")
     parser.add_argument("--noisy", action="store_true", help="take the ninth decile of 5 ms windows instead of the mean: the machine is used by others")
+    parser.add_argument("--profile", action="store_true", help="list where the polling threads spend their time (perf), in the first round")
     parser.add_argument("--virtio", help="parameters of the generator's devices (gen --help)")
     parser.add_argument("--targets", action="store_true", help="compare with the targets of issue 5")
     options = parser.parse_args()

@@ -20,8 +20,8 @@ HUGEPAGES_MB = {"vswitchd": 384, "ovs": 1024, "testpmd": 512}
 class Setup:
     """What the run gives every switch."""
 
-    def __init__(self, lab, switch_cpu, control_cpu, hugetlbfs=None, nice=0, queues=1):
-        self.lab, self.switch_cpu, self.control_cpu, self.hugetlbfs, self.nice, self.queues = lab, switch_cpu, control_cpu, hugetlbfs, nice, queues
+    def __init__(self, lab, switch_cpu, control_cpu, hugetlbfs=None, queues=1):
+        self.lab, self.switch_cpu, self.control_cpu, self.hugetlbfs, self.queues = lab, switch_cpu, control_cpu, hugetlbfs, queues
 
 
 class Switch:
@@ -59,10 +59,9 @@ class Switch:
             os.kill(self.pid, signal.SIGCONT)
             self.paused = False
 
-    def prioritise(self):
-        """Gives the polling thread the run's nice value; it starts with the machine's."""
-        if self.setup.nice:
-            os.setpriority(os.PRIO_PROCESS, self.polling_thread(), self.setup.nice)
+    def schedule(self, realtime):
+        """The polling thread's class."""
+        os.sched_setscheduler(self.polling_thread(), os.SCHED_RR if realtime else os.SCHED_OTHER, os.sched_param(1 if realtime else 0))
 
     def load(self, path, count):
         """Adds the entries of a file; LabError unless the switch then has `count`."""

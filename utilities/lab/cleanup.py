@@ -138,6 +138,26 @@ def sweep(say):
             os.close(fd)
 
 
+def living_runs():
+    """Folders of the runs whose owner is alive, wherever their TMPDIR is: the owner keeps its folder open."""
+    found = set()
+    for link in glob.glob("/proc/[0-9]*/fd/[0-9]*"):
+        with contextlib.suppress(OSError):      # closed or ended meanwhile
+            target = os.readlink(link)
+            if os.path.basename(target).startswith(FOLDER_PREFIX):
+                found.add(target)
+    return found
+
+
+def hugepages_added(folders):
+    """The number of hugepages that these runs have added to the machine's pool."""
+    count = 0
+    for folder in folders:
+        with contextlib.suppress(FileNotFoundError), open(os.path.join(folder, HUGEPAGES_ADDED), encoding="ascii") as file:
+            count += int(file.read() or 0)
+    return count
+
+
 def namespace_prefix(folder):
     return "polder-" + os.path.basename(folder).removeprefix(FOLDER_PREFIX) + "-"
 

@@ -284,7 +284,8 @@ class Host:
         return os.path.join(self.dir, name)
 
     def _inside(self, argv):
-        return ["ip", "netns", "exec", self.namespace, *argv]
+        # Not "ip netns exec": it mounts a /sys of its own, and so asks that / is a mount point, which it is not in a chroot.
+        return ["nsenter", f"--net={os.path.join(cleanup.NETNS_DIR, self.namespace)}", *argv]
 
     def run(self, argv, **kwargs):
         """Runs a command inside; arguments as Lab.execute()."""

@@ -162,13 +162,15 @@ class Remains:
         self.folder, self.mark = folder, f"{SELFTEST_MARK}={mark}".encode()
 
     def snapshot(self):
-        alive = {cleanup.namespace_prefix(path) for path in glob.glob(f"{tempfile.gettempdir()}/{cleanup.FOLDER_PREFIX}*")}
-        namespaces = sorted(n for n in os.listdir(cleanup.NETNS_DIR) if not any(n.startswith(p) for p in alive)) \
-            if os.path.isdir(cleanup.NETNS_DIR) else []
+        alive = cleanup.living_runs()
+        found = {"namespaces": set(os.listdir(cleanup.NETNS_DIR)) if os.path.isdir(cleanup.NETNS_DIR) else set(),
+                 "hugepages": cleanup.read_hugepages() - cleanup.hugepages_added(alive),
+                 "links": os.listdir("/sys/class/net"), "processes": self.processes(), "files": os.listdir(self.folder)}
         with open("/proc/self/mounts", encoding="utf-8") as file:
-            mounts = sorted(line for line in file if self.folder in line or "polder" in line and "/netns/" not in line)
-        return {"namespaces": namespaces, "links": sorted(os.listdir("/sys/class/net")), "mounts": mounts,
-                "hugepages": cleanup.read_hugepages(), "processes": self.processes(), "files": sorted(os.listdir(self.folder))}
+            found["mounts"] = [line for line in file if self.folder in line]
+        prefixes = tuple(cleanup.namespace_prefix(path) for path in alive | cleanup.living_runs())
+        found["namespaces"] = [name for name in found["namespaces"] if not name.startswith(prefixes)]
+        return {what: sorted(names) if what != "hugepages" else names for what, names in found.items()}
 
     def processes(self):
         found = []

@@ -74,7 +74,10 @@ class Side:
 
     def poll(self):
         """True when the batch has come out whole."""
-        self.channel.poll()
+        try:
+            self.channel.poll()
+        except ConnectionError as error:
+            raise LabError(f"{self.name} broke its OpenFlow connection ({error})") from None
         for i, tail in enumerate(self.tails):
             if not self._done[i]:
                 self._frames[i] += tail.read()

@@ -55,12 +55,14 @@ class Packets:
 
     malformed: also frames that are cut off or lie about their lengths.  max_tags: VLAN tags.  later_l4: later fragments may be of TCP, UDP and ICMPv6;
     later_ipv6: there are such of IPv6; llc: frames with an 802.2 header; labels: how many an MPLS
-    packet may have; spent: TTLs are about to run out; least: bytes of a frame.
+    packet may have; spent: TTLs are about to run out; least: bytes of a frame;
+    under_labels: what an MPLS packet carries.
     """
 
-    def __init__(self, rng, malformed=False, max_tags=2, later_l4=True, later_ipv6=True, llc=True, labels=(1,), spent=False, least=14):
+    def __init__(self, rng, malformed=False, max_tags=2, later_l4=True, later_ipv6=True, llc=True, labels=(1,), spent=False, least=14,
+                 under_labels=("ipv4", "ipv4", "ipv6", "other")):
         self.kinds = {"ipv4": 36, "ipv6": 26, "arp": 10, "mpls": 14, "other": 6} | ({"llc": 3, "snap": 2} if llc else {})
-        self.labels, self.spent, self.least = labels, spent, least
+        self.labels, self.spent, self.least, self.under_labels = labels, spent, least, under_labels
         self.rng, self.malformed, self.max_tags, self.later_l4, self.later_ipv6 = rng, malformed, max_tags, later_l4, later_ipv6
 
     def pick(self, pool, n_bytes=None):
@@ -126,7 +128,7 @@ class Packets:
         n, stack = rng.choice(self.labels), b""
         for i in range(n):
             stack += struct.pack("!I", self.pick(LABELS, 20) << 12 | rng.randrange(8) << 9 | (i == n - 1) << 8 | self._ttl())
-        return stack + self._network(rng.choice(("ipv4", "ipv4", "ipv6", "other")))[1]
+        return stack + self._network(rng.choice(self.under_labels))[1]
 
     def _ttl(self):
         return self.rng.choice(SPENT) if self.spent else max(TTLS[0], self.pick(TTLS, 8))
@@ -138,7 +140,7 @@ class Packets:
         fragment = rng.choices((0, 0x4000, 0x2000, 0x2000 | rng.randint(1, 100), rng.randint(1, 8000)), (12, 6, 2, 1, 1))[0]
         if fragment & 0x3fff and protocol == SCTP:
             fragment = 0                # A checksum that covers what is in other fragments.
-        if fragment & 0x1fff and not self.later_l4:
+        if fragment & 0x1fff and (protocol == ICMP or not self.later_l4):
             protocol = rng.choice((47, 89))
         payload = self._transport(protocol, src, dst, struct.pack("!HH", protocol, 0), fragment & 0x1fff)
         options = b""
@@ -163,7 +165,7 @@ class Packets:
             fragment = rng.choice((1, 1) + (0,) * self.later_l4 + (8 * rng.randint(1, 8000) | rng.randint(0, 1),) * self.later_ipv6)
         if protocol == SCTP and fragment:
             protocol = UDP              # As above.
-        if fragment >> 3 and not self.later_l4:
+        if fragment >> 3 and (protocol == ICMPV6 or not self.later_l4):
             protocol = 47
         payload = self._transport(protocol, src, dst, struct.pack("!HH", 0, protocol), fragment >> 3)
         chain = headers + [protocol]
@@ -234,7 +236,7 @@ class Packets:
         if rng.random() < 0.5:
             size = rng.randint(14, len(frame))
             # Not a frame that a pop would take below Ethernet's least.
-            return frame[:size if size < 60 else max(size, min(len(frame), 76))]
+            return frame[:size if size < 56 else max(size, min(len(frame), 76))]
         spoilt = bytearray(frame)
         for _ in range(rng.randint(1, 4)):
             at = rng.choice([a for a in range(12, min(len(frame), 70)) if a not in (14, 18)])      # Not the DEI bits (README.md).

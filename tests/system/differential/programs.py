@@ -129,7 +129,7 @@ class Program:
         if kind == "ipv6" and how >= 0.35:
             return 0xf << 124 | rng.getrandbits(124)        # ovs-ofctl takes a leading decimal digit for a prefix's length.
         if how < 0.35:
-            return ones & ~((1 << rng.randint(0, bits - 1)) - 1)
+            return ones & ~((1 << rng.randint(0, bits - (4 if kind == "ipv6" else 1))) - 1)
         if how < 0.6:
             return 1 << rng.randrange(bits)
         if how < 0.8:
@@ -140,7 +140,9 @@ class Program:
         return where == ANY or (any(w in known for w in where) if isinstance(where, tuple) else where in known)
 
     def _fields(self, known, settable=False):
-        return [f for f, row in FIELDS.items() if self._has(row[2], known) and (row[4] or not settable) and not (self.l2 and row[2] not in (ANY, "vlan"))]
+        # An ND packet's type and code are left alone: what its other fields are then worth is seen differently (README.md).
+        return [f for f, row in FIELDS.items() if self._has(row[2], known) and (row[4] or not settable) and not (self.l2 and row[2] not in (ANY, "vlan"))
+                and not ("nd" in known and row[2] == "icmpv6")]
 
     # --- Matches ---
 
@@ -165,7 +167,7 @@ class Program:
             mask = 0x1000 | rng.getrandbits(12)
             parts.append(f"vlan_vid={(0x1000 | self._value('vid', 12)) & mask:#x}/{mask:#x}")
             known.add("vlan")
-        candidates = [f for f in self._fields(known) if f != "vlan_vid" and not (f == "icmpv6_type" and "nd" in known)]
+        candidates = [f for f in self._fields(known) if f != "vlan_vid"]
         for field in rng.sample(candidates, min(len(candidates), rng.choice((0, 1, 1, 2, 3)))):
             bits, kind, _, maskable, _, _ = FIELDS[field]
             value = self._value(kind, bits)
@@ -200,8 +202,7 @@ class Program:
         """A set-field, load, move or a TTL action; None when nothing fits."""
         rng = self.rng
         how = rng.random()
-        # An ND packet's type is left alone: what its other fields are then worth is seen differently (README.md).
-        fields = [f for f in self._fields(known, settable=True) if f != "icmpv6_type" or "nd" not in known]
+        fields = [f for f in self._fields(known, settable=True) if not in_set or (FIELDS[f][1] != "ttl" and (f != "vlan_vid" or not self.tags))]
         if how < 0.15:
             field = rng.choice(list(PIPELINE))
             bits = PIPELINE[field]
@@ -212,7 +213,8 @@ class Program:
                 return f"load:{value & (1 << n) - 1:#x}->{NX[field]}[{at}..{at + n - 1}]"
             mask = self._mask(None, bits)
             return f"set_field:{value & mask:#x}/{mask:#x}->{field}"
-        if how < 0.35:
+        # A set drops an action that a later one overwrites: what a move between them would have read is gone (README.md).
+        if how < 0.35 and not (in_set and self.writes):
             return self._move(fields)
         if how < 0.5 and self._has(IP, known) and not self.l2:
             return rng.choice(("dec_ttl", f"mod_nw_ttl:{rng.choice(p.TTLS)}" if not in_set else "dec_ttl"))
@@ -247,7 +249,7 @@ class Program:
         at, to = rng.randint(0, src[1] - n), rng.randint(0, dst[1] - n)
         return f"move:{src[0]}[{at}..{at + n - 1}]->{dst[0]}[{to}..{to + n - 1}]"
 
-    def _tags(self, known, may_push):
+    def _tags(self, known, may_push, in_set=False):
         """Pushes and pops: (text or None, what is known behind it).  may_push: a tag, or pop a label."""
         rng = self.rng
         if self.tags == "vlan":
@@ -262,7 +264,7 @@ class Program:
         if self.tags == "push mpls":
             text = f"push_mpls:{rng.choice(('0x8847', '0x8848'))},set_field:{self._value('label', 20)}->mpls_label," \
                    f"set_field:{rng.randrange(8)}->mpls_tc,set_mpls_ttl:{rng.choice(p.TTLS)}"
-            how, was = rng.random(), {"ipv4": "0x0800", "ipv6": "0x86dd", "arp": "0x0806"}
+            how, was = 1 if in_set else rng.random(), {"ipv4": "0x0800", "ipv6": "0x86dd", "arp": "0x0806"}
             kind = next((k for k in was if k in known), None)
             if how < 0.25 and kind and "mpls" not in known:
                 return f"{text},pop_mpls:{was[kind]}", known & {kind}
@@ -273,7 +275,7 @@ class Program:
             return None, known
         types = [(0x8847, "mpls"), (0x8848, "mpls")]
         if self.tags == "pop last mpls":
-            types = [(0x0800, "ipv4"), (0x0800, "ipv4"), (0x86dd, "ipv6"), (0x88b6, "other")]
+            types = [(0x0800, "ipv4"), (0x0800, "ipv4"), (0x88b6, "other")]
         ether_type, kind = rng.choice(types)
         return f"pop_mpls:{ether_type:#06x}", (known & {"vlan", "untagged"}) | {kind}
 
@@ -322,7 +324,7 @@ class Program:
     def _written(self, known):
         """A write-actions list: (actions, cost)."""
         rng, actions, cost = self.rng, [], 1
-        if self.tags and rng.random() < 0.3 and (text := self._tags(known, self.push_site == "set")[0]):
+        if self.tags and rng.random() < 0.3 and (text := self._tags(known, self.push_site == "set", in_set=True)[0]):
             actions.append(text)
             known = known & {"vlan"} if "pop_vlan" not in actions else set()    # In a set, tags change before fields do.
         for _ in range(rng.choice((0, 1, 1, 2, 3))):
@@ -390,7 +392,7 @@ class Program:
         for _ in range(n):
             actions, cost = [], 1
             for _ in range(rng.choice((0, 0, 1, 2, 3))):
-                if self.tags and rng.random() < 0.2 and (text := self._tags(set(), may_push)[0]):
+                if self.tags and rng.random() < 0.2 and (text := self._tags(set(), may_push, in_set=True)[0]):
                     actions.append(text)
                     may_push &= text == "pop_vlan"
                 else:
