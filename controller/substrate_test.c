@@ -347,6 +347,43 @@ static void test_holding(void)
     finish(&b, k, 2);
 }
 
+static void test_misbehaviour(void)
+{
+    struct bench b;
+    struct fake k[3];
+    struct of_msg late;
+    bench_init(&b, MODEL);
+    line(&b, k);
+    /* An attached switch that says it is an auxiliary connection is let go, and may come back. */
+    of_msg_init(&late, OFPT_FEATURES_REPLY, 7);
+    late.features.datapath_id = 0xfa;
+    late.features.auxiliary_id = 1;
+    of_conn_send(k[2].conn, &late);
+    for (unsigned i = 0; !b.heard.downs && i < 2000; i++) {
+        fixture_turn(&b.f, 1);
+    }
+    CU_ASSERT_EQUAL(b.heard.downs, 1);
+    CU_ASSERT_FALSE(sw_of(&b, 0xfa)->connected);
+    CU_ASSERT_EQUAL_FATAL(wait_ups(&b, 4), 4);
+    /* Ports without an end, the highest numbers first: there is a limit, and the order is kept. */
+    struct of_port port = k[2].ports[0];
+    for (uint32_t number = 20000; number > 8000; number--) {
+        port.port_no = number;
+        fake_port_status(&k[2], OFPPR_ADD, &port);
+    }
+    const struct sw *sw = sw_of(&b, 0xfa);
+    for (unsigned i = 0; sw->n_ports < 8192 && i < 5000; i++) {
+        fixture_turn(&b.f, 1);
+    }
+    fixture_turn(&b.f, 50);
+    CU_ASSERT_EQUAL(sw->n_ports, 8192);
+    for (unsigned i = 1; i < sw->n_ports; i++) {
+        CU_ASSERT_TRUE(sw->ports[i - 1].of.port_no < sw->ports[i].of.port_no);
+    }
+    CU_ASSERT_TRUE(sw_of(&b, 1)->connected && sw_of(&b, 2)->connected);
+    finish(&b, k, 3);
+}
+
 struct answer { bool done; enum err_code code; char name[40]; };
 static void on_answer(const cJSON *result, const struct err *err, void *a_)
 {
@@ -428,7 +465,7 @@ static void test_bound_ports(void)
 void substrate_test_suite(void);
 void substrate_test_suite(void)
 {
-    UNIT_SUITE("substrate", { "discovery", test_discovery }, { "links end", test_link_ends }, { "attacks", test_attacks }, { "cables change places", test_replug },
-               { "reconnects", test_reconnect }, { "unknown switches", test_unknown }, { "holding", test_holding }, { "Polder requests", test_polder_requests },
-               { "bound ports", test_bound_ports });
+    UNIT_SUITE("substrate", { "discovery", test_discovery }, { "links end", test_link_ends }, { "attacks", test_attacks }, { "misbehaviour", test_misbehaviour },
+               { "cables change places", test_replug }, { "reconnects", test_reconnect }, { "unknown switches", test_unknown }, { "holding", test_holding },
+               { "Polder requests", test_polder_requests }, { "bound ports", test_bound_ports });
 }

@@ -276,11 +276,8 @@ static void receive_hello(struct of_conn *c, const uint8_t *raw, size_t size)
 static void receive_up(struct of_conn *c, const uint8_t *raw, size_t size)
 {
     struct of_msg msg;
-    struct of_error error = of_decode(raw, size, &msg);
-    if (of_ok(error) && msg.version != c->version && msg.type != OFPT_HELLO) {
-        of_msg_fini(&msg);
-        error = OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_BAD_VERSION);
-    }
+    /* Another version's body is not looked at: only hello may have one (section 6.3.1). */
+    struct of_error error = raw[0] == c->version || raw[1] == OFPT_HELLO ? of_decode(raw, size, &msg) : OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_BAD_VERSION);
     if (!of_ok(error)) {
         c->counters.rx_errors++;
         if (raw[1] != OFPT_ERROR) {     /* Errors are never answered: two peers could go on for ever. */

@@ -35,7 +35,6 @@ enum polder_message { POLDER_REQUEST = 1, POLDER_REPLY = 2 };
     X(13, PACKET_IN_LIMIT,   "packet-in-limit",   "more packet-ins than the limit") \
     X(14, BAD_ACTION,        "bad-action",        "an action did not apply to this frame (no such header)") \
     X(15, PORT_CONFIG,       "port-config",       "the port is configured not to receive or forward") \
-    X(16, RX_ERROR,          "rx-error",          "the device reported a receive error") \
     /* Reasons that controllerd's rules give (from 32 on). */ \
     X(32, ANTI_SPOOF,        "anti-spoof",        "the frame's source MAC or IP is not one of its port's addresses") \
     X(33, UNKNOWN_UNICAST,   "unknown-unicast",   "the destination MAC is no port of this network") \
@@ -46,7 +45,6 @@ enum polder_message { POLDER_REQUEST = 1, POLDER_REPLY = 2 };
     X(38, UNBOUND_PORT,      "unbound-port",      "the switch port belongs to no tenant's port") \
     X(39, NO_PATH,           "no-path",           "no live path to the landing's edge") \
     X(40, ND_FILTERED,       "nd-filtered",       "neighbour discovery, MLD or router traffic that the edge answers itself") \
-    X(41, PROVIDER_ADDRESS,  "provider-address",  "a VM used an address of the provider's") \
     X(42, INTERN_LIMIT,      "intern-limit",      "the network's quota of address pairs is used up") \
     X(43, RESTORE,           "restore",           "a provider address in a fabric frame has no tenant address")
 

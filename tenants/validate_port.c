@@ -5,7 +5,7 @@
 
 #include "tenants/model_impl.h"
 
-#define MAX_QUEUES 128          /* Queue pairs of a vhost-user device. */
+#define MAX_QUEUES 16           /* Queue pairs of a vhost-user device: vswitchd's limit. */
 
 /* --- Networks --- */
 

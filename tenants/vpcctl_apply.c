@@ -337,7 +337,7 @@ static bool check_absent(const struct vpcctl *v, unsigned kind, const char *name
         return false;
     }
     *err = ERR_INIT;
-    if (kind < 2) {             /* A VPC's tenant: a tenant may not read tenants, and apply says if there is none. */
+    if (kind < 2) {             /* A VPC's tenant: apply says if there is none. */
         return true;
     }
     char *parent = xmemdup0(name, (size_t) (slash - name));

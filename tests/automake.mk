@@ -15,7 +15,7 @@ tests_oracle_site_test_LDADD = controller/libcontroller.a vswitch/libdatapath.a 
 	$(CUNIT_LIBS) $(SQLITE_LIBS) $(POLDER_LIBS)
 
 # Whole sites of real daemons: make check-system.
-EXTRA_DIST += tests/system
+EXTRA_DIST += tests/system tests/tsan.supp
 
 # The conformance suite's throughput tests, half an hour (tests/system/conformance.md).
 check-conformance-slow: all

@@ -25,7 +25,7 @@
 #include "vswitch/dp.h"
 
 #define METER_TICKS_PER_NS 64
-#define METER_DEFAULT_BURST_MS 200      /* Depth of a bucket whose band gives no burst size. */
+#define METER_DEFAULT_BURST_MS 500      /* Depth of a bucket whose band gives no burst size: lumps from a busy host pass. */
 
 struct counters;
 struct exec;

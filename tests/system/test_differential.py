@@ -23,4 +23,12 @@ def test_random_programs(lab):
         campaign.run()
 
 
+def test_received_frames(lab):
+    """The same through vswitchd's receive path."""
+    seed = int(os.environ.get("POLDER_DIFF_SEED") or random.SystemRandom().getrandbits(32))
+    say(f" seed {seed}")
+    Campaign(Bench(lab), seed, N_PACKETS // 10, per_program=500).receive()
+
+
+test_received_frames.seconds = 240 + N_PACKETS // 400
 test_random_programs.seconds = 240 + N_PACKETS // 400

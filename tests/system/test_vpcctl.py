@@ -271,7 +271,7 @@ def test_trace_and_whois(lab):
     expect(vpcctl(ctl, "trace", a.full_name), 2, "--to")
     # A trace sends nothing.
     assert b.heard() == []
-    site.lab.execute(["ip", "-n", site.middle.namespace, "link", "set", "to2", "down"])
+    site.middle.run(["ip", "link", "set", "to2", "down"])
     site.wait_links(1)
     answer = json.loads(expect(vpcctl(ctl, "trace", a.full_name, "--to", b.ipv4, "-o", "json"), 1).output)
     assert (answer["verdict"], answer["reason"]) == ("dropped", "no-path"), answer

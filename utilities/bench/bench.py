@@ -105,12 +105,14 @@ class Bench:
         self.results.append(result)
 
     def keep_profile(self, case, switch, record):
-        """Where the polling thread spends its time: a list of functions, next to the other results."""
-        listed = self.lab.execute(["perf", "report", "-q", "--stdio", "--sort", "dso,symbol", "--percent-limit", "0.3", "-i", record], merge=False).output
+        """Where the polling thread spends its time, next to the other results: by program and library, then by function (libraries without symbols have none)."""
+        perf = ["perf", "report", "-q", "--stdio", "--percent-limit", "0.3", "-i", record, "--sort"]
+        places, functions = (self.lab.execute([*perf, key], merge=False).output for key in ("dso", "dso,symbol"))
+        named = [line for line in functions.splitlines() if "[.] 0x" not in line and line.strip()]
         os.makedirs(self.options.out, exist_ok=True)
         name = f"profile-{case.name.replace('/', '-')}-{switch.name}.txt"
         with open(os.path.join(self.options.out, name), "w", encoding="utf-8") as file:
-            file.write(listed)
+            file.write(places.strip("\n") + "\n\n" + "\n".join(named) + "\n")
 
     def tell(self, case):
         """A line of progress."""

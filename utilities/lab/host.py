@@ -184,7 +184,7 @@ class Lab:
                      "peer", "name", b_name, "netns", b.namespace, "mtu", str(mtu))
         for host, name in ((a, a_name), (b, b_name)):
             host.run(["ethtool", "-K", name, "tx", "off"])
-            self._ip("-n", host.namespace, "link", "set", name, "arp", "off", "up")
+            host.run(["ip", "link", "set", name, "arp", "off", "up"])
 
     def hugepages(self, megabytes):
         """Adds 2 MB hugepages for the run and mounts a hugetlbfs of its own; returns the mount point."""

@@ -54,10 +54,6 @@ disable_services() {
     done
 }
 
-apt_install() {
-    apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install "$@"
-}
-
 install_packages() {
     local absent before=$logs/packages.before after=$logs/packages.after
     # shellcheck disable=SC2046
@@ -67,25 +63,76 @@ install_packages() {
     remove_our_policy
     forbid_services
     dpkg-query -W -f '${db:Status-Status} ${binary:Package}\n' | sort > "$before"
+    local DEBIAN_FRONTEND=noninteractive
+    export DEBIAN_FRONTEND
+    stop_how=ask
+    # An installation that was cut off, ours or another's, is finished first: apt-get refuses to begin otherwise.
+    [ -z "$(dpkg --audit)" ] || logged $logs/configure-packages.log "dpkg --configure -a" dpkg --configure -a
+    logged $logs/update.log "apt-get update" apt-get -q update
+    # The wait is for another installation, such as a new machine's own first update.
     # shellcheck disable=SC2086
-    logged $logs/install.log "installation" apt_install $absent
+    logged $logs/install.log "installation" apt-get -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends install $absent
+    stop_how=end
     dpkg-query -W -f '${db:Status-Status} ${binary:Package}\n' | sort > "$after"
     # shellcheck disable=SC2046
     disable_services $(comm -13 "$before" "$after" | sed -n 's/^installed //p')
     remove_our_policy
 }
 
-# logged LOG WHAT COMMAND…: runs it with its output in the log, and a line every ten seconds.
-logged() {
-    local log=$1 what=$2 lines=0 next=$((SECONDS + 10)) line
+# A long step runs in a process group of its own, so that a signal to this script (a Ctrl-C among them) reaches the script
+# alone, and it decides how the step ends; what the step wrote is in a log.
+job=''
+stop_how=end
+
+# begin LOG COMMAND…: starts a step; its id is in $job.
+begin() {
+    local log=$1
+    shift
+    set -m
+    "$@" > "$log" 2>&1 < /dev/null &
+    job=$!
+    set +m
+}
+
+# finish: waits for the step; gives its exit status.
+finish() {
+    wait "$job"
+    local status=$?
+    job=''
+    return $status
+}
+
+# Ends the step that runs, if any.  apt-get finishes what dpkg has begun; everything else goes with its children.
+stop_job() {
+    trap '' INT TERM HUP
+    [ -n "$job" ] || return 0
+    if [ $stop_how = ask ]; then
+        say "stopping; a package that is being unpacked is finished first"
+        kill -INT "$job"
+    else
+        kill -TERM -- "-$job"
+    fi 2> /dev/null
+    wait "$job"
+}
+
+# tracked LOG WHAT COMMAND…: runs the step to its end, with a line every ten seconds; gives its exit status.
+tracked() {
+    local log=$1 what=$2 next=$((SECONDS + 10))
     shift 2
-    "$@" 2>&1 | while IFS= read -r line; do
-        printf '%s\n' "$line" >&3
-        lines=$((lines + 1))
-        if [ "$SECONDS" -ge "$next" ]; then say "  … $what: $lines lines of log"; next=$((SECONDS + 10)); fi
-    done 3> "$log"
-    local status=${PIPESTATUS[0]}
-    [ "$status" = 0 ] || { tail -n 25 "$log" >&2; die "$what failed; the whole story is in $log"; }
+    begin "$log" "$@"
+    while kill -0 "$job" 2> /dev/null; do
+        sleep 0.1
+        if [ "$SECONDS" -ge "$next" ]; then
+            say "  … $what: $(wc -l < "$log") lines of log"
+            next=$((SECONDS + 10))
+        fi
+    done
+    finish
+}
+
+# logged LOG WHAT COMMAND…: tracked, and a failure ends the script.
+logged() {
+    tracked "$@" || { tail -n 25 "$1" >&2; die "$2 failed; the whole story is in $1"; }
 }
 
 build() {
@@ -101,14 +148,14 @@ build() {
     logged $logs/make.log "make" make -j"$(nproc)"
 }
 
+# From here to the end of the script (or its exec) nothing outlives it.
 prepare() {
     check_machine
     mkdir -p $logs
     trap 'remove_our_policy' EXIT
-    trap 'exit 130' INT
-    trap 'exit 143' TERM
-    trap 'exit 129' HUP
+    trap 'stop_job; exit 130' INT
+    trap 'stop_job; exit 143' TERM
+    trap 'stop_job; exit 129' HUP
     install_packages "$1"
     build
-    trap - EXIT INT TERM HUP
 }

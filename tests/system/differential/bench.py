@@ -17,6 +17,7 @@ from . import channel
 N_PORTS = 5
 DOWN_PORT = 6                   # There on both, administratively down: for fast failover.
 SENTINEL_HEADER = bytes.fromhex("0e5e471e1000" "0e5e471e1001" "88b5")
+SENTINEL_FLOW = "cookie=0xffffff,table=0,priority=65535,dl_type=0x88b5,eth_src=0e:5e:47:1e:10:01,actions=in_port,all,controller:65535"
 PAUSE_S = 0.0005
 FRAG_NX_MATCH = 3               # Open vSwitch's default hides the ports of first fragments from matches (README.md).
 
@@ -57,18 +58,21 @@ class Side:
         self._target = name, socket_path, fragments
         self.connect()
         self.tails = [PcapTail(path) for path in pcaps]
-        self._sentinel = None
+        self.sentinel = None
 
     def connect(self):
         self.channel = channel.Channel(*self._target)
 
     def start(self, packets, serial):
         """Sends a batch of (in_port, frame) and the sentinel behind it."""
-        self._sentinel = SENTINEL_HEADER + struct.pack("!I", serial).ljust(46, b"\0")
+        self.expect(serial)
         table = channel.action_output(channel.OFPP_TABLE)
         everywhere = b"".join(channel.action_output(p) for p in [*range(1, N_PORTS + 1), channel.OFPP_CONTROLLER])
         self.channel.send(*[channel.packet_out(in_port, table, frame) for in_port, frame in packets],
-                          channel.packet_out(channel.OFPP_CONTROLLER, everywhere, self._sentinel))
+                          channel.packet_out(channel.OFPP_CONTROLLER, everywhere, self.sentinel))
+    def expect(self, serial):
+        """Begins a batch that ends with the sentinel of this number."""
+        self.sentinel = SENTINEL_HEADER + struct.pack("!I", serial).ljust(46, b"\0")
         self._frames = [[] for _ in self.tails]
         self._done = [False] * len(self.tails)
 
@@ -81,9 +85,9 @@ class Side:
         for i, tail in enumerate(self.tails):
             if not self._done[i]:
                 self._frames[i] += tail.read()
-                self._done[i] = bool(self._frames[i]) and self._frames[i][-1] == self._sentinel
+                self._done[i] = bool(self._frames[i]) and self._frames[i][-1] == self.sentinel
         ins = self.channel.packet_ins
-        return all(self._done) and bool(ins) and ins[-1][4] == self._sentinel
+        return all(self._done) and bool(ins) and ins[-1][4] == self.sentinel
 
     def outcome(self):
         """([frames of each port], [packet-ins]) of the batch, without the sentinel."""
@@ -119,16 +123,35 @@ class Bench:
         self._serial += 1
         for side in self.sides:
             side.start(packets, self._serial)
+        self._wait(self.sides, f"{len(packets)} packets")
+        return [side.outcome() for side in self.sides]
+
+    def _wait(self, sides, what):
         deadline = time.monotonic() + channel.WAIT_S
-        waiting = list(self.sides)
+        waiting = list(sides)
         while waiting:
             waiting = [side for side in waiting if not side.poll()]
             if waiting:
                 self.lab.signals.check()
                 if time.monotonic() > deadline:
-                    raise LabError(f"{waiting[0].name}: the sentinel behind {len(packets)} packets did not come out within {channel.WAIT_S} s")
+                    raise LabError(f"{waiting[0].name}: the sentinel behind {what} did not come out within {channel.WAIT_S} s")
                 time.sleep(PAUSE_S)
-        return [side.outcome() for side in self.sides]
+
+    def receive(self, in_port, frames):
+        """vswitchd's outcome of frames that a poll-mode thread receives: the port becomes one whose device has them in a file.  The program has SENTINEL_FLOW."""
+        self._serial += 1
+        side, name = self.sides[0], f"p{in_port}"
+        paths = [self.host.path(f"received{self._serial}.{way}") for way in ("rx", "tx")]
+        side.expect(self._serial)
+        with open(paths[0], "wb") as file:
+            file.write(struct.pack("=IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 1))
+            for frame in [*frames, side.sentinel]:
+                file.write(struct.pack("=IIII", 0, 0, len(frame), len(frame)) + frame)
+        self.vswitchd.vswctl("port-del", name)
+        self.vswitchd.vswctl("port-add", name, "type=dpdk", f"devargs=net_pcap{100 + self._serial},rx_pcap={paths[0]},tx_pcap={paths[1]}", f"ofport={in_port}")
+        side.tails[in_port - 1] = PcapTail(paths[1])
+        self._wait([side], f"{len(frames)} received frames")
+        return side.outcome()
 
     def fresh_channels(self):
         """New connections: vswitchd gives each one a budget of packet-ins."""

@@ -6,6 +6,7 @@ from utilities.lab.cleanup import LabError
 from utilities.lab.host import say
 
 from . import packets, programs
+from .bench import SENTINEL_FLOW
 from .channel import NO_COOKIE
 
 RING = 1500                     # Frames that vswitchd's control thread may have on their way to the ports.
@@ -24,7 +25,10 @@ class Campaign:
         index = 0
         begun = time.monotonic()
         while self.n_done < self.n_packets:
-            self._program(index)
+            try:
+                self._program(index)
+            except LabError as error:
+                raise LabError(f"program {index} of seed {self.seed}: {error}") from None
             index += 1
             if len(self.failures) >= MOST_SHOWN:
                 break
@@ -41,9 +45,43 @@ class Campaign:
         if self.failures:
             raise LabError("\n\n".join(self.failures))
 
+    def receive(self):
+        """Fewer packets, which vswitchd also receives on its ports: by its poll-mode threads instead of its control thread."""
+        index = 0
+        while self.n_done < self.n_packets and not self.failures:
+            program, batch, _ = self._make(index)
+            program.flows.append(SENTINEL_FLOW)
+            self.bench.fresh_channels()
+            if self._install(program, index):
+                self._receive(index, batch)
+            self.bench.clear()
+            index += 1
+        say(f"     seed {self.seed}: {self.n_done} packets received through {self.n_programs} programs; {self.n_frames} frames and {self.n_packet_ins} packet-ins "
+            "came out the same")
+        if self.failures:
+            raise LabError("\n\n".join(self.failures))
+
+    def _receive(self, index, batch):
+        for port in range(1, packets.N_PORTS + 1):
+            part = [(p, frame) for p, frame in batch if p == port]
+            if not part:
+                continue
+            sent, theirs = self.bench.run(part)
+            self._count(theirs)
+            self._pause(len(theirs[1]))
+            received = self.bench.receive(port, [frame for _, frame in part])
+            self._count(received)
+            self._pause(len(received[1]))
+            if not same(sent, theirs) or sent != received:
+                self._fail(index, f"{len(part)} packets of port {port}\n  sent:\n{shown(sent, received)}  received:\n{shown(received, sent)}")
+                return
+        self.n_done += len(batch)
+        self.n_programs += 1
+
     # --- One program ---
 
-    def _program(self, index):
+    def _make(self, index):
+        """(program, packets, kind of tags), from the seed and the index alone."""
         rng = random.Random(f"{self.seed}/{index}")
         kind = rng.random()
         malformed, spent = kind < 0.15, 0.15 <= kind < 0.2
@@ -56,6 +94,10 @@ class Campaign:
             options["under_labels"] = ("ipv4",)
         stream = packets.Packets(rng, malformed, **options)
         batch = [stream.next() for _ in range(self.per_program)]
+        return program, batch, tags
+
+    def _program(self, index):
+        program, batch, tags = self._make(index)
         bench = self.bench
         bench.fresh_channels()
         if not self._install(program, index):
@@ -79,9 +121,9 @@ class Campaign:
         self.n_programs += 1
         bench.clear()
 
-    def _pause(self):
+    def _pause(self, least=PACKET_INS + 1):
         """Lets vswitchd's budget of packet-ins recover."""
-        if self.n_since_fresh > PACKET_INS:
+        if self.n_since_fresh > min(PACKET_INS, least):
             time.sleep(self.n_since_fresh / 1000)
             self.n_since_fresh = 0
 

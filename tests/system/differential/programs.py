@@ -92,13 +92,15 @@ class Program:
     def __init__(self, rng, tags=None, l2=False, spent=False):
         self.rng, self.tags, self.l2, self.spent = rng, tags, l2, spent
         self.n_tables = 1 if spent else rng.randint(1, 5)
-        self.writes = not spent and rng.random() < 0.5      # Write-actions, or else clones and buckets that resubmit (README.md).
         self.max_packet_tags = {None: 2, "vlan": 1, "push mpls": 0, "pop mpls": 1, "pop last mpls": 1}[tags]
         self.labels = {"push mpls": (1, 2), "pop mpls": (2, 3), "pop last mpls": (1,)}.get(tags, (1, 1, 1, 2, 2, 3))
         # Where one tag or label at most is pushed, or a label popped, on a packet's way (README.md): in one table's lists, in the action set, or in one group.
         self.push_site = rng.choice((0, self.n_tables - 1, "set", "group")) if tags else None
+        # Write-actions, or else clones and buckets that resubmit; labels are popped before there is an action set (README.md).
+        self.writes = not spent and rng.random() < 0.5 and not (tags in ("pop mpls", "pop last mpls") and self.push_site in range(1, self.n_tables))
         # Neither with what makes Open vSwitch process a packet in several rounds (README.md).
         self.clones = not self.writes and tags in (None, "vlan")
+        self.selects = not self.clones and rng.random() < 0.5       # Or else resubmits.
         self.groups, self.flows = [], []
         self.group_costs, self.table_costs = {}, {}
         self._stacks = L2_STACKS if l2 else STACKS
@@ -182,6 +184,8 @@ class Program:
                 parts.append(f"{field}={written(kind, value & mask, bits)}/{written(kind, mask, bits)}")
             else:
                 parts.append(f"{field}={written(kind, value, bits)}")
+        if table and self.writes and rng.random() < 0.08:
+            parts.append(f"actset_output={rng.choice((1, 2, 3, 4, 5, 'unset'))}")
         if table and rng.random() < 0.4:
             field = rng.choice(list(PIPELINE))
             bits = PIPELINE[field]
@@ -296,7 +300,7 @@ class Program:
                 if text:
                     actions.append(text)
                     pushed |= text != "pop_vlan"
-            elif how < 0.84 and table + 1 < self.n_tables and not self.tags:
+            elif how < 0.84 and table + 1 < self.n_tables and not self.tags and not self.selects:
                 to = rng.randint(table + 1, self.n_tables - 1)
                 if cost + self.table_costs[to] <= budget:
                     port = rng.choice(("", "", "", str(rng.randint(1, p.N_PORTS))))
@@ -317,6 +321,8 @@ class Program:
                 actions.append(f"load:{rng.randint(1, p.N_PORTS)}->{NX[register]}[]")
                 actions.append(f"output:{NX[register]}[]")
                 cost += 1
+            elif how < 0.99:
+                actions.append(f"load:{rng.randint(0, p.N_PORTS)}->NXM_OF_IN_PORT[]")
             else:
                 actions.append("note:01.02.03.04.05.06")
         return actions, cost, known
@@ -386,7 +392,7 @@ class Program:
 
     def _group(self, group):
         rng, may_push = self.rng, group == 1 and self.push_site == "group"
-        kind = rng.choice(("all", "all", "indirect", "ff") + ("select",) * (not self.clones))
+        kind = rng.choice(("all", "all", "indirect", "ff") + ("select",) * self.selects)
         n = {"all": rng.randint(0, 3), "indirect": 1, "select": 1, "ff": rng.randint(1, 3)}[kind]
         buckets, costs = [], []
         for _ in range(n):
