@@ -144,7 +144,7 @@ static const struct { const char *in, *field; } bad_matches[] = {
     { "ip,tp_dst=80", "tcp_dst" }, { "tcp,udp", "udp" }, { "ip,ipv6", "ipv6" }, { "in_port=1,in_port=2", "in_port" },
     { "reg0=1,xreg0=5", "xreg0" }, { "dl_vlan=4096", "dl_vlan" }, { "vlan_vid=10", "vlan_vid" }, { "vlan_tci=10", "vlan_tci" },
     { "vlan_tci=0x3000/0x3000", "vlan_tci" }, { "dl_vlan_pcp=3", "vlan_pcp" }, { "ip,nw_tos=3", "nw_tos" }, { "ip,ip_dscp=0x8/0x8", "ip_dscp" },
-    { "in_phy_port=3", "in_phy_port" }, { "arp,nw_src=1.2.3.4", "ip_src" }, { "sctp,sctp_dst=1/1", "sctp_dst" }, { "ip=1", "ip" },
+    { "in_phy_port=3", "in_phy_port" }, { "arp,nw_src=1.2.3.4", "ip_src" }, { "ip=1", "ip" },
     { "icmp,icmp_type=1/1", "icmp_type" },
     { "icmp6,icmp_type=136,nd_sll=00:00:00:00:00:01", "nd_sll" }, { "reg0", "reg0" }, { "reg0=", "reg0" },
 };
