@@ -101,6 +101,8 @@ static void on_stored(const struct err *err, void *c_)
         memcpy(networks, touched, n * sizeof *networks);
     }
     bool substrate_changed = model_txn_substrate_changed(q->txn);
+    c->revisions[model_txn_revision(q->txn) % ARRAY_SIZE(c->revisions)] =
+        (struct revision_mark) { model_txn_revision(q->txn), ruleset_sequence(c->rulesets) };
     if (substrate_changed) {
         forget_switches(c, changes, n_changes);
     }
@@ -116,6 +118,12 @@ static void on_stored(const struct err *err, void *c_)
     free(networks);
     LOG(LOG_INFO, "revision %llu: %u objects changed, %u networks touched", (unsigned long long) model_revision(c->model), n_changes, n);
     finish(c, NULL);
+}
+
+uint64_t controller_sequence_before(const struct controller *c, uint64_t revision)
+{
+    const struct revision_mark *mark = &c->revisions[revision % ARRAY_SIZE(c->revisions)];
+    return revision && mark->revision == revision ? mark->sequence : 0;
 }
 
 void controller_commit(struct controller *c, struct model_txn *txn, controller_commit_fn *fn, void *aux)

@@ -30,6 +30,9 @@ struct controller_config {      /* Strings owned; see controllerd(8). */
     unsigned intern_pairs_per_network, intern_idle_s;
 };
 
+/* ruleset_sequence() just before the revision was compiled. */
+struct revision_mark { uint64_t revision, sequence; };
+
 struct controller {
     struct controller_config config;
     struct event_base *base;
@@ -42,6 +45,7 @@ struct controller {
     struct reconcile *reconcile;
     struct fabric *fabric;      /* compile of everything: see controller/fabric.h. */
     struct rest *rest;
+    struct revision_mark revisions[64];         /* The last ones, by revision modulo the size. */
     struct commits *commits;    /* controller.c's queue. */
 };
 
@@ -58,5 +62,8 @@ void controller_commit(struct controller *, struct model_txn *, controller_commi
 /* True while a transaction is on its way to the store: a new one must wait (controller_when_idle). */
 bool controller_busy(const struct controller *);
 void controller_when_idle(struct controller *, void (*fn)(void *aux), void *aux);
+
+/* For reconcile_wait(): what was desired before this revision; 0 when that is no longer known (everything is waited for). */
+uint64_t controller_sequence_before(const struct controller *, uint64_t revision);
 
 #endif

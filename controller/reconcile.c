@@ -27,7 +27,8 @@
 struct waiter {
     struct list node;
     uint64_t deadline_ns;
-    uint32_t owner;             /* 0: everything. */
+    uint32_t owner;             /* 0: every switch that changed after `since`. */
+    uint64_t since;
     void (*fn)(const struct err *, void *aux);
     void *aux;
 };
@@ -521,7 +522,7 @@ static bool has_owner(const struct sw_rules *s, uint32_t owner)
 }
 
 /* What keeps the waiter waiting; NULL when nothing does. */
-static const char *missing_for(const struct reconcile *r, uint32_t owner, char *out, size_t size)
+static const char *missing_for(const struct reconcile *r, uint32_t owner, uint64_t since, char *out, size_t size)
 {
     const struct sw_rules *s;
 
@@ -530,7 +531,7 @@ static const char *missing_for(const struct reconcile *r, uint32_t owner, char *
     }
     HMAP_FOR_EACH (s, node, &r->controller->rulesets->switches) {
         if (!owner) {
-            if (missing(r, s, out, size)) {
+            if (s->changed > since && missing(r, s, out, size)) {
                 return out;
             }
         } else if (s->state != SYNC_DISCONNECTED && s->acked_generation != s->generation && has_owner(s, owner)) {
@@ -549,7 +550,7 @@ static void check_waiters(struct reconcile *r)
     uint64_t now = clock_now_ns(&r->controller->clock);
 
     LIST_FOR_EACH (w, node, &r->waiters) {
-        const char *what = missing_for(r, w->owner, text, sizeof text);
+        const char *what = missing_for(r, w->owner, w->since, text, sizeof text);
         if (!what || now >= w->deadline_ns) {
             struct err err = ERR_INIT;
             if (what) {
@@ -563,20 +564,23 @@ static void check_waiters(struct reconcile *r)
     }
 }
 
-void reconcile_wait(struct reconcile *r, unsigned timeout_ms, void (*fn)(const struct err *, void *aux), void *aux)
+static void wait_for(struct reconcile *r, struct waiter waiter, unsigned timeout_ms)
 {
-    reconcile_wait_owner(r, OWNER_SUBSTRATE, timeout_ms, fn, aux);
+    struct waiter *w = XNEW(struct waiter);
+    *w = waiter;
+    w->deadline_ns = clock_now_ns(&r->controller->clock) + timeout_ms * UINT64_C(1000000);
+    list_push_back(&r->waiters, &w->node);
+    event_active(r->work, EV_TIMEOUT, 0);
+}
+
+void reconcile_wait(struct reconcile *r, uint64_t since, unsigned timeout_ms, void (*fn)(const struct err *, void *aux), void *aux)
+{
+    wait_for(r, (struct waiter) { .since = since, .fn = fn, .aux = aux }, timeout_ms);
 }
 
 void reconcile_wait_owner(struct reconcile *r, uint32_t owner, unsigned timeout_ms, void (*fn)(const struct err *, void *aux), void *aux)
 {
-    struct waiter *w = XNEW(struct waiter);
-    w->deadline_ns = clock_now_ns(&r->controller->clock) + timeout_ms * UINT64_C(1000000);
-    w->owner = owner;
-    w->fn = fn;
-    w->aux = aux;
-    list_push_back(&r->waiters, &w->node);
-    event_active(r->work, EV_TIMEOUT, 0);
+    wait_for(r, (struct waiter) { .owner = owner, .fn = fn, .aux = aux }, timeout_ms);
 }
 
 static void run(struct reconcile *r)

@@ -229,7 +229,7 @@ static void wait_done(const struct err *err, void *done_)
 static void settle(struct bench *b)
 {
     bool done = false;
-    reconcile_wait(b->f.c.reconcile, 5000, wait_done, &done);
+    reconcile_wait(b->f.c.reconcile, 0, 5000, wait_done, &done);
     CU_ASSERT_TRUE_FATAL(fixture_run(&b->f, &done, 10));
 }
 
@@ -382,7 +382,7 @@ static void test_refused(void)
     ruleset_begin(b.f.c.rulesets, DATAPATH_ID, 3);
     ruleset_flow(b.f.c.rulesets, REFUSING_TABLE, 1, &match, 1, &in);
     ruleset_end(b.f.c.rulesets);
-    reconcile_wait(b.f.c.reconcile, 700, wait_failed, &done);
+    reconcile_wait(b.f.c.reconcile, 0, 700, wait_failed, &done);
     CU_ASSERT_TRUE(fixture_run(&b.f, &done, 10));
     cJSON *json = reconcile_json(b.f.c.reconcile, substrate_find(b.f.c.substrate, DATAPATH_ID));
     CU_ASSERT_STRING_EQUAL(cJSON_GetObjectItemCaseSensitive(json, "state")->valuestring, "failed");

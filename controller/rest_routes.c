@@ -281,7 +281,7 @@ static void get_installed(struct rest_request *r)
         if (connection) {
             evhttp_connection_set_timeout(connection, (int) (timeout_ms / 1000) + REST_TIMEOUT_S);
         }
-        reconcile_wait(c->reconcile, (unsigned) timeout_ms, on_installed, r);
+        reconcile_wait(c->reconcile, controller_sequence_before(c, revision), (unsigned) timeout_ms, on_installed, r);
     }
 }
 

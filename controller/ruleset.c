@@ -170,6 +170,7 @@ void ruleset_begin(struct rulesets *r, uint64_t datapath_id, uint32_t owner)
     struct sw_rules *s = r->open = sw_rules_get(r, datapath_id);
     struct owner_rules *o;
 
+    r->open_generation = s->generation;
     r->open_owner = NULL;
     HMAP_FOR_EACH_WITH_HASH (o, node, (uint32_t) hash_mix64(owner), &s->owners) {
         if (o->owner == owner) {
@@ -347,9 +348,17 @@ void ruleset_end(struct rulesets *r)
     }
     r->open = NULL;
     r->open_owner = NULL;
+    if (s->generation != r->open_generation) {
+        s->changed = ++r->sequence;
+    }
     if (s->generation != s->sent_generation) {
         reconcile_poke(r->controller->reconcile, s);
     }
+}
+
+uint64_t ruleset_sequence(const struct rulesets *r)
+{
+    return r->sequence;
 }
 
 unsigned ruleset_count(const struct rulesets *r, uint64_t datapath_id)

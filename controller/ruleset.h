@@ -48,8 +48,13 @@ void reconcile_sw_up(struct reconcile *, struct sw *);
 void reconcile_sw_down(struct reconcile *, struct sw *);
 bool reconcile_reply(struct reconcile *, struct sw *, struct of_msg *);    /* From substrate_ops.reply. */
 void reconcile_kick(struct reconcile *);                        /* Look again at what waits. */
-/* Everything of all rulesets up to now is confirmed by the switches that it touches (fn with err NULL), or the time is over (ERR_TIMEOUT naming switches and what is missing). */
-void reconcile_wait(struct reconcile *, unsigned timeout_ms, void (*fn)(const struct err *, void *aux), void *aux);
+/* Counts the passes that changed something: what is desired now, for reconcile_wait(). */
+uint64_t ruleset_sequence(const struct rulesets *);
+/* Every switch that any change after `since` (a ruleset_sequence()) touched has confirmed all that it should hold (fn
+ * with err NULL), or the time is over (ERR_TIMEOUT naming a switch and what it lacks). A switch that nothing touched
+ * keeps nobody waiting, connected or not. since 0: all switches. */
+void reconcile_wait(struct reconcile *, uint64_t since, unsigned timeout_ms, void (*fn)(const struct err *, void *aux),
+                    void *aux);
 /* The same for one owner's rules on the switches that are connected now: what is not connected cannot forward either. */
 void reconcile_wait_owner(struct reconcile *, uint32_t owner, unsigned timeout_ms, void (*fn)(const struct err *, void *aux), void *aux);
 /* Per switch: {"state":"in-sync|syncing|failed|disconnected","rules":N,"groups":N,"failed":N}, "missing" while syncing, "last_error" while rules are refused. */

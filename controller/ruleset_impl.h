@@ -54,6 +54,7 @@ struct sw_rules {
     struct list dirty, dead;                    /* Flows to send, flows to delete (owned by the list). */
     struct list dirty_groups, dead_groups;
     uint64_t generation, sent_generation, acked_generation;     /* Of changes. */
+    uint64_t changed;           /* rulesets.sequence of the last pass that changed what is desired here. */
     /* Reconcile's. */
     struct sw *sw;              /* While connected. */
     enum sync_state state;
@@ -73,6 +74,8 @@ struct rulesets {
     struct hmap switches;       /* struct sw_rules by datapath id. */
     struct sw_rules *open;      /* Between begin and end. */
     struct owner_rules *open_owner;
+    uint64_t open_generation;   /* The open switch's, at begin. */
+    uint64_t sequence;          /* Counts passes that changed something, over all switches. */
 };
 
 struct sw_rules *sw_rules_find(const struct rulesets *, uint64_t datapath_id);

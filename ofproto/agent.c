@@ -54,12 +54,17 @@ static void reset(struct agent_conn *ac)
         ac->share[i] = (struct token_bucket) { 1, ac->common.filled_ns };
     }
     ac->request.active = false;
+    agent_bundles_discard(ac);
+    ac->nxm = ac->flow_mod_table_id = false;
+    ac->packet_in_format = NX_PACKET_IN_STANDARD;
+    ac->controller_id = 0;
 }
 
 static void remove_conn(struct agent_conn *ac)
 {
     agent_job_cancel(ac);
     agent_barrier_forget(ac);
+    agent_bundles_discard(ac);
     list_remove(&ac->node);
     ac->agent->n_conns--;
     of_conn_close(ac->conn);
@@ -220,7 +225,10 @@ bool of_agent_packet_in(struct of_agent *agent, const struct of_packet_in *pi)
     msg.packet_in = *pi;                /* Borrowed: there is no fini. */
     LIST_FOR_EACH (ac, node, &agent->conns) {
         if (of_conn_is_up(ac->conn) && agent_wants(ac, ac->async.packet_in, pi->reason)
-            && may_send_packet_in(ac, be32_get(pi->match.value.flow.in_port))) {
+            && ac->controller_id == pi->controller_id && may_send_packet_in(ac, be32_get(pi->match.value.flow.in_port))) {
+            msg.packet_in.format = ac->packet_in_format;
+            /* What 1.4 tells apart was one reason before. */
+            msg.packet_in.reason = pi->reason > OFPR_INVALID_TTL && of_conn_version(ac->conn) < OF14_VERSION ? OFPR_ACTION : pi->reason;
             of_conn_send(ac->conn, &msg);
             taken = true;
         }
@@ -246,6 +254,11 @@ void of_agent_flow_removed(struct of_agent *agent, const struct flow_entry *e, u
     struct agent_conn *ac;
     LIST_FOR_EACH (ac, node, &agent->conns) {
         if (of_conn_is_up(ac->conn) && agent_wants(ac, ac->async.flow_removed, reason)) {
+            uint8_t version = of_conn_version(ac->conn);
+            msg.nicira = version == OF10_VERSION && ac->nxm;
+            /* Earlier versions have fewer reasons; all of these are deletions. */
+            msg.flow_removed.reason = reason > (version == OF10_VERSION ? OFPRR_DELETE : version < OF14_VERSION ? OFPRR_GROUP_DELETE : OFPRR_EVICTION)
+                                      ? (uint8_t) OFPRR_DELETE : reason;
             of_conn_send(ac->conn, &msg);
         }
     }

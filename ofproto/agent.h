@@ -12,6 +12,8 @@
 #include "ofproto/meter_table.h"
 #include "ofproto/of_conn.h"
 
+enum of_bundle_step { BUNDLE_BEGIN, BUNDLE_COMMIT, BUNDLE_ABORT };
+
 struct of_backend_ops {         /* aux is the backend's. */
     void (*features)(void *aux, struct of_features *);
     void (*desc)(void *aux, struct of_desc *);
@@ -31,6 +33,9 @@ struct of_backend_ops {         /* aux is the backend's. */
     char *(*polder_request)(void *aux, const char *json, size_t size);
     /* The number of connected controllers (equal or master) changed; for fail-secure/standalone. May be NULL. */
     void (*controllers_changed)(void *aux, unsigned n_up);
+    /* Between begin and commit or abort, what flows() and groups() do is prepared and seen by no packet; commit makes it visible in one step.  The agent has the
+     * tables' own parts (flow_tables_begin() and so on) follow.  NULL: bundles unsupported. */
+    void (*bundle)(void *aux, enum of_bundle_step);
 };
 
 struct of_agent_config {
@@ -40,7 +45,7 @@ struct of_agent_config {
     unsigned n_listen;
     struct tls_config *tls;     /* May be NULL. */
     unsigned max_connections;
-    uint32_t versions;          /* Bitmap, 1 << OF13_VERSION today. */
+    uint32_t versions;          /* Bitmap of wire versions: OF10_VERSION, OF13_VERSION, OF14_VERSION. */
     unsigned packet_in_rate;    /* Per connection and second, burst the same; 0: 1000. Above it: dropped and counted, but a little is kept for each ingress port. */
 };
 

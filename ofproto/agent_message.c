@@ -64,15 +64,22 @@ static bool groups_exist(struct of_agent *agent, const struct actions *actions)
     return true;
 }
 
-static struct of_error handle_flow_mod(struct agent_conn *ac, const struct of_flow_mod *fm)
+struct of_error agent_flow_mod(struct agent_conn *ac, struct of_msg *msg)
 {
     struct of_agent *agent = ac->agent;
+    struct of_flow_mod *fm = &msg->flow_mod;
+    if (msg->version == OF10_VERSION) {
+        struct of_error error = agent_of10_flow_mod(ac, fm);
+        if (!of_ok(error)) {
+            return error;
+        }
+    }
     const struct instructions *is = &fm->instructions;
     if (fm->command <= OFPFC_MODIFY_STRICT) {
         if (fm->buffer_id != OFP_NO_BUFFER) {
             return BAD_REQUEST(OFPBRC_BUFFER_UNKNOWN);
         }
-        if (fm->table_id >= agent->n_tables) {
+        if (fm->table_id >= agent->n_tables && !(msg->version == OF10_VERSION && fm->table_id == OFPTT_ALL)) {
             return OF_ERROR(OFPET_FLOW_MOD_FAILED, OFPFMFC_BAD_TABLE_ID);
         }
         if (is->has_goto && is->goto_table >= agent->n_tables) {
@@ -98,7 +105,7 @@ static void delete_group_users(struct group *g, void *agent_)
 }
 
 /* Entries go before the groups that they use, so that none ever refers to a group that is gone. */
-static struct of_error handle_group_mod(struct agent_conn *ac, struct of_group_mod *gm)
+struct of_error agent_group_mod(struct agent_conn *ac, struct of_group_mod *gm)
 {
     struct of_agent *agent = ac->agent;
     struct group_table *groups = agent->ops->groups(agent->aux);
@@ -122,7 +129,7 @@ static struct of_error handle_meter_mod(struct agent_conn *ac, struct of_meter_m
     return meter_table_mod(agent->ops->meters(agent->aux), mm);
 }
 
-static struct of_error handle_packet_out(struct agent_conn *ac, const struct of_packet_out *po)
+struct of_error agent_packet_out_check(struct agent_conn *ac, const struct of_packet_out *po)
 {
     struct of_agent *agent = ac->agent;
     if (po->buffer_id != OFP_NO_BUFFER) {
@@ -142,7 +149,13 @@ static struct of_error handle_packet_out(struct agent_conn *ac, const struct of_
     if (!groups_exist(agent, &po->actions)) {
         return OF_ERROR(OFPET_BAD_ACTION, OFPBAC_BAD_OUT_GROUP);
     }
-    return agent->ops->packet_out(agent->aux, po);
+    return OF_OK;
+}
+
+static struct of_error handle_packet_out(struct agent_conn *ac, const struct of_packet_out *po)
+{
+    struct of_error error = agent_packet_out_check(ac, po);
+    return of_ok(error) ? ac->agent->ops->packet_out(ac->agent->aux, po) : error;
 }
 
 /* In 1.3 a table has nothing left to configure: "OFPTC_DEPRECATED_MASK = 3, deprecated bits". */
@@ -162,7 +175,11 @@ static struct of_error handle_features(struct agent_conn *ac, const struct of_ms
     of_msg_init(&reply, OFPT_FEATURES_REPLY, msg->xid);
     ac->agent->ops->features(ac->agent->aux, &reply.features);
     reply.features.auxiliary_id = 0;    /* There are main connections only. */
+    if (msg->version == OF10_VERSION) { /* Later versions have OFPMP_PORT_DESC for that. */
+        agent_ports(ac->agent, &reply.features.ports, &reply.features.n_ports);
+    }
     of_conn_send(ac->conn, &reply);
+    of_msg_fini(&reply);
     return OF_OK;
 }
 
@@ -202,6 +219,7 @@ static struct of_error handle_get_async(struct agent_conn *ac, const struct of_m
     struct of_msg reply;
     of_msg_init(&reply, OFPT_GET_ASYNC_REPLY, msg->xid);
     reply.async = ac->async;
+    reply.async.given = OF_ASYNC_ALL;
     of_conn_send(ac->conn, &reply);
     return OF_OK;
 }
@@ -241,7 +259,7 @@ static struct of_error handle_experimenter(struct agent_conn *ac, const struct o
 static bool is_change(enum of_type type)
 {
     return type == OFPT_PACKET_OUT || type == OFPT_FLOW_MOD || type == OFPT_GROUP_MOD || type == OFPT_PORT_MOD || type == OFPT_TABLE_MOD
-           || type == OFPT_METER_MOD;
+           || type == OFPT_METER_MOD || type == OFPT_BUNDLE_CONTROL || type == OFPT_BUNDLE_ADD_MESSAGE;
 }
 
 static struct of_error dispatch(struct agent_conn *ac, struct of_msg *msg)
@@ -260,9 +278,9 @@ static struct of_error dispatch(struct agent_conn *ac, struct of_msg *msg)
     case OFPT_PACKET_OUT:
         return handle_packet_out(ac, &msg->packet_out);
     case OFPT_FLOW_MOD:
-        return handle_flow_mod(ac, &msg->flow_mod);
+        return agent_flow_mod(ac, msg);
     case OFPT_GROUP_MOD:
-        return handle_group_mod(ac, &msg->group_mod);
+        return agent_group_mod(ac, &msg->group_mod);
     case OFPT_METER_MOD:
         return handle_meter_mod(ac, &msg->meter_mod);
     case OFPT_PORT_MOD:
@@ -280,8 +298,16 @@ static struct of_error dispatch(struct agent_conn *ac, struct of_msg *msg)
     case OFPT_GET_ASYNC_REQUEST:
         return handle_get_async(ac, msg);
     case OFPT_SET_ASYNC:
-        ac->async = msg->async;
-        return OF_OK;
+        return agent_set_async(ac, msg);
+    case OFPT_BUNDLE_CONTROL:
+        return agent_bundle_control(ac, msg);
+    case OFPT_BUNDLE_ADD_MESSAGE:
+        return agent_bundle_add(ac, msg);
+    case OFPT_NX_SET_FLOW_FORMAT:
+    case OFPT_NX_FLOW_MOD_TABLE_ID:
+    case OFPT_NX_SET_PACKET_IN_FORMAT:
+    case OFPT_NX_SET_CONTROLLER_ID:
+        return agent_nicira(ac, msg);
     case OFPT_EXPERIMENTER:
         return handle_experimenter(ac, msg);
     case OFPT_ERROR:                    /* The controller did not like a message of ours; it counted it. */

@@ -20,6 +20,8 @@ enum {
 static void reply_init(struct of_msg *reply, const struct of_msg *request)
 {
     of_msg_init(reply, OFPT_MULTIPART_REPLY, request->xid);
+    reply->version = request->version;
+    reply->nicira = request->nicira;
     reply->multipart.type = request->multipart.type;
 }
 
@@ -164,6 +166,7 @@ void agent_job_continue(struct agent_conn *ac)
     while (job->active && of_conn_backlog(ac->conn) < JOB_BACKLOG) {
         struct of_msg reply;
         of_msg_init(&reply, OFPT_MULTIPART_REPLY, job->xid);
+        reply.nicira = job->nicira;
         reply.multipart.type = job->type;
         if (job->type == OFPMP_FLOW) {
             chunk_flows(ac, &reply.multipart);
@@ -203,7 +206,7 @@ static struct of_error start_job(struct agent_conn *ac, const struct of_msg *msg
     struct of_agent *agent = ac->agent;
     struct stats_job *job = &ac->job;
     const struct of_multipart_msg *mp = &msg->multipart;
-    *job = (struct stats_job) { .active = true, .type = mp->type, .xid = msg->xid };
+    *job = (struct stats_job) { .active = true, .type = mp->type, .nicira = msg->nicira, .xid = msg->xid };
     if (mp->type == OFPMP_FLOW) {
         flow_tables_each(agent->ops->flows(agent->aux), &mp->filter, false, job_add_flow, job);
     } else if (mp->type == OFPMP_METER || mp->type == OFPMP_METER_CONFIG) {
@@ -254,6 +257,7 @@ static void table_stats(struct of_agent *agent, struct of_multipart_msg *out)
         struct of_table_stats *ts = &out->tables.v[i];
         agent->ops->table_stats(agent->aux, (uint8_t) i, ts);
         ts->table_id = (uint8_t) i;
+        ts->max_entries = flow_tables_max(agent->ops->flows(agent->aux));
         ts->active_count = flow_tables_count(agent->ops->flows(agent->aux), (uint8_t) i);
     }
 }
@@ -293,12 +297,12 @@ static struct of_error port_stats(struct of_agent *agent, uint32_t port_no, stru
     return error;
 }
 
-static void port_desc(struct of_agent *agent, struct of_multipart_msg *out)
+void agent_ports(struct of_agent *agent, struct of_port **v, unsigned *n)
 {
     struct port_list ports = { NULL, 0, 0 };
     agent->ops->ports(agent->aux, add_port, &ports);
-    out->ports.v = ports.v;
-    out->ports.n = ports.n;
+    *v = ports.v;
+    *n = ports.n;
 }
 
 /* There are no queues: none of any port, and an error for a certain one. */
@@ -339,6 +343,7 @@ static struct of_error reply_at_once(struct agent_conn *ac, const struct of_msg 
     case OFPMP_PORT_STATS:
         error = port_stats(agent, mp->id, &reply.multipart);
         break;
+    case OFPMP_QUEUE_DESC:              /* Of none, likewise. */
     case OFPMP_QUEUE:
         error = queue_stats(agent, mp->queue.port_no, mp->queue.queue_id);
         break;
@@ -354,7 +359,7 @@ static struct of_error reply_at_once(struct agent_conn *ac, const struct of_msg 
         table_features(agent, &reply.multipart);
         break;
     case OFPMP_PORT_DESC:
-        port_desc(agent, &reply.multipart);
+        agent_ports(agent, &reply.multipart.ports.v, &reply.multipart.ports.n);
         break;
     default:
         error = OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_BAD_EXPERIMENTER);

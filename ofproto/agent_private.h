@@ -7,6 +7,7 @@
 /* A statistics reply that is sent piece by piece, as fast as the peer reads.  Reading from the peer is paused meanwhile, so there is one at most. */
 struct stats_job {
     bool active;
+    bool nicira;                /* As the request was. */
     uint16_t type;              /* OFPMP_FLOW, GROUP, GROUP_DESC, METER or METER_CONFIG. */
     uint32_t xid;
     struct flow_entry **flows;  /* Held. */
@@ -34,6 +35,11 @@ struct agent_conn {
     struct barrier *barrier;
     /* A multipart request of which more segments will come. */
     struct { bool active, refused; uint16_t type; uint32_t xid; size_t size; } request;
+    struct agent_bundle *bundles;
+    /* Set by Nicira's messages. */
+    bool nxm, flow_mod_table_id;        /* 1.0: flow-removed with NXM matches; tables in flow-mods. */
+    uint8_t packet_in_format;           /* NX_PACKET_IN_* */
+    uint16_t controller_id;
 };
 
 struct of_agent {
@@ -61,13 +67,28 @@ bool agent_port_exists(struct of_agent *, uint32_t port_no);
 /* agent_message.c */
 void agent_message(struct of_conn *, struct of_msg *, const uint8_t *raw, size_t size, void *agent_conn);
 void agent_barrier_forget(struct agent_conn *);
+struct of_error agent_flow_mod(struct agent_conn *, struct of_msg *);
+struct of_error agent_group_mod(struct agent_conn *, struct of_group_mod *);
+struct of_error agent_packet_out_check(struct agent_conn *, const struct of_packet_out *);
+
+/* agent_bundle.c */
+struct of_error agent_bundle_control(struct agent_conn *, const struct of_msg *);
+struct of_error agent_bundle_add(struct agent_conn *, const struct of_msg *);
+void agent_bundles_discard(struct agent_conn *);
+
+/* agent_nicira.c */
+struct of_error agent_nicira(struct agent_conn *, const struct of_msg *);
+/* Makes a flow-mod of 1.0 one of today: which table, and what a modify of nothing means. */
+struct of_error agent_of10_flow_mod(struct agent_conn *, struct of_flow_mod *);
 
 /* agent_role.c */
 void agent_role_init(struct agent_conn *);
+struct of_error agent_set_async(struct agent_conn *, const struct of_msg *);
 struct of_error agent_role_request(struct agent_conn *, const struct of_msg *);
 bool agent_wants(const struct agent_conn *, const uint32_t mask[2], uint8_t reason);
 
 /* agent_multipart.c */
+void agent_ports(struct of_agent *, struct of_port **, unsigned *n);     /* All of them; the caller frees. */
 struct of_error agent_multipart(struct agent_conn *, const struct of_msg *);
 void agent_job_continue(struct agent_conn *);
 void agent_job_cancel(struct agent_conn *);

@@ -1,6 +1,8 @@
 /* Roles, generation ids and asynchronous configuration (OpenFlow 1.3.5 sections 6.3.5, 6.3.6, 7.3.9 and 7.3.10). */
 #include "ofproto/agent_private.h"
 
+#include <string.h>
+
 /* An equal or master controller "receives all switch asynchronous messages", a slave "does not receive … apart from port-status". */
 void agent_role_init(struct agent_conn *ac)
 {
@@ -9,7 +11,30 @@ void agent_role_init(struct agent_conn *ac)
         .packet_in = { 1 << OFPR_NO_MATCH | 1 << OFPR_ACTION | 1 << OFPR_INVALID_TTL, 0 },
         .port_status = { 1 << OFPPR_ADD | 1 << OFPPR_DELETE | 1 << OFPPR_MODIFY, 1 << OFPPR_ADD | 1 << OFPPR_DELETE | 1 << OFPPR_MODIFY },
         .flow_removed = { 1 << OFPRR_IDLE_TIMEOUT | 1 << OFPRR_HARD_TIMEOUT | 1 << OFPRR_DELETE | 1 << OFPRR_GROUP_DELETE, 0 },
+        .role_status = { 1 << OFPCRR_MASTER_REQUEST, 1 << OFPCRR_MASTER_REQUEST },
+        .table_status = { 1 << OFPTR_VACANCY_DOWN | 1 << OFPTR_VACANCY_UP, 0 },
     };
+}
+
+/* 1.4 sets what the message has; "masks that are not in it are left as they are". */
+struct of_error agent_set_async(struct agent_conn *ac, const struct of_msg *msg)
+{
+    const struct of_async *in = &msg->async;
+    if (msg->version < OF14_VERSION) {
+        memcpy(ac->async.packet_in, in->packet_in, sizeof in->packet_in);
+        memcpy(ac->async.port_status, in->port_status, sizeof in->port_status);
+        memcpy(ac->async.flow_removed, in->flow_removed, sizeof in->flow_removed);
+        return OF_OK;
+    }
+    const uint32_t *from[6] = { in->packet_in, in->port_status, in->flow_removed, in->role_status, in->table_status, in->requestforward };
+    uint32_t *to[6] = { ac->async.packet_in, ac->async.port_status, ac->async.flow_removed, ac->async.role_status, ac->async.table_status,
+                        ac->async.requestforward };
+    for (unsigned type = 0; type < 12; type++) {
+        if (in->given & (1u << type)) {
+            to[type / 2][!(type % 2)] = from[type / 2][!(type % 2)];
+        }
+    }
+    return OF_OK;
 }
 
 bool agent_wants(const struct agent_conn *ac, const uint32_t mask[2], uint8_t reason)
@@ -23,12 +48,23 @@ static bool is_stale(const struct of_agent *agent, uint64_t generation_id)
     return agent->has_generation_id && (int64_t) (generation_id - agent->generation_id) < 0;
 }
 
-static void demote_masters(struct of_agent *agent)
+/* From 1.4 on a controller is told that another one has become the master (OpenFlow 1.4 section 7.4.4). */
+static void demote_masters(struct of_agent *agent, const struct agent_conn *new_master)
 {
     struct agent_conn *ac;
     LIST_FOR_EACH (ac, node, &agent->conns) {
-        if (ac->role == OFPCR_ROLE_MASTER) {
-            ac->role = OFPCR_ROLE_SLAVE;
+        if (ac->role != OFPCR_ROLE_MASTER || ac == new_master) {
+            continue;
+        }
+        bool told = of_conn_is_up(ac->conn) && of_conn_version(ac->conn) >= OF14_VERSION && agent_wants(ac, ac->async.role_status, OFPCRR_MASTER_REQUEST);
+        ac->role = OFPCR_ROLE_SLAVE;
+        if (told) {
+            struct of_msg msg;
+            of_msg_init(&msg, OFPT_ROLE_STATUS, 0);
+            msg.role_status.role = OFPCR_ROLE_SLAVE;
+            msg.role_status.reason = OFPCRR_MASTER_REQUEST;
+            msg.role_status.generation_id = agent->has_generation_id ? agent->generation_id : UINT64_MAX;
+            of_conn_send(ac->conn, &msg);
         }
     }
 }
@@ -40,7 +76,8 @@ struct of_error agent_role_request(struct agent_conn *ac, const struct of_msg *m
     if (role > OFPCR_ROLE_SLAVE) {
         return OF_ERROR(OFPET_ROLE_REQUEST_FAILED, OFPRRFC_BAD_ROLE);
     }
-    if (role == OFPCR_ROLE_MASTER || role == OFPCR_ROLE_SLAVE) {
+    /* Nicira's roles, 1.0's, have no generations. */
+    if (msg->version != OF10_VERSION && (role == OFPCR_ROLE_MASTER || role == OFPCR_ROLE_SLAVE)) {
         if (is_stale(agent, msg->role.generation_id)) {
             return OF_ERROR(OFPET_ROLE_REQUEST_FAILED, OFPRRFC_STALE);
         }
@@ -48,7 +85,7 @@ struct of_error agent_role_request(struct agent_conn *ac, const struct of_msg *m
         agent->generation_id = msg->role.generation_id;
     }
     if (role == OFPCR_ROLE_MASTER) {
-        demote_masters(agent);
+        demote_masters(agent, ac);
     }
     if (role != OFPCR_ROLE_NOCHANGE) {
         ac->role = role;

@@ -49,9 +49,11 @@ tests_fuzz_flowtext_replay_LDADD = ofproto/libofproto.a lib/libpolder.a $(POLDER
 # Messages, connections, table semantics, the agent.
 ofproto_libofproto_a_SOURCES += \
 	ofproto/agent.c ofproto/agent.h ofproto/agent_private.h \
+	ofproto/agent_bundle.c \
 	ofproto/agent_features.c \
 	ofproto/agent_message.c \
 	ofproto/agent_multipart.c \
+	ofproto/agent_nicira.c \
 	ofproto/agent_role.c \
 	ofproto/flow_table.c ofproto/flow_table.h \
 	ofproto/flow_table_filter.c ofproto/flow_table_filter.h \

@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 #include "ofproto/flow_table_filter.h"
 #include "ofproto/flow_table_refs.h"
 
@@ -22,6 +23,9 @@ struct flow_tables {
     void *aux;
     struct flow_entry **heap;   /* heap[0] is unused. */
     unsigned n_heap, heap_room;
+    bool staging;               /* flow_tables_begin() */
+    struct change { struct flow_entry *entry; bool added; } *log;       /* While staging, in order. */
+    size_t n_log, log_room;
 };
 
 /* Some entries, gathered before any is changed. */
@@ -134,15 +138,95 @@ void flow_entry_release(struct flow_entry *e)
     }
 }
 
-static void remove_entry(struct flow_tables *ft, struct flow_entry *e, int reason)
+static void link_entry(struct flow_tables *ft, struct flow_entry *e)
+{
+    hmap_insert(&ft->tables[e->table_id], &e->node, entry_hash(e->priority, e->match));
+    ft->n++;
+    heap_insert(ft, e);
+    flow_refs_add(&ft->refs, e);
+}
+
+static void unlink_entry(struct flow_tables *ft, struct flow_entry *e)
 {
     hmap_remove(&ft->tables[e->table_id], &e->node);
     ft->n--;
     heap_remove(ft, e);
     flow_refs_remove(&ft->refs, e);
+}
+
+static void log_change(struct flow_tables *ft, struct flow_entry *e, bool added)
+{
+    if (ft->n_log == ft->log_room) {
+        ft->log_room = ft->log_room ? 2 * ft->log_room : 64;
+        ft->log = xrealloc(ft->log, ft->log_room * sizeof *ft->log);
+    }
+    ft->log[ft->n_log++] = (struct change) { e, added };
+}
+
+/* The owner has it already. */
+static void insert_entry(struct flow_tables *ft, struct flow_entry *e)
+{
+    link_entry(ft, e);
+    if (ft->staging) {
+        log_change(ft, e, true);
+    }
+}
+
+static void remove_entry(struct flow_tables *ft, struct flow_entry *e, int reason)
+{
+    unlink_entry(ft, e);
+    if (ft->staging) {
+        ft->ops->remove(e, reason, ft->aux);
+        log_change(ft, e, false);
+        return;
+    }
     e->removed = true;
     ft->ops->remove(e, reason, ft->aux);
     entry_destroy(e);
+}
+
+static void discard(struct flow_entry *e)
+{
+    e->removed = true;
+    entry_destroy(e);
+}
+
+void flow_tables_begin(struct flow_tables *ft)
+{
+    assert(!ft->staging);
+    ft->staging = true;
+}
+
+static void end_staging(struct flow_tables *ft)
+{
+    free(ft->log);
+    ft->log = NULL;
+    ft->n_log = ft->log_room = 0;
+    ft->staging = false;
+}
+
+void flow_tables_commit(struct flow_tables *ft)
+{
+    for (size_t i = 0; i < ft->n_log; i++) {
+        if (!ft->log[i].added) {
+            discard(ft->log[i].entry);
+        }
+    }
+    end_staging(ft);
+}
+
+void flow_tables_abort(struct flow_tables *ft)
+{
+    for (size_t i = ft->n_log; i--; ) {
+        struct flow_entry *e = ft->log[i].entry;
+        if (ft->log[i].added) {
+            unlink_entry(ft, e);
+            discard(e);
+        } else {
+            link_entry(ft, e);
+        }
+    }
+    end_staging(ft);
 }
 
 struct flow_tables *flow_tables_new(unsigned max_flows, struct clock clock, const struct flow_table_ops *ops, void *aux)
@@ -270,6 +354,14 @@ void flow_tables_each(struct flow_tables *ft, const struct of_flow_filter *f, bo
     free(s.v);
 }
 
+bool flow_tables_any(struct flow_tables *ft, const struct of_flow_filter *f)
+{
+    struct selection s = { NULL, 0, 0 };
+    select_each(ft, f, &s);
+    free(s.v);
+    return s.n;
+}
+
 /* --- Flow-mods (section 6.4) --- */
 
 /* One add could match a packet that an entry of the same priority matches too. */
@@ -327,19 +419,50 @@ static struct of_error add(struct flow_tables *ft, const struct of_flow_mod *fm)
     if (old) {
         remove_entry(ft, old, -1);
     }
-    hmap_insert(&ft->tables[e->table_id], &e->node, entry_hash(e->priority, match));
-    ft->n++;
-    heap_insert(ft, e);
-    flow_refs_add(&ft->refs, e);
+    insert_entry(ft, e);
+    return OF_OK;
+}
+
+static struct minimatch *minimatch_copy(const struct minimatch *m)
+{
+    size_t size = sizeof *m + 2 * m->n * sizeof m->words[0];
+    return memcpy(xmalloc(size), m, size);
+}
+
+/* While staging: a new entry with the new instructions takes the place of each. */
+static struct of_error modify_staged(struct flow_tables *ft, const struct of_flow_mod *fm, struct flow_entry *old)
+{
+    struct flow_entry *e = XNEW(struct flow_entry);
+    *e = (struct flow_entry) {
+        .match = minimatch_copy(old->match), .priority = old->priority, .idle_timeout = old->idle_timeout, .hard_timeout = old->hard_timeout,
+        .flags = old->flags, .importance = old->importance, .table_id = old->table_id, .cookie = old->cookie, .created_ns = old->created_ns,
+        .modified_ns = clock_now_ns(&ft->clock), .replaces = fm->flags & OFPFF_RESET_COUNTS ? NULL : old,
+    };
+    instructions_copy(&e->instructions, &fm->instructions);
+    struct of_error error = ft->ops->insert(e, ft->aux);
+    e->replaces = NULL;
+    if (!of_ok(error)) {
+        entry_destroy(e);
+        return error;
+    }
+    remove_entry(ft, old, -1);
+    insert_entry(ft, e);
     return OF_OK;
 }
 
 static struct of_error modify(struct flow_tables *ft, const struct of_flow_mod *fm)
 {
     struct selection s = { NULL, 0, 0 };
-    select_for_mod(ft, fm, &s);
-    struct instructions *olds = s.n ? xcalloc(s.n, sizeof *olds) : NULL;
     struct of_error error = OF_OK;
+    select_for_mod(ft, fm, &s);
+    if (ft->staging) {
+        for (size_t i = 0; of_ok(error) && i < s.n; i++) {
+            error = modify_staged(ft, fm, s.v[i]);
+        }
+        free(s.v);
+        return error;
+    }
+    struct instructions *olds = s.n ? xcalloc(s.n, sizeof *olds) : NULL;
     size_t n_done = 0;
     while (n_done < s.n) {
         struct flow_entry *e = s.v[n_done];
@@ -390,14 +513,15 @@ static void delete(struct flow_tables *ft, const struct of_flow_mod *fm)
 struct of_error flow_tables_mod(struct flow_tables *ft, const struct of_flow_mod *fm)
 {
     bool deletes = fm->command == OFPFC_DELETE || fm->command == OFPFC_DELETE_STRICT;
-    if (fm->table_id >= OF_N_TABLES && !(deletes && fm->table_id == OFPTT_ALL)) {
+    /* A modify in all tables is 1.0's, where entries have no table. */
+    if (fm->table_id >= OF_N_TABLES && (fm->command == OFPFC_ADD || fm->table_id != OFPTT_ALL)) {
         return BAD_TABLE;
     }
     if (deletes) {
         delete(ft, fm);
         return OF_OK;
     }
-    struct of_error error = instructions_check(&fm->instructions, &fm->match, fm->table_id);
+    struct of_error error = instructions_check(&fm->instructions, &fm->match, fm->table_id == OFPTT_ALL ? 0 : fm->table_id);
     if (!of_ok(error)) {
         return error;
     }

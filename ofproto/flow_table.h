@@ -47,11 +47,22 @@ struct flow_tables;
 struct flow_tables *flow_tables_new(unsigned max_flows, struct clock, const struct flow_table_ops *, void *aux);
 void flow_tables_free(struct flow_tables *);                    /* Removes every entry (reason -1). */
 
+/*
+ * Bundles.  Between begin and commit or abort every change is provisional: the owner's insert and remove are called as
+ * always (a modify becomes the insert of a new entry and the remove of the old one), but entries that left are kept, so
+ * that abort restores the tables as they were at begin.  The owner has to undo its own part before abort, or to complete it
+ * before commit: it may look at the entries that it was told of until then.
+ */
+void flow_tables_begin(struct flow_tables *);
+void flow_tables_commit(struct flow_tables *);
+void flow_tables_abort(struct flow_tables *);
+
 struct of_error flow_tables_mod(struct flow_tables *, const struct of_flow_mod *);      /* All of it or nothing. Validates instructions against the match. */
 unsigned flow_tables_count(const struct flow_tables *, uint8_t table);   /* OFPTT_ALL: all. */
 struct flow_entry *flow_tables_find(struct flow_tables *, uint8_t table, uint16_t priority, const struct match *);
 /* Entries that pass the filter (section 7.3.5.2); table order, then priority descending when `sorted`. fn may not change the tables. */
 void flow_tables_each(struct flow_tables *, const struct of_flow_filter *, bool sorted, void (*fn)(struct flow_entry *, void *aux), void *aux);
+bool flow_tables_any(struct flow_tables *, const struct of_flow_filter *);       /* Whether one passes. */
 void flow_entry_stats(struct flow_tables *, const struct flow_entry *, struct of_flow_stats *);    /* Owned by the caller (of_flow_stats_fini). */
 void of_flow_stats_fini(struct of_flow_stats *);
 /* Keeps the memory of an entry while the tables change (a statistics reply that is sent piece by piece). */
@@ -80,6 +91,10 @@ struct group_table;
 struct group_table *group_table_new(unsigned max_groups, struct clock, const struct group_ops *, void *aux);
 void group_table_free(struct group_table *);
 struct of_error group_table_mod(struct group_table *, struct of_group_mod *);    /* May move buckets out of the message. Loops, chaining, watch rules per section 6.5. */
+/* As flow_tables_begin() and so on; the owner's ops are called as always. */
+void group_table_begin(struct group_table *);
+void group_table_commit(struct group_table *);
+void group_table_abort(struct group_table *);
 struct group *group_table_find(struct group_table *, uint32_t id);
 void group_table_each(struct group_table *, void (*fn)(struct group *, void *aux), void *aux);
 /* Whether a delete would be refused because another group forwards to it. */

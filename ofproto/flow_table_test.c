@@ -177,7 +177,7 @@ static struct of_error naive_add(struct naive *nv, const struct of_flow_mod *fm,
 static struct of_error naive_mod(struct naive *nv, const struct of_flow_mod *fm, uint64_t now_ns)
 {
     bool deletes = fm->command >= OFPFC_DELETE;
-    if (fm->table_id > 253 && !(deletes && fm->table_id == OFPTT_ALL)) {
+    if (fm->table_id > 253 && (fm->command == OFPFC_ADD || fm->table_id != OFPTT_ALL)) {
         return OF_ERROR(OFPET_FLOW_MOD_FAILED, OFPFMFC_BAD_TABLE_ID);
     }
     if (fm->command == OFPFC_ADD) {

@@ -13,7 +13,13 @@ struct group_table {
     struct clock clock;
     const struct group_ops *ops;
     void *aux;
+    bool staging;               /* group_table_begin() */
+    struct group_change *log;   /* While staging, in order. */
+    size_t n_log, log_room;
 };
+
+enum change_kind { CHANGE_ADD, CHANGE_MODIFY, CHANGE_DELETE };
+struct group_change { enum change_kind kind; struct group *group; uint8_t type; struct of_bucket *buckets; unsigned n_buckets; /* MODIFY: the former. */ };
 
 struct id_list { uint32_t *v; unsigned n, room; };
 
@@ -42,10 +48,25 @@ struct group_table *group_table_new(unsigned max_groups, struct clock clock, con
     return gt;
 }
 
+static struct group_change *log_change(struct group_table *gt, enum change_kind kind, struct group *g)
+{
+    if (gt->n_log == gt->log_room) {
+        gt->log_room = gt->log_room ? 2 * gt->log_room : 16;
+        gt->log = xrealloc(gt->log, gt->log_room * sizeof *gt->log);
+    }
+    struct group_change *c = &gt->log[gt->n_log++];
+    *c = (struct group_change) { .kind = kind, .group = g };
+    return c;
+}
+
 static void remove_group(struct group_table *gt, struct group *g)
 {
     hmap_remove(&gt->groups, &g->node);
     gt->ops->remove(g, gt->aux);
+    if (gt->staging) {
+        log_change(gt, CHANGE_DELETE, g);
+        return;
+    }
     of_buckets_free(g->buckets, g->n_buckets);
     free(g);
 }
@@ -235,6 +256,9 @@ static struct of_error add(struct group_table *gt, struct of_group_mod *gm)
     gm->n_buckets = 0;
     hmap_insert(&gt->groups, &g->node, id_hash(g->id));
     count_users(gt, g->buckets, g->n_buckets, +1);
+    if (gt->staging) {
+        log_change(gt, CHANGE_ADD, g);
+    }
     return OF_OK;
 }
 
@@ -267,6 +291,14 @@ static struct of_error modify(struct group_table *gt, struct of_group_mod *gm)
     }
     count_users(gt, g->buckets, g->n_buckets, +1);
     count_users(gt, gm->buckets, gm->n_buckets, -1);
+    if (gt->staging) {                  /* Kept instead of left to the message. */
+        struct group_change *c = log_change(gt, CHANGE_MODIFY, g);
+        c->type = gm->type;
+        c->buckets = gm->buckets;
+        c->n_buckets = gm->n_buckets;
+        gm->buckets = NULL;
+        gm->n_buckets = 0;
+    }
     return OF_OK;
 }
 
@@ -302,4 +334,75 @@ struct of_error group_table_mod(struct group_table *gt, struct of_group_mod *gm)
         return delete(gt, gm->group_id);
     }
     return FAILED(OFPGMFC_BAD_COMMAND);
+}
+
+/* --- Bundles --- */
+
+static void discard(struct group *g)
+{
+    of_buckets_free(g->buckets, g->n_buckets);
+    free(g);
+}
+
+static void end_staging(struct group_table *gt)
+{
+    free(gt->log);
+    gt->log = NULL;
+    gt->n_log = gt->log_room = 0;
+    gt->staging = false;
+}
+
+void group_table_begin(struct group_table *gt)
+{
+    assert(!gt->staging);
+    gt->staging = true;
+}
+
+void group_table_commit(struct group_table *gt)
+{
+    for (size_t i = 0; i < gt->n_log; i++) {
+        struct group_change *c = &gt->log[i];
+        if (c->kind == CHANGE_DELETE) {
+            discard(c->group);
+        } else if (c->kind == CHANGE_MODIFY) {
+            of_buckets_free(c->buckets, c->n_buckets);
+        }
+    }
+    end_staging(gt);
+}
+
+/* Numbers of users are counted anew: deleting all groups at once does not keep them up. */
+static void recount(struct group_table *gt)
+{
+    struct group *g;
+    HMAP_FOR_EACH (g, node, &gt->groups) {
+        g->n_users = 0;
+    }
+    HMAP_FOR_EACH (g, node, &gt->groups) {
+        count_users(gt, g->buckets, g->n_buckets, +1);
+    }
+}
+
+void group_table_abort(struct group_table *gt)
+{
+    for (size_t i = gt->n_log; i--; ) {
+        struct group_change *c = &gt->log[i];
+        switch (c->kind) {
+        case CHANGE_ADD:
+            hmap_remove(&gt->groups, &c->group->node);
+            discard(c->group);
+            break;
+        case CHANGE_MODIFY:
+            of_buckets_free(c->group->buckets, c->group->n_buckets);
+            c->group->type = c->type;
+            c->group->buckets = c->buckets;
+            c->group->n_buckets = c->n_buckets;
+            break;
+        case CHANGE_DELETE:
+            hmap_insert(&gt->groups, &c->group->node, id_hash(c->group->id));
+            break;
+        }
+    }
+    recount(gt);
+    end_staging(gt);
 }

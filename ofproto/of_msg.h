@@ -161,6 +161,7 @@ enum of_role { OFPCR_ROLE_NOCHANGE, OFPCR_ROLE_EQUAL, OFPCR_ROLE_MASTER, OFPCR_R
 struct of_async {
     uint32_t packet_in[2], port_status[2], flow_removed[2];
     uint32_t role_status[2], table_status[2], requestforward[2];
+#define OF_ASYNC_ALL 0xfff
     uint16_t given;             /* 1.4: which of the twelve masks the message has, bit per property type.  Its set-async leaves the others as they were. */
 };
 enum { OFPCRR_MASTER_REQUEST, OFPCRR_CONFIG };

@@ -51,6 +51,7 @@ vswitch_libdatapath_a_SOURCES = \
 	vswitch/classifier.c vswitch/classifier.h \
 	vswitch/classifier_lookup.c \
 	vswitch/dp.c vswitch/dp.h vswitch/dp_private.h \
+	vswitch/dp_bundle.c \
 	vswitch/dp_group.c \
 	vswitch/dp_learn.c \
 	vswitch/dp_receive.c \
@@ -73,6 +74,7 @@ vswitch_datapath_test_SOURCES = \
 	vswitch/checksum_test.c \
 	vswitch/classifier_test.c \
 	vswitch/dp_fixture.c vswitch/dp_fixture.h \
+	vswitch/dp_bundle_test.c \
 	vswitch/dp_group_test.c \
 	vswitch/dp_stress_test.c \
 	vswitch/dp_test.c \

@@ -233,8 +233,18 @@ static void of_controllers_changed(void *vs_, unsigned n_up)
     }
 }
 
+static void of_bundle(void *vs, enum of_bundle_step step)
+{
+    struct dp *dp = ((struct vswitch *) vs)->dp;
+    switch (step) {
+    case BUNDLE_BEGIN: dp_bundle_begin(dp); break;
+    case BUNDLE_COMMIT: dp_bundle_commit(dp); break;
+    case BUNDLE_ABORT: dp_bundle_abort(dp); break;
+    }
+}
+
 const struct of_backend_ops backend_of_ops = {
     .features = of_features, .desc = of_desc, .flows = of_flows, .groups = of_groups, .meters = of_meters, .table_stats = of_table_stats, .ports = of_ports,
     .port_stats = of_port_stats, .group_stats = of_group_stats, .port_mod = of_port_mod, .packet_out = of_packet_out, .barrier = of_barrier,
-    .polder_request = of_polder_request, .controllers_changed = of_controllers_changed,
+    .polder_request = of_polder_request, .controllers_changed = of_controllers_changed, .bundle = of_bundle,
 };

@@ -221,6 +221,11 @@ static bool priority_remove(struct cls_subtable *st, uint16_t priority)
 
 /* --- Rules --- */
 
+static struct cls_rule *next_of(const struct cls_rule *r)
+{
+    return atomic_load_explicit(&r->next, memory_order_relaxed);
+}
+
 void classifier_insert(struct classifier *cls, struct cls_rule *rule)
 {
     assert(!((uintptr_t) rule >> 48));
@@ -229,6 +234,7 @@ void classifier_insert(struct classifier *cls, struct cls_rule *rule)
     if (is_new) {
         st = subtable_new(cls, rule->match);
     }
+    atomic_init(&rule->removed, CLS_NEVER);
     rule->hash = minimatch_values_hash(rule->match);
     rule->subtable = st;
     bool higher = priority_add(st, rule->priority);
@@ -238,17 +244,17 @@ void classifier_insert(struct classifier *cls, struct cls_rule *rule)
     if (slot) {
         struct cls_rule *head = cls_slot_rule(atomic_load_explicit(slot, memory_order_relaxed));
         if (rule->priority >= head->priority) {
-            rule->next = head;
+            atomic_init(&rule->next, head);
             atomic_store_explicit(slot, cls_slot(rule), memory_order_release);
         } else {
-            while (head->next && head->next->priority > rule->priority) {
-                head = head->next;
+            while (next_of(head) && next_of(head)->priority > rule->priority) {
+                head = next_of(head);
             }
-            rule->next = head->next;
-            head->next = rule;
+            atomic_init(&rule->next, next_of(head));
+            atomic_store_explicit(&head->next, rule, memory_order_release);
         }
     } else {
-        rule->next = NULL;
+        atomic_init(&rule->next, NULL);
         st->n_used += atomic_load_explicit(free_slot, memory_order_relaxed) == CLS_EMPTY;
         st->n_heads++;
         atomic_store_explicit(free_slot, cls_slot(rule), memory_order_release);
@@ -278,12 +284,12 @@ void classifier_remove(struct classifier *cls, struct cls_rule *rule)
     _Atomic uint64_t *slot = subtable_slot(a, rule->hash, rule->match, NULL);
     struct cls_rule *head = cls_slot_rule(atomic_load_explicit(slot, memory_order_relaxed));
     if (head != rule) {
-        while (head->next != rule) {
-            head = head->next;
+        while (next_of(head) != rule) {
+            head = next_of(head);
         }
-        head->next = rule->next;
-    } else if (rule->next) {
-        atomic_store_explicit(slot, cls_slot(rule->next), memory_order_release);
+        atomic_store_explicit(&head->next, next_of(rule), memory_order_release);
+    } else if (next_of(rule)) {
+        atomic_store_explicit(slot, cls_slot(next_of(rule)), memory_order_release);
     } else {
         atomic_store_explicit(slot, CLS_TOMBSTONE, memory_order_release);
         st->n_heads--;
@@ -310,7 +316,7 @@ struct cls_rule *classifier_find(const struct classifier *cls, const struct mini
     _Atomic uint64_t *slot = subtable_slot(atomic_load_explicit(&st->array, memory_order_relaxed), minimatch_values_hash(m), m, NULL);
     struct cls_rule *r = slot ? cls_slot_rule(atomic_load_explicit(slot, memory_order_relaxed)) : NULL;
     while (r && r->priority > priority) {
-        r = r->next;
+        r = next_of(r);
     }
     return r && r->priority == priority ? r : NULL;
 }

@@ -14,6 +14,13 @@
  * are amortised O(1) in the number of rules: arrays double and halve; a subtable's best priority may be overestimated for a while after removals (it only costs a
  * probe) and is recounted after as many removals as there are distinct priorities.
  */
+/*
+ * Versions.  A bundle (OpenFlow 1.4) changes many rules at once, and no packet may see a part of it.  Its new rules are
+ * inserted with a version that nobody has yet, its removed ones are marked with it and stay; then the owner publishes the
+ * version, by which packets that begin from now on see all of it, and takes the marked rules out after a grace period.  A
+ * rule is seen from version `added` on and before `removed`.  Rules outside bundles have `added` 0 and come and go by
+ * insert and remove alone.  Behind one slot there may be rules of several versions, so readers follow `next` there.
+ */
 #ifndef VSWITCH_CLASSIFIER_H
 #define VSWITCH_CLASSIFIER_H 1
 
@@ -30,9 +37,12 @@ struct cls_rule {
     const struct minimatch *match;
     uint16_t priority;
     uint32_t hash;                      /* Writer's; read by readers. Set before publication. */
-    struct cls_rule *next;              /* Writer only: same mask and values, next lower priority. */
+    _Atomic(struct cls_rule *) next;    /* Same mask and values, next lower priority. */
     struct cls_subtable *subtable;      /* Writer only. */
+    uint64_t added;                     /* The owner's, set before insertion. */
+    _Atomic uint64_t removed;           /* The owner's; CLS_NEVER but for rules that a bundle removes. */
 };
+#define CLS_NEVER UINT64_MAX
 
 struct cls_vector;
 
@@ -55,7 +65,7 @@ void classifier_remove(struct classifier *, struct cls_rule *);
 struct cls_rule *classifier_find(const struct classifier *, const struct minimatch *, uint16_t priority);
 
 /* [any] A rule of the highest priority that covers the flow, or NULL.  Which one of equals is unspecified (section 6.4). */
-struct cls_rule *classifier_lookup(const struct classifier *, const union flow_words *);
+struct cls_rule *classifier_lookup(const struct classifier *, const union flow_words *, uint64_t version);
 
 /* --- Shared between the writer (classifier.c) and the reader (classifier_lookup.c) --- */
 struct cls_array {

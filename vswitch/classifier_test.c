@@ -105,7 +105,7 @@ static void check_lookup(struct classifier *cls, const struct twin *t, struct rn
 {
     union flow_words w;
     random_flow(rng, &w);
-    const struct cls_rule *got = classifier_lookup(cls, &w);
+    const struct cls_rule *got = classifier_lookup(cls, &w, 0);
     int want = twin_best(t, &w);
     CU_ASSERT_EQUAL(got ? got->priority : -1, want);
     if (got) {
@@ -187,7 +187,7 @@ static void test_many(void)
     for (unsigned i = 0; i < N; i++) {
         flow_init(&w.flow);
         w.flow.regs[0] = be32_put(i);
-        missing += classifier_lookup(&cls, &w) != &rules[i]->cls;
+        missing += classifier_lookup(&cls, &w, 0) != &rules[i]->cls;
     }
     CU_ASSERT_EQUAL(missing, 0);
     const struct cls_subtable *st = rules[0]->cls.subtable;
@@ -225,7 +225,7 @@ static void *reader(void *stress_)
         unsigned key = (unsigned) (hash_mix64(n) % N_KEYS);
         flow_init(&w.flow);
         w.flow.regs[0] = be32_put(key);
-        const struct cls_rule *r = classifier_lookup(&s->cls, &w);
+        const struct cls_rule *r = classifier_lookup(&s->cls, &w, 0);
         if (!r) {
             atomic_fetch_add(&s->missed, 1);
         } else {

@@ -85,6 +85,7 @@ static struct of_error insert(struct flow_entry *entry, void *dp_)
     /* The entry's own match goes with the entry; readers may outlive it. */
     rule->cls.match = minimatch_clone(entry->match);
     rule->cls.priority = entry->priority;
+    rule->cls.added = dp_stage_version(dp);
     atomic_init(&rule->program, program);
     rule->cookie = entry->cookie;
     rule->table = entry->table_id;
@@ -98,6 +99,9 @@ static struct of_error insert(struct flow_entry *entry, void *dp_)
     }
     entry->aux = rule;
     classifier_insert(&dp->tables[entry->table_id], &rule->cls);
+    if (dp->stage) {
+        dp_stage_insert(dp, entry);
+    }
     return OF_OK;
 }
 
@@ -123,10 +127,19 @@ static void remove_entry(struct flow_entry *entry, int reason, void *dp_)
 {
     struct dp *dp = dp_;
     struct dp_rule *rule = entry->aux;
+    if (dp->stage) {
+        dp_stage_remove(dp, entry, reason);
+        return;
+    }
     classifier_remove(&dp->tables[entry->table_id], &rule->cls);
     if (reason >= 0 && entry->flags & OFPFF_SEND_FLOW_REM && dp->ops.flow_removed) {
         dp->ops.flow_removed(entry, (uint8_t) reason, dp->aux);
     }
+    dp_rule_retire(dp, rule);
+}
+
+void dp_rule_retire(struct dp *dp, struct dp_rule *rule)
+{
     program_retire(dp, atomic_load_explicit(&rule->program, memory_order_relaxed));
     counters_put(dp, rule->counters);
     dp_defer(rule_free, rule, dp);

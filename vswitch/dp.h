@@ -76,6 +76,14 @@ void dp_thread_set_aux(struct dp_thread *, void *);
 /* Ports as the pipeline knows them: number, OFPPC_* config, liveness (fast failover, FLOOD). Replaces what was known. [control] */
 void dp_port_set(struct dp *, uint32_t port_no, uint32_t config, bool live);
 void dp_port_remove(struct dp *, uint32_t port_no);
+/*
+ * Bundles [control]: between begin and commit or abort, changes through dp_flows() and dp_groups() are prepared and seen by no
+ * packet.  Commit makes them all visible in one step: a packet's whole trip is before it or behind it.  Abort takes them back; the
+ * tables have a begin, commit and abort of their own (ofproto/flow_table.h), and are told after the datapath.
+ */
+void dp_bundle_begin(struct dp *);
+void dp_bundle_commit(struct dp *);
+void dp_bundle_abort(struct dp *);
 /* Fail-standalone: while true, packets that miss in table 0 with no entries at all are bridged by a learning table (section 6.3.3). [control] */
 void dp_set_standalone(struct dp *, bool);
 

@@ -64,7 +64,7 @@ static bool bucket_live_next(const struct dp *dp, const struct dp_group *g, cons
 
 static bool group_live_next(const struct dp *dp, const struct group_slot *slot)
 {
-    const struct dp_group *g = atomic_load_explicit(&slot->current, memory_order_relaxed);
+    const struct dp_group *g = group_slot_read(slot, CLS_NEVER);
     for (unsigned i = 0; g && i < g->n_buckets; i++) {
         if (bucket_live_next(dp, g, &g->buckets[i])) {
             return true;
@@ -95,7 +95,7 @@ void dp_groups_refresh_liveness(struct dp *dp)
 
 /* --- Groups --- */
 
-static void group_retire(struct dp *dp, struct dp_group *g)
+void dp_group_retire(struct dp *dp, struct dp_group *g)
 {
     for (unsigned i = 0; i < g->n_buckets; i++) {
         struct dp_bucket *b = &g->buckets[i];
@@ -124,7 +124,7 @@ static struct of_error group_compile(struct dp *dp, const struct group *group, s
         struct of_error error;
         b->program = program_compile_set(dp, &from->actions, &error);
         if (!b->program) {
-            group_retire(dp, g);
+            dp_group_retire(dp, g);
             return error;
         }
         g->n_buckets = i + 1;
@@ -154,7 +154,11 @@ static struct of_error insert(struct group *group, void *dp_)
     if (of_ok(error)) {
         struct group_slot *slot = group_slot_get(dp, group->id);
         group->aux = slot;
-        atomic_store_explicit(&slot->current, g, memory_order_release);
+        if (dp->stage) {
+            dp_stage_group(dp, slot, g);
+        } else {
+            atomic_store_explicit(&slot->current, g, memory_order_release);
+        }
         dp_groups_refresh_liveness(dp);
     }
     return error;
@@ -170,8 +174,12 @@ static struct of_error modify(struct group *group, void *dp_)
     struct of_error error = group_compile(dp, group, old->counters, &g);
     if (of_ok(error)) {
         dp_groups_refresh_liveness(dp);         /* What the new buckets watch has to be known before they are used. */
+        if (dp->stage) {
+            dp_stage_group(dp, slot, g);
+            return OF_OK;
+        }
         atomic_store_explicit(&slot->current, g, memory_order_release);
-        group_retire(dp, old);
+        dp_group_retire(dp, old);
         dp_groups_refresh_liveness(dp);
     }
     return error;
@@ -181,12 +189,17 @@ static void remove_group(struct group *group, void *dp_)
 {
     struct dp *dp = dp_;
     struct group_slot *slot = group->aux;
+    if (dp->stage) {
+        dp_stage_group(dp, slot, NULL);
+        flow_tables_group_deleted(dp->flows, group->id);
+        return;
+    }
     struct dp_group *old = atomic_load_explicit(&slot->current, memory_order_relaxed);
     atomic_store_explicit(&slot->current, NULL, memory_order_release);
     if (!dp->closing) {
         flow_tables_group_deleted(dp->flows, group->id);
     }
-    group_retire(dp, old);
+    dp_group_retire(dp, old);
     group_slot_put(dp, slot);
     dp_groups_refresh_liveness(dp);
 }
@@ -196,7 +209,7 @@ const struct group_ops dp_group_ops = { .insert = insert, .modify = modify, .rem
 bool dp_group_stats(struct dp *dp UNUSED, const struct group *group, struct of_group_stats *out)
 {
     const struct group_slot *slot = group->aux;
-    const struct dp_group *g = atomic_load_explicit(&slot->current, memory_order_relaxed);
+    const struct dp_group *g = group_slot_read(slot, CLS_NEVER);
     uint64_t used;
     counters_sum(g->counters, &out->packet_count, &out->byte_count, &used);
     out->n_buckets = g->n_buckets;

@@ -56,6 +56,9 @@ struct dp_bucket {
 };
 
 struct dp_group {                               /* Immutable once published. */
+    uint64_t version;                           /* Of the bundle that made it; 0: none. Before that, `previous` holds. */
+    struct dp_group *previous;                  /* Not looked at any more once `version` is published and a grace period is over. */
+    bool gone;                                  /* Nothing else counts: a bundle removes the group. */
     uint8_t type;
     unsigned n_buckets;
     struct counters *counters;                  /* Survive a modify (section 6.5); the buckets' do not. */
@@ -77,6 +80,15 @@ struct group_slot {
 struct group_slot *group_slot_get(struct dp *, uint32_t id);    /* Makes it if need be; a reference. */
 void group_slot_ref(struct group_slot *);
 void group_slot_put(struct dp *, struct group_slot *);
+/* The group as of a version; NULL: none. */
+static inline const struct dp_group *group_slot_read(const struct group_slot *slot, uint64_t version)
+{
+    const struct dp_group *g = atomic_load_explicit(&slot->current, memory_order_acquire);
+    while (__builtin_expect(g && g->version > version, 0)) {
+        g = g->previous;
+    }
+    return g && !g->gone ? g : NULL;
+}
 
 /* --- Ports --- */
 #define PORT_PRESENT UINT32_C(0x80000000)
@@ -105,6 +117,8 @@ struct dp {
     struct flow_tables *flows;
     struct group_table *groups;
     struct meter_table *meters;
+    _Atomic uint64_t version;                   /* What packets that begin now see (vswitch/classifier.h). */
+    struct dp_stage *stage;                     /* Control: a bundle at work (dp_bundle.c), else NULL. */
     struct classifier tables[OF_N_TABLES];
     struct hmap group_slots;
     struct list watched;                        /* Group slots that some bucket watches. */
@@ -118,6 +132,19 @@ struct dp {
 
 /* The grace period: dp_ops.defer, or at once when the datapath is being freed.  `dp` is passed as void * so that a classifier can call it. */
 void dp_defer(void (*fn)(void *), void *arg, void *dp);
+
+/* --- Bundles (dp_bundle.c) [control] --- */
+/* The version that new rules and groups are to have: the one that the bundle at work will publish, else 0. */
+uint64_t dp_stage_version(const struct dp *);
+/* While a bundle is at work: notes what was done, so that it can be completed or undone. */
+void dp_stage_insert(struct dp *, struct flow_entry *);
+void dp_stage_remove(struct dp *, struct flow_entry *, int reason);
+/* Puts `g` (NULL: a marker that the group is gone) over the slot's current group. */
+void dp_stage_group(struct dp *, struct group_slot *, struct dp_group *g);
+/* dp.c, dp_group.c: for dp_bundle.c. */
+void dp_rule_retire(struct dp *, struct dp_rule *);     /* Not in the classifier any more. */
+void dp_group_retire(struct dp *, struct dp_group *);
+
 void dp_groups_refresh_liveness(struct dp *);      /* After a port or a group has changed. */
 extern const struct flow_table_ops dp_flow_ops;
 extern const struct group_ops dp_group_ops;

@@ -16,6 +16,7 @@ void exec_init(struct exec *e, struct dp_thread *thread, struct packet *packet, 
     e->ops = &e->dp->ops;
     e->aux = e->dp->aux;
     e->now_ns = now_ns;
+    e->version = atomic_load_explicit(&e->dp->version, memory_order_acquire);
     e->packet = packet;
     e->in_port = in_port;
     e->reason = DROP_NO_OUTPUT;
@@ -264,7 +265,7 @@ bool exec_tables(struct exec *e, uint8_t table, uint32_t as_port, bool resubmitt
         /* A resubmit's in_port is for its lookup alone: the actions see the packet's own. */
         be32 in_port = e->flow.flow.in_port;
         e->flow.flow.in_port = as;
-        struct cls_rule *found = classifier_lookup(&e->dp->tables[table], &e->flow);
+        struct cls_rule *found = classifier_lookup(&e->dp->tables[table], &e->flow, e->version);
         e->flow.flow.in_port = in_port;
         const struct dp_rule *rule = found ? CONTAINER_OF(found, struct dp_rule, cls) : NULL;
         if (!e->observe) {

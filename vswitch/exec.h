@@ -47,6 +47,7 @@ struct exec {
     void (*observe)(struct exec *, const struct exec_event *);  /* NULL on the poll path. */
     void *observe_aux;
     uint64_t now_ns;
+    uint64_t version;                   /* Of rules and groups; the whole trip has one (vswitch/classifier.h). */
     struct packet *packet;              /* NULL once an output has taken it. */
     union flow_words flow;
     struct action_set set;

@@ -92,7 +92,7 @@ static void run_bucket(struct exec *e, const struct group_slot *slot, const stru
 
 void exec_group(struct exec *e, struct group_slot *slot, bool tail)
 {
-    const struct dp_group *g = atomic_load_explicit(&slot->current, memory_order_acquire);
+    const struct dp_group *g = group_slot_read(slot, e->version);
     unsigned first = 0, last;
     if (g) {
         count(e, g->counters);

@@ -129,7 +129,7 @@ static void add_group(struct compiler *c, uint32_t id)
 {
     struct group_slot *slot = group_slot_get(c->dp, id);
     add_op(c, OP_GROUP)->group = slot;
-    if (!c->lenient && of_ok(c->error) && !atomic_load_explicit(&slot->current, memory_order_relaxed)) {
+    if (!c->lenient && of_ok(c->error) && !group_slot_read(slot, CLS_NEVER)) {
         c->error = OF_ERROR(OFPET_BAD_ACTION, OFPBAC_BAD_OUT_GROUP);
     }
 }

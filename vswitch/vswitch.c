@@ -242,7 +242,7 @@ static bool init_agent(struct vswitch *vs, struct err *err)
     }
     struct of_agent_config ac = {
         .n_controllers = c->n_controllers, .listen = xcalloc(c->n_listen + 1, sizeof *ac.listen), .n_listen = c->n_listen, .tls = vs->tls,
-        .max_connections = c->max_connections, .versions = 1u << OF13_VERSION,
+        .max_connections = c->max_connections, .versions = 1u << OF10_VERSION | 1u << OF13_VERSION | 1u << OF14_VERSION,
     };
     ac.controllers = xcalloc(c->n_controllers + 1, sizeof *ac.controllers);
     for (unsigned i = 0; i < c->n_controllers; i++) {

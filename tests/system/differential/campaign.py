@@ -18,6 +18,7 @@ MOST_SHOWN = 3
 class Campaign:
     def __init__(self, bench, seed, n_packets, per_program=400):
         self.bench, self.seed, self.n_packets, self.per_program = bench, seed, n_packets, per_program
+        self.n_since_fresh = 0          # Packet-ins on this connection.
         self.n_done = self.n_programs = self.n_frames = self.n_packet_ins = self.n_refused = 0
         self.failures = []
 
@@ -53,7 +54,7 @@ class Campaign:
             program.flows.append(SENTINEL_FLOW)
             self.bench.fresh_channels()
             if self._install(program, index):
-                self._receive(index, batch)
+                self._receive(index, batch, max(1, min(BATCH, RING // program.cost)))
             self.bench.clear()
             index += 1
         say(f"     seed {self.seed}: {self.n_done} packets received through {self.n_programs} programs; {self.n_frames} frames and {self.n_packet_ins} packet-ins "
@@ -61,21 +62,22 @@ class Campaign:
         if self.failures:
             raise LabError("\n\n".join(self.failures))
 
-    def _receive(self, index, batch):
+    def _receive(self, index, batch, n):
         for port in range(1, packets.N_PORTS + 1):
-            part = [(p, frame) for p, frame in batch if p == port]
-            if not part:
-                continue
-            sent, theirs = self.bench.run(part)
-            self._count(theirs)
-            self._pause(len(theirs[1]))
-            received = self.bench.receive(port, [frame for _, frame in part])
-            self._count(received)
-            self._pause(len(received[1]))
-            if not same(sent, theirs) or sent != received:
-                self._fail(index, f"{len(part)} packets of port {port}\n  sent:\n{shown(sent, received)}  received:\n{shown(received, sent)}")
-                return
-        self.n_done += len(batch)
+            of_port = [(p, frame) for p, frame in batch if p == port]
+            for part in (of_port[at:at + n] for at in range(0, len(of_port), n)):
+                sent, theirs = self.bench.run(part)
+                self._count(theirs)
+                self._pause(len(theirs[1]))
+                if len(sent[1]) > PACKET_INS:
+                    continue                    # More at once than vswitchd would tell its controller.
+                received = self.bench.receive(port, [frame for _, frame in part])
+                self._count(received)
+                self._pause(len(received[1]))
+                if not same(sent, theirs) or sent != received:
+                    self._fail(index, f"{len(part)} packets of port {port}\n  sent:\n{shown(sent, received)}  received:\n{shown(received, sent)}")
+                    return
+                self.n_done += len(part)
         self.n_programs += 1
 
     # --- One program ---
@@ -113,7 +115,7 @@ class Campaign:
                 self._narrow(index, program, part)
                 break
             ratio = max(ratio, 100 * len(theirs[1]) // len(part))
-            n = max(1, min(BATCH, RING // max(program.cost, 1), 100 * PACKET_INS // ratio))
+            n = max(1, min(BATCH, RING // program.cost, 100 * PACKET_INS // ratio))
             self._pause()
         else:
             self._statistics(index, program, before, batch, tags)

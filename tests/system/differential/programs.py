@@ -103,7 +103,9 @@ class Program:
         self.selects = not self.clones and rng.random() < 0.5       # Or else resubmits.
         self.groups, self.flows = [], []
         self.group_costs, self.table_costs = {}, {}
-        self._stacks = L2_STACKS if l2 else STACKS
+        # It sets ICMPv6 types and codes, or looks at neighbour discovery: what becomes of that when they change is seen differently (README.md).
+        self.sets_icmpv6 = rng.random() < 0.4
+        self._stacks = L2_STACKS if l2 else [s for s in STACKS if not (self.sets_icmpv6 and "nd" in s[1])]
         for table in reversed(range(self.n_tables)):
             self.table_costs[table] = self._table(table) if table else 1
         for group in range(1, (0 if spent else rng.randint(0, 4)) + 1):
@@ -142,9 +144,8 @@ class Program:
         return where == ANY or (any(w in known for w in where) if isinstance(where, tuple) else where in known)
 
     def _fields(self, known, settable=False):
-        # An ND packet's type and code are left alone: what its other fields are then worth is seen differently (README.md).
         return [f for f, row in FIELDS.items() if self._has(row[2], known) and (row[4] or not settable) and not (self.l2 and row[2] not in (ANY, "vlan"))
-                and not ("nd" in known and row[2] == "icmpv6")]
+                and not (row[2] == "icmpv6" and ("nd" in known or (settable and not self.sets_icmpv6)))]
 
     # --- Matches ---
 
