@@ -158,6 +158,10 @@ void compile_switch(struct controller *c, const struct edge *edge, bool is_fabri
         .controller = c, .edge = edge, .sw = sw, .rule.rulesets = c->rulesets,
     };
 
+    /* What a switch should hold while it is away is what it held: its ports and links are not known until it is back. */
+    if (sw && !sw->connected && ruleset_count(c->rulesets, edge->datapath_id)) {
+        return;
+    }
     ruleset_begin(c->rulesets, edge->datapath_id, OWNER_SUBSTRATE);
     if (is_fabric) {
         lldp(&x, 200, 0);

@@ -114,7 +114,18 @@ static void compile_vsw(struct fabric *f, struct vsw *vsw)
     free(vsw->edges);
     vsw->edges = edges;
     vsw->n_edges = network->n_landings;
-    vsw->dirty = false;
+    vsw->dirty = vsw->devices_dirty = false;
+}
+
+static void compile_devices(struct fabric *f, struct vsw *vsw)
+{
+    for (unsigned i = 0; i < vsw->network->n_landings; i++) {
+        const struct edge *edge = vsw->network->landings[i].edge;
+        if (has_datapath(f->devices, f->n_devices, edge->datapath_id)) {
+            compile_network(f->controller, vsw, edge);
+        }
+    }
+    vsw->devices_dirty = false;
 }
 
 /* --- Switches --- */
@@ -185,14 +196,16 @@ void fabric_load(struct fabric *f)
     }
 }
 
-/* The switch's ports are what its networks' rules name. */
+/* The switch's ports are what its networks' rules name, there and on no other edge. */
 void fabric_ports_changed(struct fabric *f, struct sw *sw)
 {
     struct vsw *vsw;
     HMAP_FOR_EACH (vsw, node, &f->vsws) {
-        if (sw->edge && vsw_has_edge(vsw, sw->edge)) {
-            vsw->dirty = true;
-        }
+        vsw->devices_dirty |= sw->edge && vsw_has_edge(vsw, sw->edge);
+    }
+    if (!has_datapath(f->devices, f->n_devices, sw->datapath_id)) {
+        f->devices = xrealloc(f->devices, (f->n_devices + 1) * sizeof *f->devices);
+        f->devices[f->n_devices++] = sw->datapath_id;
     }
     f->switches_dirty = true;
     fabric_schedule(f);
@@ -240,8 +253,12 @@ static void work_cb(evutil_socket_t fd UNUSED, short events UNUSED, void *aux)
         if (vsw->dirty) {
             compile_vsw(f, vsw);
             f->n_compiles++;
+        } else if (vsw->devices_dirty) {
+            compile_devices(f, vsw);
+            f->n_compiles++;
         }
     }
+    f->n_devices = 0;
     f->compile_ns += clock_now_ns(&f->controller->clock) - start;
     f->work_pending = false;
     reconcile_kick(f->controller->reconcile);
@@ -269,6 +286,7 @@ void fabric_free(struct fabric *f)
         intern_free(f->intern);
         event_free(f->work);
         free(f->known);
+        free(f->devices);
         free(f);
     }
 }

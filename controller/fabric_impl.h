@@ -11,6 +11,7 @@ struct fabric {
     struct hmap vsws;           /* struct vsw by network id. */
     struct event *work;         /* Compiles what is dirty, once per loop turn. */
     bool work_pending, switches_dirty;
+    uint64_t *devices; unsigned n_devices;      /* Datapath ids of edges whose device ports changed. */
     uint64_t *known; unsigned n_known;  /* Datapath ids of the model's edges and fabric switches, as last seen. */
     uint64_t n_compiles, compile_ns;
     struct intern *intern;

@@ -44,7 +44,8 @@ struct vsw {
     struct flow_tables *flows;
     unsigned n_write_actions;   /* Entries with write-actions. */
     uint32_t next_number;
-    bool dirty;                 /* To be compiled. */
+    bool dirty;                 /* To be compiled, on all its edges. */
+    bool devices_dirty;         /* To be compiled on the edges of fabric.devices. */
     struct list pairs;
     unsigned n_pairs;
     uint32_t next_pair;         /* Where the search for a free pair id starts. */

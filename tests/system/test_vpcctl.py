@@ -247,6 +247,11 @@ def test_wait_installed(lab):
         wanted = {item["status"]["device"] for item in site.ctl.json("get", "ports")["items"] if item["spec"]["edge"] == "host1"}
         assert wanted <= devices and len(wanted) == n + 1, wanted - devices
     site.edges[1].stop()
+    # A dead host keeps nobody waiting who did not ask anything of it.
+    alone = {"tenants": [{"name": "green"}], "vpcs": [{"name": "main", "tenant": "green", "networks": [
+        {"name": "web", "subnet": "10.0.0.0/24", "ports": [{"name": "x", "edge": "host1"}]}]}]}
+    result = site.apply(alone, "--timeout", "10s", check=False)
+    assert result.rc == 0, result
     more = {"vpcs": [{"name": "main", "tenant": "red", "networks": [{"name": "web", "ports": [{"name": "late", "edge": "host2"}]}]}]}
     result = site.apply(more, "--timeout", "1s", check=False, wait=False)
     assert result.rc == 0, result
