@@ -20,7 +20,9 @@ struct step {
     struct flow_entry *entry;
     struct dp_rule *rule;
     struct group_slot *slot;
-    struct dp_group *group;     /* GROUP: what was put on top. */
+    struct dp_group *group;     /* GROUP: what was put on top, */
+    struct dp_group *replaced;  /* and the group (no marker) that it lies over, or NULL. */
+    bool gone;                  /* GROUP: `group` is the marker of a deletion. */
 };
 
 struct dp_stage { uint64_t version; struct step *v; size_t n, room; };
@@ -70,6 +72,8 @@ void dp_stage_group(struct dp *dp, struct group_slot *slot, struct dp_group *g)
     struct step *s = add_step(dp, STEP_GROUP);
     s->slot = slot;
     s->group = g;
+    s->gone = g->gone;
+    s->replaced = g->previous && !g->previous->gone ? g->previous : NULL;
     atomic_store_explicit(&slot->current, g, memory_order_release);
 }
 
@@ -131,10 +135,10 @@ static void complete(struct dp *dp, const struct step *s)
         dp_defer(rule_leaves, l, dp);
         break;
     case STEP_GROUP:
-        if (s->group->previous && !s->group->previous->gone) {
-            dp_group_retire(dp, s->group->previous);
+        if (s->replaced) {              /* Only what the step itself noted: a later step may have retired s->group. */
+            dp_group_retire(dp, s->replaced);
         }
-        if (s->group->gone) {           /* Takes over the reference that the group had on its slot. */
+        if (s->gone) {           /* Takes over the reference that the group had on its slot. */
             l = leaving_new(dp);
             l->slot = s->slot;
             l->marker = s->group;

@@ -189,11 +189,14 @@ class Quickstart:
     def hints(self):
         vpcctl = f"{os.path.relpath(program('vpcctl'))} --server {self.ctl.server}"
         vswctl = f"{os.path.relpath(program('vswctl'))} -s {self.edges['host1'].socket}"
-        say("5. it stays up until Ctrl-C; from another terminal, for example:")
         red_a, red_b = self.ports["red/a"], self.ports["red/b"]
+        # So that there is something to look at.
+        red_a.vm.run(f"ping {red_b.ips[0]} > /dev/null 2>&1 &", check=True)
+        say(f"5. it stays up until Ctrl-C, and {red_a.short} goes on pinging {red_b.ips[0]}; "
+            f"from another terminal, in {os.getcwd()}, for example:")
         for line in (f"{vpcctl} get ports -o wide", f"{vpcctl} get links", f"{vpcctl} trace {red_a.name} --to {red_b.ips[0]}",
                      f"{vpcctl} whois {self.ports['blue/b'].provider_mac.hex(':')}", f"{vswctl} ports", f"{vswctl} flows table=0",
-                     f"{vswctl} drops", f"{vswctl} capture {red_a.device} -w red-a.pcap -c 10"):
+                     f"{vswctl} drops", f"{vswctl} capture {red_a.device} -w /tmp/red-a.pcap -c 10"):
             say(f"   {line}")
 
     def stay(self):
