@@ -5,7 +5,8 @@ from utilities.lab.image import TOP
 
 
 def selftest(lab, name, seconds):
-    done = lab.execute([sys.executable, "-m", "utilities.lab.selftest", name], timeout=seconds, env={"PYTHONPATH": TOP, "PYTHONDONTWRITEBYTECODE": "1"}, check=False)
+    done = lab.execute([sys.executable, "-m", "utilities.lab.selftest", name], timeout=seconds, check=False,
+                       env={"PYTHONPATH": TOP, "PYTHONDONTWRITEBYTECODE": "1"})
     assert done.rc == 0, done.output
 
 
