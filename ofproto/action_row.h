@@ -1,6 +1,6 @@
 /*
- * The rows behind actions: one per action type (name, encoder, where it may stand), and one per wire form (an action may have several, all decode).
- * Private to action*.c and text_action.c.
+ * The rows behind actions: one per action type (name, encoder, where it may stand), and one per wire form (an action
+ * may have several, all decode). Private to action*.c and text_action.c.
  */
 #ifndef OFPROTO_ACTION_ROW_H
 #define OFPROTO_ACTION_ROW_H 1
@@ -65,6 +65,7 @@ void action_set_note(struct action *a, const uint8_t *data, unsigned size);
 void nx_put_header(struct buf *, uint16_t subtype);
 action_decode_fn nx_decode_reg_load2, nx_decode_resubmit, nx_decode_resubmit_table, nx_decode_move, nx_decode_load, nx_decode_output_reg;
 action_decode_fn nx_decode_output_reg2, nx_decode_controller, nx_decode_controller2, nx_decode_clone, nx_decode_note, nx_decode_conjunction;
-action_encode_fn nx_encode_resubmit, nx_encode_move, nx_encode_load, nx_encode_output_reg, nx_encode_controller, nx_encode_clone, nx_encode_note, nx_encode_drop, nx_encode_conjunction;
+action_encode_fn nx_encode_resubmit, nx_encode_move, nx_encode_load, nx_encode_output_reg, nx_encode_controller, nx_encode_clone,
+    nx_encode_note, nx_encode_drop, nx_encode_conjunction;
 
 #endif

@@ -1,9 +1,10 @@
 /*
  * OpenFlow 1.0 (wire version 1): the 12-tuple match, its own actions, bodies and statistics.
  *
- * Everything is turned into the structs of of_msg.h, so nothing behind the codec knows 1.0.  What those say and 1.0 cannot: a match keeps what fits the 12-tuple; an instruction list
- * is its apply-actions, a goto is resubmit(,table) as Open vSwitch writes it; actions of later versions go as Nicira's actions where there is one, else they are left out.
- * Controllers that want to see all of it use Nicira's forms (NXST_FLOW, NXT_FLOW_MOD).  Pure; any thread.
+ * Everything is turned into the structs of of_msg.h, so nothing behind the codec knows 1.0. What those say and 1.0
+ * cannot: a match keeps what fits the 12-tuple; an instruction list is its apply-actions, a goto is resubmit(,table) as
+ * Open vSwitch writes it; actions of later versions go as Nicira's actions where there is one, else they are left out.
+ * Controllers that want to see all of it use Nicira's forms (NXST_FLOW, NXT_FLOW_MOD). Pure; any thread.
  */
 #ifndef OFPROTO_OF10_H
 #define OFPROTO_OF10_H 1

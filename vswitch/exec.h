@@ -1,18 +1,21 @@
 /*
  * Running one packet through the pipeline.
  *
- * `struct exec` is one packet's trip: the packet, its key, the action set, and what happened so far.  It lives on the caller's stack.  The same code serves the
- * poll path, packet-outs and traces; they differ in `ops` (who takes outputs) and `observe` (NULL on the poll path; a trace counts nothing and watches).
+ * `struct exec` is one packet's trip: the packet, its key, the action set, and what happened so far. It lives on the
+ * caller's stack. The same code serves the poll path, packet-outs and traces; they differ in `ops` (who takes outputs)
+ * and `observe` (NULL on the poll path; a trace counts nothing and watches).
  *
- * Copies.  An output, a clone or a bucket copies the packet unless nothing can follow it; then it takes the packet itself.  "Nothing follows" is known exactly: the
- * op is the last of its list, that list's entry neither writes actions nor goes on to a table, so on outwards, and the action set is empty at that moment.
+ * Copies. An output, a clone or a bucket copies the packet unless nothing can follow it; then it takes the packet
+ * itself. "Nothing follows" is known exactly: the op is the last of its list, that list's entry neither writes actions
+ * nor goes on to a table, so on outwards, and the action set is empty at that moment.
  *
- * State.  resubmit keeps every change to packet and key; clone and group buckets work on a copy and restore the packet, registers and the action set behind them, as Open
- * vSwitch documents.  The action set runs once, at the end.
+ * State. resubmit keeps every change to packet and key; clone and group buckets work on a copy and restore the packet,
+ * registers and the action set behind them, as Open vSwitch documents. The action set runs once, at the end.
  *
- * Ends.  Each op says whether this copy of the packet goes on.  A drop action, an expired TTL, a table miss (section 5.4) and too deep a nesting end it, up to the
- * enclosing clone, bucket or packet; the action set of what ended is not run.  A packet that got nowhere counts one drop, by the most telling reason noted on its
- * way: a drop action's, then what went wrong, then a miss, then nothing at all.
+ * Ends. Each op says whether this copy of the packet goes on. A drop action, an expired TTL, a table miss (section 5.4)
+ * and too deep a nesting end it, up to the enclosing clone, bucket or packet; the action set of what ended is not run.
+ * A packet that got nowhere counts one drop, by the most telling reason noted on its way: a drop action's, then what
+ * went wrong, then a miss, then nothing at all.
  *
  * Specification: OpenFlow 1.3.5 sections 5.1 to 5.10, 5.12, 6.7 and 7.2.5.
  */
@@ -79,7 +82,8 @@ static inline void exec_event(struct exec *e, const struct exec_event *event)
         e->observe(e, event);
     }
 }
-/* Section 7.4.1: the cookie is all ones when none "can be associated with a particular flow. For example, if the packet-in was generated in a group bucket or from the action set". */
+/* Section 7.4.1: the cookie is all ones when none "can be associated with a particular flow. For example, if the
+ * packet-in was generated in a group bucket or from the action set". */
 static inline void exec_no_entry(struct exec *e)
 {
     e->cookie = UINT64_MAX;
