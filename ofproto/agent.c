@@ -24,14 +24,26 @@ bool agent_port_exists(struct of_agent *agent, uint32_t port_no)
     return agent->ops->port_stats(agent->aux, port_no, &unused);
 }
 
+/* In 1.0 a packet that matches nothing goes to the controller (section 3.4 there); tools that look in do not ask for that. */
+static bool wants_misses(const struct agent_conn *ac)
+{
+    return of_conn_is_up(ac->conn) && of_conn_version(ac->conn) == OF10_VERSION && ac->role != OFPCR_ROLE_SLAVE && (ac->outgoing || ac->configured);
+}
+
 /* Controllers that were configured count; where none is, whoever came in does. */
 void agent_count_controllers(struct of_agent *agent)
 {
     unsigned n = 0;
+    bool misses = false;
     struct agent_conn *ac;
     LIST_FOR_EACH (ac, node, &agent->conns) {
+        misses |= wants_misses(ac);
         n += of_conn_is_up(ac->conn) && ac->role != OFPCR_ROLE_SLAVE && (ac->outgoing || !agent->n_controllers);
     }
+    if (misses != agent->misses_wanted && agent->ops->misses_wanted) {
+        agent->ops->misses_wanted(agent->aux, misses);
+    }
+    agent->misses_wanted = misses;
     if (n != agent->n_up) {
         agent->n_up = n;
         if (agent->ops->controllers_changed) {
@@ -49,6 +61,7 @@ static void reset(struct agent_conn *ac)
     agent_barrier_forget(ac);
     agent_role_init(ac);
     ac->miss_send_len = DEFAULT_MISS_SEND_LEN;
+    ac->configured = false;
     ac->common = (struct token_bucket) { ac->agent->packet_in_rate, clock_now_ns(&ac->agent->clock) };
     for (unsigned i = 0; i < AGENT_PORT_SHARES; i++) {
         ac->share[i] = (struct token_bucket) { 1, ac->common.filled_ns };
@@ -224,11 +237,13 @@ bool of_agent_packet_in(struct of_agent *agent, const struct of_packet_in *pi)
     of_msg_init(&msg, OFPT_PACKET_IN, 0);
     msg.packet_in = *pi;                /* Borrowed: there is no fini. */
     LIST_FOR_EACH (ac, node, &agent->conns) {
-        if (of_conn_is_up(ac->conn) && agent_wants(ac, ac->async.packet_in, pi->reason)
+        bool miss = pi->reason == OFPR_IMPLICIT_MISS;
+        uint8_t reason = miss ? (uint8_t) OFPR_NO_MATCH : pi->reason;
+        if (of_conn_is_up(ac->conn) && (!miss || wants_misses(ac)) && agent_wants(ac, ac->async.packet_in, reason)
             && ac->controller_id == pi->controller_id && may_send_packet_in(ac, be32_get(pi->match.value.flow.in_port))) {
             msg.packet_in.format = ac->packet_in_format;
             /* What 1.4 tells apart was one reason before. */
-            msg.packet_in.reason = pi->reason > OFPR_INVALID_TTL && of_conn_version(ac->conn) < OF14_VERSION ? OFPR_ACTION : pi->reason;
+            msg.packet_in.reason = reason > OFPR_INVALID_TTL && of_conn_version(ac->conn) < OF14_VERSION ? (uint8_t) OFPR_ACTION : reason;
             of_conn_send(ac->conn, &msg);
             taken = true;
         }

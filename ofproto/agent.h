@@ -33,6 +33,9 @@ struct of_backend_ops {         /* aux is the backend's. */
     char *(*polder_request)(void *aux, const char *json, size_t size);
     /* The number of connected controllers (equal or master) changed; for fail-secure/standalone. May be NULL. */
     void (*controllers_changed)(void *aux, unsigned n_up);
+    /* Whether packets that no entry matches, not even a table-miss entry, are to be packet-ins of reason OFPR_IMPLICIT_MISS: there is a controller of OpenFlow 1.0,
+     * where that is what a miss means.  May be NULL. */
+    void (*misses_wanted)(void *aux, bool);
     /* Between begin and commit or abort, what flows() and groups() do is prepared and seen by no packet; commit makes it visible in one step.  The agent has the
      * tables' own parts (flow_tables_begin() and so on) follow.  NULL: bundles unsupported. */
     void (*bundle)(void *aux, enum of_bundle_step);
@@ -52,7 +55,7 @@ struct of_agent_config {
 struct of_agent;
 struct of_agent *of_agent_new(struct event_base *, const struct of_agent_config *, struct clock, const struct of_backend_ops *, void *aux, struct err *);
 void of_agent_free(struct of_agent *);
-/* Asynchronous messages, filtered by role and async config. */
+/* Asynchronous messages, filtered by role, async config and, for packet-ins, the connection's controller id (NXT_SET_CONTROLLER_ID; 0 at first). */
 bool of_agent_packet_in(struct of_agent *, const struct of_packet_in *);           /* False when no connection took it (limit, none up). */
 void of_agent_flow_removed(struct of_agent *, const struct flow_entry *, uint8_t reason);
 void of_agent_port_status(struct of_agent *, uint8_t reason, const struct of_port *);

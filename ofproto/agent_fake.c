@@ -200,11 +200,16 @@ static struct meter_table *meters(void *f)
     return ((struct fake *) f)->meters;
 }
 
+static void misses_wanted(void *f_, bool wanted)
+{
+    ((struct fake *) f_)->misses_wanted = wanted;
+}
+
 static void bundle(void *f_, enum of_bundle_step step)
 {
     ((struct fake *) f_)->n_bundle_steps[step]++;
 }
 
 #define FAKE_OPS(METERS) { features, desc, flows, groups, table_stats, ports, port_stats, group_stats, port_mod, packet_out, METERS, barrier, \
-                           polder_request, controllers_changed, bundle }
+                           polder_request, controllers_changed, misses_wanted, bundle }
 const struct of_backend_ops fake_ops = FAKE_OPS(NULL), fake_meter_ops = FAKE_OPS(meters);

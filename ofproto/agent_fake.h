@@ -12,6 +12,7 @@ struct fake {
     uint64_t now_ns;            /* Of the clock; the test advances it. */
     struct of_agent *agent;     /* NULL: flow-removed goes nowhere. */
     unsigned n_ports;           /* Numbered from 1. */
+    bool misses_wanted;
     unsigned n_packet_outs, n_port_mods, n_removed, last_n_up, n_controllers_changed, n_bundle_steps[3];
     uint64_t packets;           /* What every entry has counted. */
     bool defer_barriers;        /* Keep tokens in `barrier_*` until fake_release(). */

@@ -164,7 +164,8 @@ static struct of_error handle_table_mod(struct agent_conn *ac, const struct of_m
     if (msg->table_mod.table_id >= ac->agent->n_tables && msg->table_mod.table_id != OFPTT_ALL) {
         return OF_ERROR(OFPET_TABLE_MOD_FAILED, OFPTMFC_BAD_TABLE);
     }
-    return msg->table_mod.config & ~(uint32_t) OFPTC_DEPRECATED_MASK ? OF_ERROR(OFPET_TABLE_MOD_FAILED, OFPTMFC_BAD_CONFIG) : OF_OK;
+    return msg->table_mod.config & ~(uint32_t) OFPTC_DEPRECATED_MASK || msg->table_mod.has_eviction || msg->table_mod.has_vacancy
+           ? OF_ERROR(OFPET_TABLE_MOD_FAILED, OFPTMFC_BAD_CONFIG) : OF_OK;
 }
 
 /* --- Questions --- */
@@ -199,6 +200,8 @@ static struct of_error handle_set_config(struct agent_conn *ac, const struct of_
         return OF_ERROR(OFPET_SWITCH_CONFIG_FAILED, OFPSCFC_BAD_FLAGS);
     }
     ac->miss_send_len = msg->config.miss_send_len;
+    ac->configured = true;
+    agent_count_controllers(ac->agent);
     return OF_OK;
 }
 

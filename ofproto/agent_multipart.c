@@ -322,6 +322,15 @@ static void table_features(struct of_agent *agent, struct of_multipart_msg *out)
     out->raw.n = (unsigned) body.size;
 }
 
+static void table_descs(struct of_agent *agent, struct of_multipart_msg *out)
+{
+    out->table_descs.v = xcalloc(agent->n_tables, sizeof *out->table_descs.v);
+    out->table_descs.n = agent->n_tables;
+    for (unsigned i = 0; i < agent->n_tables; i++) {
+        out->table_descs.v[i].table_id = (uint8_t) i;
+    }
+}
+
 static struct of_error reply_at_once(struct agent_conn *ac, const struct of_msg *msg)
 {
     struct of_agent *agent = ac->agent;
@@ -360,6 +369,12 @@ static struct of_error reply_at_once(struct agent_conn *ac, const struct of_msg 
         break;
     case OFPMP_PORT_DESC:
         agent_ports(agent, &reply.multipart.ports.v, &reply.multipart.ports.n);
+        break;
+    case OFPMP_TABLE_DESC:              /* Neither eviction nor vacancy events: nothing is configured. */
+        table_descs(agent, &reply.multipart);
+        break;
+    case OFPMP_FLOW_MONITOR:
+        error = OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_BAD_MULTIPART);
         break;
     default:
         error = OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_BAD_EXPERIMENTER);

@@ -27,6 +27,7 @@ struct agent_conn {
     uint32_t role;
     struct of_async async;
     uint16_t miss_send_len;
+    bool configured;            /* By a set-config: it is a controller, not somebody who looks in. */
     /* Packet-in limit: a bucket that fills at the agent's rate, and before it a small one for each class of ingress ports, so that no port (a VM that floods)
      * can use up what another (an uplink's LLDP) needs. */
     struct token_bucket { double tokens; uint64_t filled_ns; } common, share[AGENT_PORT_SHARES];
@@ -53,6 +54,7 @@ struct of_agent {
     unsigned n_listeners, n_controllers, max_connections, packet_in_rate;
     struct list conns;
     unsigned n_conns, n_up;
+    bool misses_wanted;
     uint8_t n_tables;
     bool has_generation_id;     /* Section 6.3.6: none until the first master or slave request. */
     uint64_t generation_id;

@@ -78,6 +78,7 @@ ofproto_libofproto_a_SOURCES += \
 ofproto_ofproto_test_SOURCES += \
 	ofproto/agent_fake.c ofproto/agent_fake.h \
 	ofproto/agent_async_test.c \
+	ofproto/agent_bundle_test.c \
 	ofproto/agent_rig_test.c ofproto/agent_rig.h \
 	ofproto/agent_test.c \
 	ofproto/flow_table_test.c \
@@ -93,4 +94,4 @@ TESTS += tests/fuzz/of_msg_replay
 tests_fuzz_of_msg_replay_SOURCES = tests/fuzz/of_msg_fuzz.c tests/fuzz/replay.c
 tests_fuzz_of_msg_replay_LDADD = ofproto/libofproto.a lib/libpolder.a $(POLDER_LIBS)
 
-EXTRA_DIST += tests/golden/of13
+EXTRA_DIST += tests/golden/of10 tests/golden/of13 tests/golden/of14

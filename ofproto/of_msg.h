@@ -86,6 +86,8 @@ struct of_port_stats {
 
 /* The last three are 1.4's, which tells more closely what 1.3 calls OFPR_ACTION. */
 enum of_packet_in_reason { OFPR_NO_MATCH, OFPR_ACTION, OFPR_INVALID_TTL, OFPR_ACTION_SET, OFPR_GROUP, OFPR_PACKET_OUT };
+/* Not on the wire: a miss where no table-miss entry is.  Only 1.0 wants to hear of it, as OFPR_NO_MATCH; later versions drop (1.3.5 section 5.4). */
+#define OFPR_IMPLICIT_MISS 0x80
 enum { NX_PACKET_IN_STANDARD, NX_PACKET_IN_NXM, NX_PACKET_IN_NXT2 };    /* NXT_SET_PACKET_IN_FORMAT. */
 struct of_packet_in {
     uint32_t buffer_id;
