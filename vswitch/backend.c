@@ -54,10 +54,9 @@ static void dp_free_packet(struct dp_thread *t, struct packet *p, void *vs)
 
 /* No packet is buffered here, so the whole frame goes along whatever max_len says (section 7.4.1). */
 static bool dp_packet_in(struct dp_thread *t, const struct packet *p, const struct flow *flow, uint64_t cookie, uint8_t table, uint8_t reason,
-                         uint16_t max_len, void *vs)
+                         const struct dp_controller *controller, void *vs)
 {
-    (void) max_len;
-    return punt_put(vs, dp_thread_index(t), p, flow, cookie, table, reason);
+    return punt_put(vs, dp_thread_index(t), p, flow, cookie, table, reason, controller);
 }
 
 static void dp_defer(void (*fn)(void *), void *arg, void *vs_)
@@ -233,6 +232,11 @@ static void of_controllers_changed(void *vs_, unsigned n_up)
     }
 }
 
+static void of_misses_wanted(void *vs, bool wanted)
+{
+    dp_set_misses(((struct vswitch *) vs)->dp, wanted);
+}
+
 static void of_bundle(void *vs, enum of_bundle_step step)
 {
     struct dp *dp = ((struct vswitch *) vs)->dp;
@@ -246,5 +250,5 @@ static void of_bundle(void *vs, enum of_bundle_step step)
 const struct of_backend_ops backend_of_ops = {
     .features = of_features, .desc = of_desc, .flows = of_flows, .groups = of_groups, .meters = of_meters, .table_stats = of_table_stats, .ports = of_ports,
     .port_stats = of_port_stats, .group_stats = of_group_stats, .port_mod = of_port_mod, .packet_out = of_packet_out, .barrier = of_barrier,
-    .polder_request = of_polder_request, .controllers_changed = of_controllers_changed, .bundle = of_bundle,
+    .polder_request = of_polder_request, .controllers_changed = of_controllers_changed, .misses_wanted = of_misses_wanted, .bundle = of_bundle,
 };

@@ -37,6 +37,7 @@ extern const struct of_backend_ops backend_of_ops;      /* aux: struct vswitch *
 bool punt_init(struct vswitch *, struct err *);
 void punt_fini(struct vswitch *);
 /* [any thread] `thread`: whose, an index of dp threads. False: queue full, or the port had its share. */
-bool punt_put(struct vswitch *, unsigned thread, const struct packet *, const struct flow *, uint64_t cookie, uint8_t table, uint8_t reason);
+bool punt_put(struct vswitch *, unsigned thread, const struct packet *, const struct flow *, uint64_t cookie, uint8_t table, uint8_t reason,
+              const struct dp_controller *);
 
 #endif

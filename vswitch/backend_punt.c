@@ -22,6 +22,8 @@ struct punt {
     uint64_t cookie;
     uint32_t in_port;
     uint8_t table, reason;
+    uint16_t controller_id, userdata_size;
+    uint8_t userdata[DP_MAX_USERDATA];  /* A copy: the action may go while this waits. */
     struct rte_mbuf *frame;
 };
 
@@ -55,7 +57,8 @@ static bool within_share(struct vswitch *vs, unsigned thread, uint32_t in_port)
     return pt->n_punted++ < PUNT_PORT_MAX;
 }
 
-bool punt_put(struct vswitch *vs, unsigned thread, const struct packet *p, const struct flow *flow, uint64_t cookie, uint8_t table, uint8_t reason)
+bool punt_put(struct vswitch *vs, unsigned thread, const struct packet *p, const struct flow *flow, uint64_t cookie, uint8_t table, uint8_t reason,
+              const struct dp_controller *controller)
 {
     struct punt_queue *q = &vs->punts;
     void *obj;
@@ -73,6 +76,11 @@ bool punt_put(struct vswitch *vs, unsigned thread, const struct packet *p, const
     punt->in_port = p->in_port;
     punt->table = table;
     punt->reason = reason;
+    punt->controller_id = controller->id;
+    punt->userdata_size = controller->userdata_size;
+    if (controller->userdata_size) {
+        memcpy(punt->userdata, controller->userdata, controller->userdata_size);
+    }
     punt->frame = mbuf_of_packet(copy);
     if (rte_ring_mp_enqueue(q->ring, punt)) {
         rte_pktmbuf_free(punt->frame);
@@ -105,6 +113,7 @@ static void deliver(struct vswitch *vs, struct punt *punt)
     struct of_packet_in pin = {
         .buffer_id = OFP_NO_BUFFER, .total_len = (uint16_t) punt->frame->pkt_len, .reason = punt->reason, .table_id = punt->table,
         .cookie = punt->cookie, .data = rte_pktmbuf_mtod(punt->frame, uint8_t *), .size = punt->frame->pkt_len,
+        .controller_id = punt->controller_id, .userdata = punt->userdata, .userdata_size = punt->userdata_size,
     };
     pipeline_match(&punt->flow, &pin.match);
     if (of_agent_packet_in(vs->agent, &pin)) {

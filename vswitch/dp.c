@@ -283,6 +283,11 @@ void dp_port_remove(struct dp *dp, uint32_t port_no)
     set_port(dp, port_no, 0);
 }
 
+void dp_set_misses(struct dp *dp, bool on)
+{
+    atomic_store_explicit(&dp->misses, on, memory_order_relaxed);
+}
+
 void dp_set_standalone(struct dp *dp, bool on)
 {
     atomic_store_explicit(&dp->standalone, on, memory_order_relaxed);

@@ -46,6 +46,10 @@ struct packet {
     uint16_t l2_len;                    /* Ethernet header with VLAN tags (offset of the innermost ethertype's payload). */
 };
 
+/* What the action that makes a packet-in says of it (Nicira's controller action; an output to the controller sets max_len only).  Userdata is valid for the call. */
+#define DP_MAX_USERDATA 256
+struct dp_controller { uint16_t max_len, id, userdata_size; const uint8_t *userdata; };
+
 /* Device layer's side. `thread` is who calls. */
 struct dp_ops {
     /* Takes the packet. Counting tx (and its drops: port-down, tx-full, too-long) is the device layer's, with dp_thread_drop(). */
@@ -53,7 +57,8 @@ struct dp_ops {
     struct packet *(*copy)(struct dp_thread *, const struct packet *, void *aux);     /* NULL: no memory (the core counts the drop). */
     void (*free)(struct dp_thread *, struct packet *, void *aux);
     /* Does not take the packet. False: queue full (the core counts packet-in-limit). cookie, table, reason as OpenFlow has them; `flow` carries the pipeline fields. */
-    bool (*packet_in)(struct dp_thread *, const struct packet *, const struct flow *, uint64_t cookie, uint8_t table, uint8_t reason, uint16_t max_len, void *aux);
+    bool (*packet_in)(struct dp_thread *, const struct packet *, const struct flow *, uint64_t cookie, uint8_t table, uint8_t reason, const struct dp_controller *,
+                      void *aux);
     /* [control] Calls fn(arg) when no poll-mode thread can still hold a reference. */
     void (*defer)(void (*fn)(void *), void *arg, void *aux);
     /* [control] An entry with OFPFF_SEND_FLOW_REM left; counters are still valid. */
@@ -86,6 +91,8 @@ void dp_bundle_commit(struct dp *);
 void dp_bundle_abort(struct dp *);
 /* Fail-standalone: while true, packets that miss in table 0 with no entries at all are bridged by a learning table (section 6.3.3). [control] */
 void dp_set_standalone(struct dp *, bool);
+/* While true, packets that match no entry are packet-ins of reason OFPR_IMPLICIT_MISS, as OpenFlow 1.0 has it. [control] */
+void dp_set_misses(struct dp *, bool);
 
 /* --- Work --- */
 /* [poll] Runs up to DP_BATCH packets received on one port through the pipeline; takes them all. now_ns: the batch's time. */

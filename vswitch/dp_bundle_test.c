@@ -148,7 +148,43 @@ static void test_within(void)
     fixture_fini(&fx);
 }
 
+/* Nicira's controller action tells whom the packet-in is for, and brings bytes of the controller's own, from a bucket too. */
+static void test_controller(void)
+{
+    struct fixture fx;
+    struct of_error error;
+    fixture_init(&fx);
+    fixture_group(&fx, OFPGC_ADD, 1, OFPGT_INDIRECT, BUCKETS("-|-|-|controller(id=8,userdata=0a)"), NULL);
+    fixture_add(&fx, "priority=1,actions=controller(id=7,userdata=01.02.03,max_len=99),group:1");
+    fixture_receive_flow(&fx, 1, TCP);
+    CU_ASSERT_EQUAL_FATAL(fx.n_in, 2);
+    CU_ASSERT_TRUE(fx.in[0].id == 7 && fx.in[0].max_len == 99 && fx.in[0].userdata_size == 3 && fx.in[0].userdata[2] == 3);
+    CU_ASSERT_TRUE(fx.in[1].id == 8 && fx.in[1].userdata_size == 1 && fx.in[1].userdata[0] == 10);
+    fixture_flow(&fx, OFPFC_ADD, 0, "priority=2,actions=conjunction(1,1/2)", &error);
+    CU_ASSERT_TRUE(error.type == OFPET_BAD_ACTION && error.code == OFPBAC_BAD_EXP_TYPE);
+    fixture_fini(&fx);
+}
+
+/* 1.0's misses, and its set-fields that hold for any packet. */
+static void test_of10(void)
+{
+    struct fixture fx;
+    fixture_init(&fx);
+    fixture_receive_flow(&fx, 1, TCP);
+    CU_ASSERT_EQUAL(fx.n_in, 0);
+    dp_set_misses(fx.dp, true);
+    fixture_drop(&fx);
+    fixture_receive_flow(&fx, 1, TCP);
+    CU_ASSERT_TRUE(fx.n_in == 1 && fx.in[0].reason == OFPR_IMPLICIT_MISS && fx.in[0].cookie == UINT64_MAX);
+    CU_ASSERT_STRING_EQUAL(fixture_drop(&fx), "");
+    fixture_add(&fx, "priority=1,actions=resubmit(,9)");        /* A resubmit that misses does nothing. */
+    fixture_receive_flow(&fx, 1, TCP);
+    CU_ASSERT_EQUAL(fx.n_in, 0);
+    fixture_fini(&fx);
+}
+
 void dp_bundle_test_suite(void)
 {
-    UNIT_SUITE("dp bundles", { "commit", test_commit }, { "abort", test_abort }, { "within a bundle", test_within });
+    UNIT_SUITE("dp bundles", { "commit", test_commit }, { "abort", test_abort }, { "within a bundle", test_within },
+               { "controller action", test_controller }, { "misses of 1.0", test_of10 });
 }

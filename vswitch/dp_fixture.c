@@ -46,13 +46,19 @@ static void free_packet(struct dp_thread *t UNUSED, struct packet *p, void *fx_)
     free(p);
 }
 
-static bool packet_in(struct dp_thread *t UNUSED, const struct packet *p, const struct flow *flow, uint64_t cookie, uint8_t table, uint8_t reason, uint16_t max_len, void *fx_)
+static bool packet_in(struct dp_thread *t UNUSED, const struct packet *p, const struct flow *flow, uint64_t cookie, uint8_t table, uint8_t reason,
+                      const struct dp_controller *controller, void *fx_)
 {
     struct fixture *fx = fx_;
     if (fx->refuse_packet_ins) {
         return false;
     }
-    fx->in[fx->n_in++ % FIXTURE_MAX] = (struct fixture_packet_in) { .flow = *flow, .cookie = cookie, .table = table, .reason = reason, .max_len = max_len, .len = p->len };
+    struct fixture_packet_in *in = &fx->in[fx->n_in++ % FIXTURE_MAX];
+    *in = (struct fixture_packet_in) { .flow = *flow, .cookie = cookie, .table = table, .reason = reason, .max_len = controller->max_len, .id = controller->id,
+                                       .userdata_size = controller->userdata_size, .len = p->len };
+    if (controller->userdata_size) {
+        memcpy(in->userdata, controller->userdata, controller->userdata_size);
+    }
     return true;
 }
 

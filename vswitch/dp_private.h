@@ -125,6 +125,7 @@ struct dp {
     _Atomic uint32_t ports[DP_MAX_PORTS];
     _Atomic(struct port_list *) port_list;
     _Atomic bool standalone;
+    _Atomic bool misses;                        /* dp_set_misses() */
     struct station *stations;                   /* dp_learn.c; DP_N_STATIONS, written by every thread. */
     uint64_t (*drop_base)[DROP_N_REASONS];      /* Control: per port, what was cleared. */
     struct dp_thread *threads[];

@@ -52,7 +52,7 @@ static struct packet *copy(struct dp_thread *t, const struct packet *p, void *s)
 }
 
 static bool packet_in(struct dp_thread *t, const struct packet *p UNUSED, const struct flow *f UNUSED, uint64_t cookie UNUSED, uint8_t table UNUSED, uint8_t reason UNUSED,
-                      uint16_t max_len UNUSED, void *s)
+                      const struct dp_controller *controller UNUSED, void *s)
 {
     ((struct stress *) s)->pollers[dp_thread_index(t)].packet_ins++;
     return true;

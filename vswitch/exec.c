@@ -103,7 +103,7 @@ static bool decrement_ttl(struct exec *e, bool mpls)
         return true;
     }
     if (expired) {
-        exec_packet_in(e, OFPR_INVALID_TTL, MISS_SEND_LEN);
+        exec_packet_in(e, OFPR_INVALID_TTL, &(struct dp_controller) { .max_len = MISS_SEND_LEN });
         exec_note(e, DROP_TTL, RANK_WENT_WRONG);
     }
     return !expired;
@@ -161,7 +161,9 @@ bool exec_op(struct exec *e, const struct op *op, bool tail)
     case OP_RESUBMIT: return resubmit(e, op, tail);
     case OP_CONTROLLER:
         if (exec_meter_allows(e, op->controller.meter)) {
-            exec_packet_in(e, op->controller.reason, op->controller.max_len);
+            const struct userdata *u = op->controller.userdata;
+            exec_packet_in(e, op->controller.reason, &(struct dp_controller) { .max_len = op->controller.max_len, .id = op->controller.id,
+                                                                               .userdata_size = u ? u->size : 0, .userdata = u ? u->bytes : NULL });
         } else {
             exec_count_drop(e, DROP_PACKET_IN_LIMIT);
         }
@@ -275,6 +277,11 @@ bool exec_tables(struct exec *e, uint8_t table, uint32_t as_port, bool resubmitt
         if (!rule) {
             /* Section 5.4: "packets unmatched by flow entries are dropped".  A resubmit that finds nothing does nothing. */
             exec_note(e, DROP_NO_MATCH, RANK_NO_MATCH);
+            if (!resubmitted && atomic_load_explicit(&e->dp->misses, memory_order_relaxed)) {
+                e->table = table;
+                e->cookie = UINT64_MAX;
+                exec_packet_in(e, OFPR_IMPLICIT_MISS, &(struct dp_controller) { .max_len = MISS_SEND_LEN });
+            }
             return resubmitted;
         }
         if (!e->observe) {

@@ -104,7 +104,7 @@ bool exec_tables(struct exec *, uint8_t table, uint32_t as_port, bool resubmitte
 bool exec_pipeline(struct exec *, bool tail);
 /* exec_output.c */
 void exec_output(struct exec *, uint32_t port, uint16_t max_len, bool tail);
-void exec_packet_in(struct exec *, uint8_t reason, uint16_t max_len);
+void exec_packet_in(struct exec *, uint8_t reason, const struct dp_controller *);
 /* exec_group.c */
 void exec_group(struct exec *, struct group_slot *, bool tail);
 bool exec_bucket_usable(const struct dp *, const struct dp_group *, const struct dp_bucket *);

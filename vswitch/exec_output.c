@@ -46,15 +46,15 @@ static void flood(struct exec *e, bool tail)
     }
 }
 
-void exec_packet_in(struct exec *e, uint8_t reason, uint16_t max_len)
+void exec_packet_in(struct exec *e, uint8_t reason, const struct dp_controller *controller)
 {
     /* Section 7.2.1: OFPPC_NO_PACKET_IN: "packets on that port that generate a table miss should never trigger a packet-in". */
-    if (reason == OFPR_NO_MATCH && dp_port_state(e->dp, e->in_port) & OFPPC_NO_PACKET_IN) {
+    if ((reason == OFPR_NO_MATCH || reason == OFPR_IMPLICIT_MISS) && dp_port_state(e->dp, e->in_port) & OFPPC_NO_PACKET_IN) {
         exec_note(e, DROP_PORT_CONFIG, RANK_WENT_WRONG);
         return;
     }
-    exec_event(e, &(struct exec_event) { .type = EVENT_CONTROLLER, .reason = reason });
-    bool taken = e->ops->packet_in(e->thread, e->packet, &e->flow.flow, e->cookie, e->table, reason, max_len, e->aux);
+    exec_event(e, &(struct exec_event) { .type = EVENT_CONTROLLER, .reason = reason == OFPR_IMPLICIT_MISS ? (uint8_t) OFPR_NO_MATCH : reason });
+    bool taken = e->ops->packet_in(e->thread, e->packet, &e->flow.flow, e->cookie, e->table, reason, controller, e->aux);
     if (reason == OFPR_INVALID_TTL) {
         return;         /* The frame itself is dropped, and counted as that, whether or not the controller hears of it. */
     }
@@ -88,7 +88,7 @@ void exec_output(struct exec *e, uint32_t port, uint16_t max_len, bool tail)
     uint32_t ingress = be32_get(e->flow.flow.in_port);
     switch (port) {
     case OFPP_IN_PORT: send(e, ingress, tail); return;
-    case OFPP_CONTROLLER: exec_packet_in(e, e->is_miss ? OFPR_NO_MATCH : OFPR_ACTION, max_len); return;
+    case OFPP_CONTROLLER: exec_packet_in(e, e->is_miss ? OFPR_NO_MATCH : OFPR_ACTION, &(struct dp_controller) { .max_len = max_len }); return;
     case OFPP_ALL: case OFPP_FLOOD: flood(e, tail); return;
     case OFPP_TABLE: submit(e, tail); return;
     case OFPP_NORMAL: {

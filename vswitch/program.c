@@ -149,9 +149,20 @@ static void add_controller(struct compiler *c, const struct action *a)
     struct op *op = add_op(c, OP_CONTROLLER);
     op->controller.max_len = a->controller.max_len;
     op->controller.reason = a->controller.reason;
+    op->controller.id = a->controller.controller_id;
+    if (a->controller.userdata_size && a->controller.userdata_size <= DP_MAX_USERDATA) {
+        struct userdata *u = xmalloc(sizeof *u + a->controller.userdata_size);
+        u->refs = 1;
+        u->size = a->controller.userdata_size;
+        memcpy(u->bytes, a->controller.userdata, u->size);
+        op->controller.userdata = u;
+    }
     op->controller.meter = a->controller.meter ? meter_slot_get(c->dp, a->controller.meter) : NULL;
     if (a->controller.meter && !op->controller.meter) {
         unsupported(c, OFPET_METER_MOD_FAILED, OFPMMFC_INVALID_METER);
+    }
+    if (a->controller.userdata_size > DP_MAX_USERDATA) {
+        unsupported(c, OFPET_BAD_ACTION, OFPBAC_BAD_ARGUMENT);
     }
 }
 
@@ -187,9 +198,29 @@ static void compile_action(struct compiler *c, const struct action *a)
     case ACTION_CONTROLLER: add_controller(c, a); break;
     case ACTION_CLONE: add_clone(c, &a->nested); break;
     case ACTION_NOTE: break;    /* Data for people; it does nothing. */
-    case ACTION_CONJUNCTION: break;     /* The classifier's (dp.c). */
+    case ACTION_CONJUNCTION: unsupported(c, OFPET_BAD_ACTION, OFPBAC_BAD_EXP_TYPE); break;      /* The classifier has no conjunctive matches. */
     case ACTION_DROP: add_op(c, OP_DROP)->drop_reason = MIN(a->drop_reason, DROP_N_REASONS - 1); break;
     case N_ACTION_TYPES: assert(!"no such action"); break;
+    }
+}
+
+static void controller_ref(struct op *op)
+{
+    if (op->controller.meter) {
+        meter_slot_ref(op->controller.meter);
+    }
+    if (op->controller.userdata) {
+        op->controller.userdata->refs++;
+    }
+}
+
+static void controller_put(struct dp *dp, struct op *op)
+{
+    if (op->controller.meter) {
+        meter_slot_put(dp, op->controller.meter);
+    }
+    if (op->controller.userdata && !--op->controller.userdata->refs) {
+        dp_defer(free, op->controller.userdata, dp);
     }
 }
 
@@ -271,8 +302,8 @@ struct program *program_compile_set(struct dp *dp, const struct actions *actions
     for (unsigned i = 0; i < ordered->n_apply; i++) {
         if (ordered->ops[i].code == OP_GROUP) {
             group_slot_ref(ordered->ops[i].group);
-        } else if (ordered->ops[i].code == OP_CONTROLLER && ordered->ops[i].controller.meter) {
-            meter_slot_ref(ordered->ops[i].controller.meter);
+        } else if (ordered->ops[i].code == OP_CONTROLLER) {
+            controller_ref(&ordered->ops[i]);
         }
     }
     program_retire(dp, p);
@@ -295,8 +326,8 @@ void program_retire(struct dp *dp, struct program *p)
             group_slot_put(dp, p->ops[i].group);
         } else if (p->ops[i].code == OP_METER) {
             meter_slot_put(dp, p->ops[i].meter);
-        } else if (p->ops[i].code == OP_CONTROLLER && p->ops[i].controller.meter) {
-            meter_slot_put(dp, p->ops[i].controller.meter);
+        } else if (p->ops[i].code == OP_CONTROLLER) {
+            controller_put(dp, &p->ops[i]);
         }
     }
     if (p) {

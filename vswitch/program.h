@@ -37,6 +37,9 @@ enum set_slot {
     N_SET_SLOTS
 };
 
+/* Of a controller action; immutable, counted by the ops that hold it (control), freed after the grace period. */
+struct userdata { unsigned refs; uint16_t size; uint8_t bytes[]; };
+
 struct op {
     uint8_t code, slot;
     uint16_t n_body;            /* CLONE: ops behind this one that belong to it. */
@@ -51,7 +54,7 @@ struct op {
         uint8_t ttl;
         struct { uint32_t in_port; uint8_t table; } resubmit;
         struct { struct subfield src; uint16_t max_len; } output_reg;
-        struct { uint16_t max_len; uint8_t reason; struct meter_slot *meter; } controller;      /* meter: NULL without. */
+        struct { uint16_t max_len, id; uint8_t reason; struct meter_slot *meter; struct userdata *userdata; } controller;   /* Both NULL without. */
         uint16_t drop_reason;
     };
 };

@@ -144,7 +144,7 @@ static void trace_free(struct dp_thread *thread UNUSED, struct packet *p, void *
 }
 
 static bool trace_packet_in(struct dp_thread *thread UNUSED, const struct packet *p UNUSED, const struct flow *flow UNUSED, uint64_t cookie UNUSED, uint8_t table UNUSED,
-                            uint8_t reason UNUSED, uint16_t max_len UNUSED, void *trace)
+                            uint8_t reason UNUSED, const struct dp_controller *controller UNUSED, void *trace)
 {
     ((struct trace *) trace)->n_packet_ins++;
     return true;

@@ -134,7 +134,7 @@ static void op_output(struct dp_thread *thread, struct packet *packet, uint32_t 
 }
 
 static bool op_packet_in(struct dp_thread *thread UNUSED, const struct packet *packet, const struct flow *flow, uint64_t cookie, uint8_t table,
-                         uint8_t reason, uint16_t max_len UNUSED, void *aux)
+                         uint8_t reason, const struct dp_controller *controller UNUSED, void *aux)
 {
     struct site_edge *edge = aux;
     struct of_packet_in pin = { .cookie = cookie, .table_id = table, .reason = reason, .data = packet->data, .size = packet->len };
