@@ -46,7 +46,7 @@ static bool within_share(struct vswitch *vs, unsigned thread, uint32_t in_port)
 {
     struct port *port = port_get(&vs->ports, in_port);
     uint64_t window = rte_rdtsc() >> PUNT_WINDOW_SHIFT;
-    if (!port) {
+    if (!port || !thread) {             /* The control thread's are a controller's own packet-outs. */
         return true;
     }
     struct port_thread *pt = &port->threads[thread];
