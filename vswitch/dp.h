@@ -108,7 +108,7 @@ void dp_drops_clear(struct dp *, uint32_t port_no);
 
 /* --- Looking in [control] --- */
 /* What would happen to this packet now: nothing is sent, no counter moves. The steps as JSON:
- * {"input":"…flow text…","steps":[{"depth","table","match":"priority=…,…" |
+ * {"input":"…flow text…","steps":[{"depth","table","conj_id" (of the conjunction that led there),"match":"priority=…,…" |
  * "miss","cookie","actions"}|{"depth","group","bucket"}|{"depth","output"|"drop"|"controller"|…, "flow": text when
  * changed}…],
  *  "verdict":{"outputs":[{"port":N,"packet":"hex"}],"drops":[{"reason":"anti-spoof","text":"…"}],"controller":N},"final_flow":"…"} */

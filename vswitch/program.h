@@ -23,6 +23,7 @@ enum op_code {
     OP_RESUBMIT, OP_OUTPUT_REG, OP_CONTROLLER, OP_CLONE, OP_DROP,
     OP_TAG,                     /* OpenFlow 1.0's set_vlan_vid and _pcp: an 802.1Q tag where there is none. */
     OP_METER,                   /* The meter instruction: the first op of its program (section 5.9: before the actions). */
+    OP_CONJUNCTION,             /* Never run: a program has only these, sorted, or none (vswitch/conjunction.h). */
     OP_UNSUPPORTED,             /* Of a packet-out that asks for what this switch does not have; flow-mods are refused instead. */
     N_OP_CODES
 };
@@ -56,6 +57,7 @@ struct op {
         struct { struct subfield src; uint16_t max_len; } output_reg;
         struct { uint16_t max_len, id; uint8_t reason; struct meter_slot *meter; struct userdata *userdata; } controller;   /* Both NULL without. */
         uint16_t drop_reason;
+        struct { uint32_t id; uint8_t clause, n_clauses; } conjunction;
     };
 };
 

@@ -94,6 +94,9 @@ static void observe(struct exec *e, const struct exec_event *event)
     switch (event->type) {
     case EVENT_TABLE:
         json_add_u64(step, "table", event->table);
+        if (event->conj_id) {
+            json_add_u64(step, "conj_id", event->conj_id);
+        }
         if (event->rule) {
             add_rule(step, event->rule);
         } else {
