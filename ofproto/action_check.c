@@ -6,6 +6,7 @@
  * table 12 gives VLAN_VID no prerequisite.
  */
 #include "ofproto/action_row.h"
+#include "ofproto/of_msg.h"
 #include "ofproto/polder.h"
 
 #define N_TABLES 254
@@ -227,7 +228,8 @@ static struct of_error check_one(const struct action *a, struct check *c)
                                                                                     : bad_action(OFPBAC_BAD_ARGUMENT);
     case ACTION_CLONE: return check_clone(&a->nested, c);
     case ACTION_DROP: return a->drop_reason < DROP_N_REASONS ? OF_OK : bad_action(OFPBAC_BAD_ARGUMENT);
-    case ACTION_SET_QUEUE: case ACTION_CONTROLLER: case ACTION_NOTE: case ACTION_CONJUNCTION: case N_ACTION_TYPES: break;
+    case ACTION_SET_QUEUE: return a->queue != OFPQ_ALL ? OF_OK : bad_action(OFPBAC_BAD_QUEUE);
+    case ACTION_POP_QUEUE: case ACTION_CONTROLLER: case ACTION_NOTE: case ACTION_CONJUNCTION: case N_ACTION_TYPES: break;
     }
     return OF_OK;
 }

@@ -158,6 +158,7 @@ bool exec_op(struct exec *e, const struct op *op, bool tail)
     case OP_DEC_MPLS_TTL: return decrement_ttl(e, true);
     case OP_COPY_TTL_OUT: inapplicable_unless(e, packet_copy_ttl_out(p, f)); return true;
     case OP_COPY_TTL_IN: inapplicable_unless(e, packet_copy_ttl_in(p, f)); return true;
+    case OP_SET_QUEUE: p->queue = op->queue; return true;
     case OP_RESUBMIT: return resubmit(e, op, tail);
     case OP_CONTROLLER:
         if (exec_meter_allows(e, op->controller.meter)) {
@@ -203,6 +204,7 @@ struct packet *exec_take_or_copy(struct exec *e, bool tail)
         return NULL;
     }
     copy->in_port = p->in_port;
+    copy->queue = p->queue;
     copy->l2_len = p->l2_len;
     copy->l3_ofs = p->l3_ofs;
     copy->l4_ofs = p->l4_ofs;
