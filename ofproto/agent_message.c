@@ -208,18 +208,6 @@ static struct of_error handle_set_config(struct agent_conn *ac, const struct of_
     return OF_OK;
 }
 
-static struct of_error handle_queue_config(struct agent_conn *ac, const struct of_msg *msg)
-{
-    if (msg->queue_config.port != OFPP_ANY && !agent_port_exists(ac->agent, msg->queue_config.port)) {
-        return OF_ERROR(OFPET_QUEUE_OP_FAILED, OFPQOFC_BAD_PORT);
-    }
-    struct of_msg reply;
-    of_msg_init(&reply, OFPT_QUEUE_GET_CONFIG_REPLY, msg->xid);
-    reply.queue_config.port = msg->queue_config.port;
-    of_conn_send(ac->conn, &reply);
-    return OF_OK;
-}
-
 static struct of_error handle_get_async(struct agent_conn *ac, const struct of_msg *msg)
 {
     struct of_msg reply;
@@ -302,7 +290,7 @@ static struct of_error dispatch(struct agent_conn *ac, struct of_msg *msg)
     case OFPT_BARRIER_REQUEST:
         return handle_barrier(ac, msg);
     case OFPT_QUEUE_GET_CONFIG_REQUEST:
-        return handle_queue_config(ac, msg);
+        return agent_queue_config(ac, msg);
     case OFPT_ROLE_REQUEST:
         return agent_role_request(ac, msg);
     case OFPT_GET_ASYNC_REQUEST:

@@ -13,7 +13,6 @@
 enum {
     MAX_REQUEST = 1 << 20,      /* Of a request in several segments. */
     JOB_CHUNK = 256,            /* Elements that are encoded at a time. */
-    OFPQ_ALL = -1,
 };
 
 static void reply_init(struct of_msg *reply, const struct of_msg *request)
@@ -314,15 +313,6 @@ void agent_ports(struct of_agent *agent, struct of_port **v, unsigned *n)
     *n = ports.n;
 }
 
-/* There are no queues: none of any port, and an error for a certain one. */
-static struct of_error queue_stats(struct of_agent *agent, uint32_t port_no, uint32_t queue_id)
-{
-    if (port_no != OFPP_ANY && !agent_port_exists(agent, port_no)) {
-        return OF_ERROR(OFPET_QUEUE_OP_FAILED, OFPQOFC_BAD_PORT);
-    }
-    return queue_id != (uint32_t) OFPQ_ALL ? OF_ERROR(OFPET_QUEUE_OP_FAILED, OFPQOFC_BAD_QUEUE) : OF_OK;
-}
-
 static void table_features(struct of_agent *agent, struct of_multipart_msg *out)
 {
     struct buf body = BUF_INIT;
@@ -361,9 +351,9 @@ static struct of_error reply_at_once(struct agent_conn *ac, const struct of_msg 
     case OFPMP_PORT_STATS:
         error = port_stats(agent, mp->id, &reply.multipart);
         break;
-    case OFPMP_QUEUE_DESC:              /* Of none, likewise. */
+    case OFPMP_QUEUE_DESC:
     case OFPMP_QUEUE:
-        error = queue_stats(agent, mp->queue.port_no, mp->queue.queue_id);
+        error = agent_queues(agent, mp->queue.port_no, mp->queue.queue_id, &reply.multipart.queues.v, &reply.multipart.queues.n);
         break;
     case OFPMP_GROUP_FEATURES:
         agent_group_features(agent, &reply.multipart.group_features);

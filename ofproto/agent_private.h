@@ -153,6 +153,11 @@ void agent_job_continue(struct agent_conn *);
 void agent_job_cancel(struct agent_conn *);
 void agent_job_add_flow(struct stats_job *, struct flow_entry *, uint8_t mark);
 
+/* agent_queue.c */
+/* Those of a port (OFPP_ANY: of all) with that id (OFPQ_ALL: any); the caller frees. */
+struct of_error agent_queues(struct of_agent *, uint32_t port_no, uint32_t queue_id, struct of_queue **, unsigned *n);
+struct of_error agent_queue_config(struct agent_conn *, const struct of_msg *);
+
 /* agent_features.c */
 void agent_table_features(struct of_agent *, struct buf *);     /* Appends ofp_table_features of every table. */
 void agent_group_features(struct of_agent *, struct of_group_features *);
