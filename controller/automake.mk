@@ -11,7 +11,10 @@ controller_libcontroller_a_SOURCES = \
 	controller/fabric.c controller/fabric.h controller/fabric_impl.h \
 	controller/intern.c \
 	controller/lldp.c controller/lldp.h \
-	controller/paths.c controller/paths.h \
+	controller/paths.c controller/paths.h controller/paths_impl.h \
+	controller/paths_order.c \
+	controller/paths_route.c \
+	controller/paths_trees.c \
 	controller/reconcile.c \
 	controller/rest.c controller/rest.h controller/rest_impl.h \
 	controller/rest_connections.c controller/rest_connections.h \
@@ -43,6 +46,7 @@ controller_controller_test_SOURCES = \
 	controller/config_test.c \
 	controller/lldp_test.c \
 	controller/paths_test.c \
+	controller/paths_trees_test.c \
 	controller/reconcile_test.c \
 	controller/rest_test.c \
 	controller/store_test.c \
