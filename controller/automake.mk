@@ -26,6 +26,7 @@ controller_libcontroller_a_SOURCES = \
 	controller/substrate.c controller/substrate.h controller/substrate_impl.h \
 	controller/substrate_json.c \
 	controller/substrate_lldp.c \
+	controller/substrate_paths.c \
 	controller/trace.c \
 	controller/transport.c \
 	controller/unix_socket.c controller/unix_socket.h \

@@ -86,6 +86,7 @@ void path_route_free(struct path_route *);
 unsigned path_route_hops(const struct path_route *, const struct path_step **out);              /* Owned by the route. */
 /* As above: what `at` does with the route's frames: those that it sends itself (only at `from`), those that arrive otherwise than named here, and by port. */
 bool path_route_local(const struct path_route *, unsigned at, struct path_choices *);
+bool path_route_is_transit(const struct path_route *, unsigned at);
 void path_route_start(const struct path_route *, unsigned at, struct path_choices *);
 void path_route_arrivals(const struct path_route *, unsigned at, void (*fn)(uint32_t in_port, const struct path_choices *, void *aux), void *aux);
 

@@ -56,6 +56,7 @@ void tree_free(struct tree *);
 /* The arrivals of one destination and first colour: see paths_arrivals(). */
 void tree_arrivals(const struct paths *, const struct tree_node *, unsigned at, enum colour first, const bool *skip,
                    void (*fn)(uint32_t in_port, const struct path_choices *, void *aux), void *aux);
+bool tree_is_transit(const struct paths *, const struct tree_node *, unsigned at);
 void tree_start(const struct paths *, const struct tree_node *, unsigned at, enum colour first, struct path_choices *);
 void path_choices_add(struct path_choices *, const struct paths *, uint32_t arc);       /* NO_ARC and repetitions are left out. */
 

@@ -148,6 +148,17 @@ bool path_route_local(const struct path_route *r, unsigned at, struct path_choic
     return at == r->from;
 }
 
+bool path_route_is_transit(const struct path_route *r, unsigned at)
+{
+    assert(at < r->paths->n);
+    for (unsigned i = 0; i + 1 < r->n; i++) {
+        if (r->hops[i].to == at) {
+            return true;
+        }
+    }
+    return at != r->to && tree_is_transit(r->paths, r->nodes, at);
+}
+
 void path_route_start(const struct path_route *r, unsigned at, struct path_choices *out)
 {
     assert(at < r->paths->n);

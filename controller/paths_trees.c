@@ -179,12 +179,10 @@ unsigned paths_class(struct paths *p, unsigned from, unsigned to)
 
 bool paths_uses_second(struct paths *p, unsigned to) { return tree_of(p, to)->uses_second; }
 
-bool paths_is_transit(struct paths *p, unsigned at, unsigned to)
+bool tree_is_transit(const struct paths *p, const struct tree_node *nodes, unsigned at)
 {
-    assert(at < p->n);
-    const struct tree *t = tree_of(p, to);
     for (uint32_t i = p->first[at]; i < p->first[at + 1]; i++) {
-        const struct tree_node *sender = &t->nodes[p->arcs[i].to];
+        const struct tree_node *sender = &nodes[p->arcs[i].to];
         for (unsigned c = 0; c < N_COLOURS; c++) {
             if (sender->arc[c][0] == p->reverse[i] || sender->arc[c][1] == p->reverse[i]) {
                 return true;
@@ -192,6 +190,13 @@ bool paths_is_transit(struct paths *p, unsigned at, unsigned to)
         }
     }
     return false;
+}
+
+bool paths_is_transit(struct paths *p, unsigned at, unsigned to)
+{
+    assert(at < p->n);
+    const struct tree *t = tree_of(p, to);
+    return at != to && tree_is_transit(p, t->nodes, at);
 }
 
 unsigned paths_walk(struct paths *p, unsigned from, unsigned to, unsigned class, struct path_step *out, unsigned max)
