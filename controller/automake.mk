@@ -10,6 +10,7 @@ controller_libcontroller_a_SOURCES = \
 	controller/edge_tables.h \
 	controller/fabric.c controller/fabric.h controller/fabric_impl.h \
 	controller/intern.c \
+	controller/link_routes.c controller/link_routes.h \
 	controller/lldp.c controller/lldp.h \
 	controller/neighbours.c \
 	controller/paths.c controller/paths.h controller/paths_impl.h \
@@ -50,6 +51,8 @@ controller_controller_test_SOURCES = \
 	controller/paths_test.c \
 	controller/paths_trees_test.c \
 	controller/reconcile_test.c \
+	controller/rest_rig.c controller/rest_rig.h \
+	controller/rest_slice_test.c \
 	controller/rest_test.c \
 	controller/store_test.c \
 	controller/substrate_test.c \
