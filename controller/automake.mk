@@ -11,7 +11,10 @@ controller_libcontroller_a_SOURCES = \
 	controller/fabric.c controller/fabric.h controller/fabric_impl.h \
 	controller/intern.c \
 	controller/lldp.c controller/lldp.h \
-	controller/paths.c controller/paths.h \
+	controller/paths.c controller/paths.h controller/paths_impl.h \
+	controller/paths_order.c \
+	controller/paths_route.c \
+	controller/paths_trees.c \
 	controller/reconcile.c \
 	controller/rest.c controller/rest.h controller/rest_impl.h \
 	controller/rest_connections.c controller/rest_connections.h \
@@ -23,6 +26,7 @@ controller_libcontroller_a_SOURCES = \
 	controller/substrate.c controller/substrate.h controller/substrate_impl.h \
 	controller/substrate_json.c \
 	controller/substrate_lldp.c \
+	controller/substrate_paths.c \
 	controller/trace.c \
 	controller/transport.c \
 	controller/unix_socket.c controller/unix_socket.h \
@@ -43,6 +47,7 @@ controller_controller_test_SOURCES = \
 	controller/config_test.c \
 	controller/lldp_test.c \
 	controller/paths_test.c \
+	controller/paths_trees_test.c \
 	controller/reconcile_test.c \
 	controller/rest_test.c \
 	controller/store_test.c \

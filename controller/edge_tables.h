@@ -22,7 +22,8 @@
  *        242 X_SIP     registered source IP to its provider IP, flag
  *        243 X_DIP     registered destination IP to its provider IP, flag
  *        244 X_OUT     provider MACs into the frame, flags into the source MAC
- *        245 FABRIC    (edge, path class) of the destination MAC to the next hop; transit frames come here from LANDING
+ *        245 FABRIC    (edge, path class) of the destination MAC to the next hop, or to a group of next hops that fails
+ *                      over by itself; the class that is better now; transit frames come here from LANDING
  *
  * Isolation: only CLASSIFY and LANDING write reg0, and only from what a VM cannot choose (its device port) or from a
  * landing id; every rule of tables 2 to 243 that belongs to a network matches reg0. tests assert both over all rules
@@ -59,7 +60,11 @@ enum edge_table {
 #define COOKIE(NETWORK, NUMBER) ((uint64_t) (NETWORK) << 32 | (uint32_t) (NUMBER))
 enum { COOKIE_TRANSPORT = 1, COOKIE_INTERN = 2, COOKIE_PAIR = 3, COOKIE_FIRST_VFLOW = 16 };
 
-/* The flood group of a network on an edge. Tenants' own groups will be allocated below this bit. */
+/* Where the path class (8 bits) sits in a landing's provider MAC seen as a 48-bit number. */
+#define LANDING_CLASS_OFS 16
+/* Fast-failover groups of paths, numbered by a hash of what they hold. Tenants' own groups are allocated below this bit. */
+#define PATH_GROUP(HASH) (UINT32_C(0x40000000) | ((uint32_t) (HASH) & UINT32_C(0x3fffffff)))
+/* The flood group of a network on an edge. */
 #define FLOOD_GROUP(NETWORK) (UINT32_C(0x80000000) | (NETWORK))
 
 #endif

@@ -49,7 +49,8 @@ struct of_agent_config {
     const char **listen;
     unsigned n_listen;
     struct tls_config *tls;     /* May be NULL. */
-    unsigned max_connections;
+    unsigned max_connections;   /* 0: 64. */
+    unsigned max_monitors;      /* Flow monitors of a connection. 0: 1024. */
     uint32_t versions;          /* Bitmap of wire versions: OF10_VERSION, OF13_VERSION, OF14_VERSION. */
     unsigned packet_in_rate;    /* Per connection and second, burst the same; 0: 1000. Above it: dropped and counted, but a little is kept for each ingress port. */
 };
