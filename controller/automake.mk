@@ -10,7 +10,9 @@ controller_libcontroller_a_SOURCES = \
 	controller/edge_tables.h \
 	controller/fabric.c controller/fabric.h controller/fabric_impl.h \
 	controller/intern.c \
+	controller/link_routes.c controller/link_routes.h \
 	controller/lldp.c controller/lldp.h \
+	controller/neighbours.c \
 	controller/paths.c controller/paths.h controller/paths_impl.h \
 	controller/paths_order.c \
 	controller/paths_route.c \
@@ -49,10 +51,12 @@ controller_controller_test_SOURCES = \
 	controller/paths_test.c \
 	controller/paths_trees_test.c \
 	controller/reconcile_test.c \
+	controller/rest_slice_test.c \
 	controller/rest_test.c \
 	controller/store_test.c \
 	controller/substrate_test.c \
 	controller/test_fixture.c controller/test_fixture.h \
+	controller/test_rest.c controller/test_rest.h \
 	controller/test_switch.c controller/test_switch.h \
 	tests/unit.h
 controller_controller_test_CFLAGS = $(AM_CFLAGS) $(SQLITE_CFLAGS)
