@@ -243,6 +243,27 @@ def test_port_loss_open_vswitch_edges(lab):
     port_loss(Mesh(lab, SQUARE, "ovs", edge="ovs"), LIMIT)
 
 
+def test_cut_is_known_at_once(lab):
+    """Of an interface that looks like hardware to it (its own number is its lower one's) the kernel tells up to a second late, or never: the switch looks by itself."""
+    a, b = lab.host("a"), lab.host("b")
+    lab.execute(["ip", "link", "add", "name", "fab0", "index", "77", "netns", a.namespace, "type", "veth",
+                 "peer", "name", "fab0", "index", "77", "netns", b.namespace])
+    for host in (a, b):
+        host.run(["ip", "link", "set", "fab0", "up"])
+    switch = Vswitchd(a, dpid=1, uplinks=["fab0"])
+    lab.wait_for("the cable", lambda: switch.json("ports")["ports"][0]["link"] == "up", 10)
+    times = []
+    for n in range(3):
+        b.run(["ip", "link", "set", "fab0", "down"])
+        begun = time.monotonic()
+        lab.wait_for("the cut", lambda n=n: switch.process.log_text().count("link down") > n, 5)
+        times.append(time.monotonic() - begun)
+        b.run(["ip", "link", "set", "fab0", "up"])
+        lab.wait_for("the mended cable", lambda n=n: switch.process.log_text().count("link up") > n, 5)
+    say(" ".join(f"{t * 1000:.0f} ms" for t in times))
+    assert max(times) < 0.2, times
+
+
 # --- No port says anything ---
 
 def silent_loss(site, both):
