@@ -21,7 +21,7 @@
 #include "vswitch/device_link.h"
 #include "vswitch/queue.h"
 
-#define LINK_CHECK_MS 500         /* For devices of which the kernel does not tell. */
+#define LINK_CHECK_MS 20          /* The kernel may tell of a cut cable a second late, or never. */
 
 /* --- Ports --- */
 
