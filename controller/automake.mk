@@ -12,7 +12,9 @@ controller_libcontroller_a_SOURCES = \
 	controller/intern.c \
 	controller/lldp.c controller/lldp.h \
 	controller/paths.c controller/paths.h \
-	controller/reconcile.c \
+	controller/reconcile.c controller/reconcile_impl.h \
+	controller/reconcile_read.c \
+	controller/reconcile_wait.c \
 	controller/rest.c controller/rest.h controller/rest_impl.h \
 	controller/rest_connections.c controller/rest_connections.h \
 	controller/rest_routes.c \

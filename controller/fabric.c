@@ -234,6 +234,10 @@ void fabric_packet_in(struct fabric *f, struct sw *sw, struct of_packet_in *pin)
     }
 }
 
+void fabric_refused(struct fabric *f UNUSED, uint32_t network UNUSED, enum refused_kind kind UNUSED, uint32_t number UNUSED, struct of_error error UNUSED)
+{
+}
+
 bool fabric_reply(struct fabric *f, struct sw *sw, struct of_msg *msg)
 {
     return intern_reply(f->intern, sw, msg);
