@@ -75,13 +75,20 @@ static bool has_owner(const struct sw_rules *s, uint32_t owner)
     return false;
 }
 
+/* Something changed that the rulesets do not say yet: until then no switch can be called in sync. */
+#define COMPILING "rules are still being compiled"
+static bool is_compiling(const struct reconcile *r)
+{
+    return fabric_busy(r->controller->fabric) || substrate_busy(r->controller->substrate);
+}
+
 /* What keeps the waiter waiting; NULL when nothing does. */
 static const char *missing_for(const struct reconcile *r, uint32_t owner, uint64_t since, char *out, size_t size)
 {
     const struct sw_rules *s;
 
-    if (fabric_busy(r->controller->fabric)) {
-        return "rules are still being compiled";
+    if (is_compiling(r)) {
+        return COMPILING;
     }
     HMAP_FOR_EACH (s, node, &r->controller->rulesets->switches) {
         if (!owner) {
@@ -220,7 +227,7 @@ cJSON *reconcile_json(struct reconcile *r, const struct sw *sw)
         return json;
     }
     unsigned failed = s->n_failed;
-    const char *what = missing(r, s, text, sizeof text);
+    const char *what = is_compiling(r) ? COMPILING : missing(r, s, text, sizeof text);
     json_add_string(json, "state", s->state == SYNC_DISCONNECTED ? "disconnected" : failed ? "failed" : what ? "syncing" : "in-sync");
     json_add_u64(json, "rules", s->rules.n);
     json_add_u64(json, "groups", s->groups.n);

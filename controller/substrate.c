@@ -326,6 +326,11 @@ void substrate_tick(struct substrate *s)
 
 static void on_tick(evutil_socket_t fd UNUSED, short what UNUSED, void *s) { substrate_tick(s); }
 
+bool substrate_busy(const struct substrate *s)
+{
+    return s && event_pending(s->links_changed, EV_TIMEOUT, NULL);
+}
+
 static void on_links_changed(evutil_socket_t fd UNUSED, short what UNUSED, void *s_)
 {
     struct substrate *s = s_;

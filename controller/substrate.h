@@ -66,6 +66,8 @@ uint32_t substrate_next_hop(struct substrate *, const struct sw *from, const str
 /* The whole path, for trace: hops from `from` (in_port 0) to `to` (out_port 0), both included; returns the number of hops, 0 when there is no path. */
 struct hop { struct sw *sw; uint32_t in_port, out_port; };
 unsigned substrate_path(struct substrate *, const struct sw *from, const struct sw *to, struct hop *out, unsigned max);
+/* Links changed, and the layers below have not been told yet (the next loop turn does it). */
+bool substrate_busy(const struct substrate *);
 /* A Polder request to a vswitchd: fn gets the result (or err) later, also when the switch goes away; 5 s time-out. */
 void sw_polder_request(struct sw *, const char *method, cJSON *params /* taken, may be NULL */, void (*fn)(const cJSON *result, const struct err *, void *aux), void *aux);
 /* Datapath ids that tried to connect and are in no model object, for `get edges`' hint. */
