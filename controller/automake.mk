@@ -7,6 +7,7 @@ controller_libcontroller_a_SOURCES = \
 	controller/compile_switch.c \
 	controller/config.c controller/config.h \
 	controller/controller.c controller/controller.h \
+	controller/counter_sum.c controller/counter_sum.h \
 	controller/edge_tables.h \
 	controller/fabric.c controller/fabric.h controller/fabric_impl.h \
 	controller/intern.c \
@@ -29,7 +30,8 @@ controller_libcontroller_a_SOURCES = \
 	controller/transport.c \
 	controller/unix_socket.c controller/unix_socket.h \
 	controller/vpc.c \
-	controller/vsw.c controller/vsw.h
+	controller/vsw.c controller/vsw.h \
+	controller/vsw_stats.c controller/vsw_stats.h
 controller_libcontroller_a_CFLAGS = $(AM_CFLAGS) $(SQLITE_CFLAGS)
 
 CONTROLLER_LDADD = controller/libcontroller.a tenants/libtenants.a ofproto/libofproto.a lib/libpolder.a $(SQLITE_LIBS) $(POLDER_LIBS)
@@ -43,6 +45,7 @@ TESTS += controller/controller_test
 controller_controller_test_SOURCES = \
 	controller/controller_test.c \
 	controller/config_test.c \
+	controller/counter_sum_test.c \
 	controller/lldp_test.c \
 	controller/paths_test.c \
 	controller/reconcile_test.c \
