@@ -415,11 +415,9 @@ static bool load_kind(struct store *s, struct model *m, enum model_kind kind, st
 
 bool store_load(struct store *s, struct model *m, struct err *err)
 {
-    static const enum model_kind order[] = { KIND_EDGE, KIND_FABRIC_SWITCH, KIND_TENANT, KIND_VPC, KIND_NETWORK, KIND_PORT };
-    _Static_assert(ARRAY_SIZE(order) == N_KINDS, "every kind is loaded");
     uint64_t revision, next_port, next_network;
-    for (unsigned i = 0; i < ARRAY_SIZE(order); i++) {
-        if (!load_kind(s, m, order[i], err)) {
+    for (unsigned i = 0; i < N_KINDS; i++) {
+        if (!load_kind(s, m, model_load_order[i], err)) {
             return false;
         }
     }
