@@ -4,12 +4,15 @@ controller_libcontroller_a_SOURCES = \
 	controller/api_json.c \
 	controller/auth.c controller/auth.h \
 	controller/compile.c controller/compile.h \
+	controller/compile_entry.c \
 	controller/compile_switch.c \
 	controller/config.c controller/config.h \
 	controller/controller.c controller/controller.h \
 	controller/counter_sum.c controller/counter_sum.h \
 	controller/edge_tables.h \
 	controller/fabric.c controller/fabric.h controller/fabric_impl.h \
+	controller/fabric_status.c \
+	controller/fabric_pools.c \
 	controller/intern.c \
 	controller/lldp.c controller/lldp.h \
 	controller/paths.c controller/paths.h \
@@ -20,6 +23,7 @@ controller_libcontroller_a_SOURCES = \
 	controller/rest_connections.c controller/rest_connections.h \
 	controller/rest_routes.c \
 	controller/ruleset.c controller/ruleset.h controller/ruleset_impl.h \
+	controller/slice.c controller/slice.h \
 	controller/southbound.c \
 	controller/southbound_request.c \
 	controller/store.c controller/store.h \
@@ -31,6 +35,10 @@ controller_libcontroller_a_SOURCES = \
 	controller/unix_socket.c controller/unix_socket.h \
 	controller/vpc.c \
 	controller/vsw.c controller/vsw.h \
+	controller/vsw_agent.c \
+	controller/vsw_changes.c \
+	controller/vsw_groups.c \
+	controller/vsw_ports.c \
 	controller/vsw_stats.c controller/vsw_stats.h
 controller_libcontroller_a_CFLAGS = $(AM_CFLAGS) $(SQLITE_CFLAGS)
 

@@ -181,6 +181,14 @@ static void count_writes(struct vsw *vsw, const struct instructions *in, int del
     }
 }
 
+void vsw_review_cost(struct vsw *vsw, struct flow_entry *entry)
+{
+    struct vflow *vflow = entry->aux;
+    uint32_t cost = entry_cost(vsw, entry);
+    account(vsw, (int64_t) counted(cost) - counted(vflow->cost));
+    vflow->cost = cost;
+}
+
 /* The change is an edit of the edges' rulesets, unless all will be compiled in this turn anyway. */
 static void put(struct vsw *vsw, struct flow_entry *entry)
 {

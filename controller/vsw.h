@@ -127,6 +127,7 @@ struct vsw {
     /* Of slices. */
     struct of_agent *agent;     /* slice.c; NULL: no controller is wanted. */
     char *agent_targets;        /* What it was made from. */
+    char agent_error[200];      /* Why there is none. */
     struct usage *usage;
     uint64_t cost;              /* Sum over its entries. */
     bool undoing;               /* A change is being taken back: nothing is told, counted against quotas or remembered. */
@@ -147,6 +148,7 @@ struct vsw *vsw_new(struct fabric *, struct network *);
 void vsw_free(struct vsw *);
 /* OpenFlow semantics in full; the errors are those a tenant's controller would see. */
 struct of_error vsw_flow_mod(struct vsw *, const struct of_flow_mod *);
+void vsw_review_cost(struct vsw *, struct flow_entry *);         /* After its ports or edges changed. */
 bool vsw_has_edge(const struct vsw *, const struct edge *);
 struct vflow *vsw_find_number(const struct vsw *, uint32_t number);
 /* Whether a rule of this virtual port number's in_port belongs on the edge: the port is there, or is no port of an edge at all (CONTROLLER). */

@@ -51,6 +51,11 @@ struct sw_port *sw_port_by_name(struct sw *sw, const char *name)
     return port;
 }
 
+bool substrate_busy(const struct substrate *s UNUSED)
+{
+    return false;
+}
+
 uint32_t substrate_next_hop(struct substrate *s UNUSED, const struct sw *from UNUSED, const struct sw *to UNUSED)
 {
     return SITE_UPLINK;
@@ -207,8 +212,9 @@ struct site *site_new(unsigned n_edges)
 void site_free(struct site *site)
 {
     struct controller *c = &site->controller;
-    fabric_free(c->fabric);
     reconcile_free(c->reconcile);
+    c->reconcile = NULL;
+    fabric_free(c->fabric);
     rulesets_free(c->rulesets);
     model_free(c->model);
     free(c->substrate);
