@@ -14,8 +14,13 @@ controller_libcontroller_a_SOURCES = \
 	controller/fabric_status.c \
 	controller/fabric_pools.c \
 	controller/intern.c \
+	controller/link_routes.c controller/link_routes.h \
 	controller/lldp.c controller/lldp.h \
-	controller/paths.c controller/paths.h \
+	controller/neighbours.c \
+	controller/paths.c controller/paths.h controller/paths_impl.h \
+	controller/paths_order.c \
+	controller/paths_route.c \
+	controller/paths_trees.c \
 	controller/reconcile.c controller/reconcile_impl.h \
 	controller/reconcile_read.c \
 	controller/reconcile_wait.c \
@@ -30,6 +35,7 @@ controller_libcontroller_a_SOURCES = \
 	controller/substrate.c controller/substrate.h controller/substrate_impl.h \
 	controller/substrate_json.c \
 	controller/substrate_lldp.c \
+	controller/substrate_paths.c \
 	controller/trace.c \
 	controller/transport.c \
 	controller/unix_socket.c controller/unix_socket.h \
@@ -56,7 +62,10 @@ controller_controller_test_SOURCES = \
 	controller/counter_sum_test.c \
 	controller/lldp_test.c \
 	controller/paths_test.c \
+	controller/paths_trees_test.c \
 	controller/reconcile_test.c \
+	controller/rest_rig.c controller/rest_rig.h \
+	controller/rest_slice_test.c \
 	controller/rest_test.c \
 	controller/store_test.c \
 	controller/substrate_test.c \

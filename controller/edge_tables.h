@@ -22,7 +22,8 @@
  *        242 X_SIP     registered source IP to its provider IP, flag
  *        243 X_DIP     registered destination IP to its provider IP, flag
  *        244 X_OUT     provider MACs into the frame, flags into the source MAC
- *        245 FABRIC    (edge, path class) of the destination MAC to the next hop; transit frames come here from LANDING
+ *        245 FABRIC    (edge, path class) of the destination MAC to the next hop, or to a group of next hops that fails
+ *                      over by itself; the class that is better now; transit frames come here from LANDING
  *
  * A virtual link between two virtual switches of a slice is the way from the one's DELIVER (both ends on this edge) or
  * LAND (the frame came from the other end's edge, translated as the sender's virtual switch does) to the other's first
@@ -65,10 +66,14 @@ enum edge_table {
 #define COOKIE(NETWORK, NUMBER) ((uint64_t) (NETWORK) << 32 | (uint32_t) (NUMBER))
 enum { COOKIE_TRANSPORT = 1, COOKIE_INTERN = 2, COOKIE_PAIR = 3, COOKIE_MISS = 4, COOKIE_FIRST_VFLOW = 16 };
 
+/* Where the path class (8 bits) sits in a landing's provider MAC seen as a 48-bit number. */
+#define LANDING_CLASS_OFS 16
+/* Fast-failover groups of paths, numbered by a hash of what they hold. */
+#define PATH_GROUP(HASH) (UINT32_C(0x40000000) | ((uint32_t) (HASH) & UINT32_C(0x3fffffff)))
 /* Of a network on an edge: the flood group, and one that is always live, for buckets that watch what the edge does not have. Tenants' own groups are below. */
 #define FLOOD_GROUP(NETWORK) (UINT32_C(0x80000000) | (NETWORK))
-#define ALIVE_GROUP(NETWORK) (UINT32_C(0x40000000) | (NETWORK))
-#define TENANT_GROUP_MAX UINT32_C(0x3fffffff)
+#define ALIVE_GROUP(NETWORK) (UINT32_C(0x20000000) | (NETWORK))
+#define TENANT_GROUP_MAX UINT32_C(0x1fffffff)
 #define TENANT_METER_MAX 60000u        /* Meters are few on any switch. */
 
 #endif

@@ -30,6 +30,8 @@ struct of_backend_ops {         /* aux is the backend's. */
     /* Each port once; ports in ascending number. */
     void (*ports)(void *aux, void (*fn)(const struct of_port *, void *fn_aux), void *fn_aux);
     bool (*port_stats)(void *aux, uint32_t port_no, struct of_port_stats *);
+    /* The queues of all ports, by ascending port and id. NULL: there are none. */
+    void (*queues)(void *aux, void (*fn)(const struct of_queue *, void *fn_aux), void *fn_aux);
     bool (*group_stats)(void *aux, struct group *, struct of_group_stats *);       /* Fills counters; id, refs, duration are the agent's. */
     struct of_error (*port_mod)(void *aux, const struct of_port_mod *);
     struct of_error (*packet_out)(void *aux, const struct of_packet_out *);
@@ -59,7 +61,8 @@ struct of_agent_config {
     const char **listen;
     unsigned n_listen;
     struct tls_config *tls;     /* May be NULL. */
-    unsigned max_connections;
+    unsigned max_connections;   /* 0: 64. */
+    unsigned max_monitors;      /* Flow monitors of a connection. 0: 1024. */
     uint32_t versions;          /* Bitmap of wire versions: OF10_VERSION, OF13_VERSION, OF14_VERSION. */
     unsigned packet_in_rate;    /* Per connection and second, burst the same; 0: 1000. Above it: dropped and counted, but a little is kept for each ingress port. */
 };

@@ -7,6 +7,7 @@ tenants_libtenants_a_SOURCES = \
 	tenants/numbers.c tenants/numbers.h \
 	tenants/plan.c \
 	tenants/plan_slice.c \
+	tenants/topology.c \
 	tenants/txn.c \
 	tenants/validate.c \
 	tenants/validate_link.c \

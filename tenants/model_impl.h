@@ -106,6 +106,8 @@ struct model {
     unsigned n_edges_by_index;
     struct numbers indexes;
     struct model_txn *open;
+    model_neighbours_fn *neighbours;
+    void *neighbours_aux;
 };
 
 struct staged {
@@ -300,6 +302,10 @@ bool check_port_ips(struct json_reader *port, const struct network *, const stru
 /* Why a host address of the network cannot be a port's, or NULL. */
 const char *host_problem(const struct network *, const struct ip *);
 bool check_network(struct reading *, const struct staged *);    /* Overlaps and stranded ports, once everything is read. */
+
+/* --- topology.c --- */
+/* When the slice's document names a preset: *expanded (the caller's) is what it stands for, and the reader reads that. */
+bool topology_expand(struct reading *, struct json_reader *slice, cJSON **expanded);
 
 /* --- view.c --- */
 struct tenant *object_owner(enum model_kind, const void *object);      /* NULL for the substrate. */

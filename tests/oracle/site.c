@@ -51,17 +51,25 @@ struct sw_port *sw_port_by_name(struct sw *sw, const char *name)
     return port;
 }
 
-bool substrate_busy(const struct substrate *s UNUSED)
+void substrate_each_path(struct substrate *s, const struct sw *at, void (*fn)(const struct path_rule *, void *), void *aux)
+{
+    static const struct path_choices uplink = { .n = 1, .step = { { .out_port = SITE_UPLINK } } };
+    for (unsigned i = 0; i < s->site->n_edges; i++) {
+        const struct sw *to = &s->site->edges[i].sw;
+        const struct path_rule rule = { .to = to->edge, .local = true, .choices = &uplink };
+        if (to != at) {
+            fn(&rule, aux);
+        }
+    }
+}
+
+bool substrate_busy(const struct substrate *substrate UNUSED)
 {
     return false;
 }
 
-uint32_t substrate_next_hop(struct substrate *s UNUSED, const struct sw *from UNUSED, const struct sw *to UNUSED)
-{
-    return SITE_UPLINK;
-}
-
-unsigned substrate_path(struct substrate *s UNUSED, const struct sw *from UNUSED, const struct sw *to UNUSED, struct hop *out UNUSED, unsigned max UNUSED)
+unsigned substrate_path(struct substrate *s UNUSED, const struct sw *from UNUSED, const struct sw *to UNUSED, uint8_t class UNUSED, struct hop *out UNUSED,
+                        unsigned max UNUSED)
 {
     return 0;
 }
