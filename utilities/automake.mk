@@ -54,6 +54,7 @@ utilities_control_bench_control_sim_SOURCES = \
 	utilities/control-bench/sim_switch.c \
 	utilities/control-bench/tenant.c utilities/control-bench/tenant.h \
 	utilities/bench/latency.h
+EXTRA_DIST += utilities/control-bench/README.md utilities/control-bench/bench.py utilities/control-bench/scenes.py utilities/control-bench/table.py
 utilities_control_bench_control_sim_LDADD = ofproto/libofproto.a lib/libpolder.a $(POLDER_LIBS)
 
 check_PROGRAMS += utilities/control-bench/sim_test
