@@ -46,6 +46,7 @@ noinst_PROGRAMS += utilities/control-bench/control-sim
 utilities_control_bench_control_sim_SOURCES = \
 	utilities/control-bench/control_sim.c utilities/control-bench/control_sim.h \
 	utilities/control-bench/phase.h \
+	utilities/control-bench/phase_flood.c \
 	utilities/control-bench/phase_flow.c \
 	utilities/control-bench/phase_packet.c \
 	utilities/control-bench/phase_start.c \
