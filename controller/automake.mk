@@ -11,6 +11,7 @@ controller_libcontroller_a_SOURCES = \
 	controller/fabric.c controller/fabric.h controller/fabric_impl.h \
 	controller/intern.c \
 	controller/lldp.c controller/lldp.h \
+	controller/neighbours.c \
 	controller/paths.c controller/paths.h \
 	controller/reconcile.c \
 	controller/rest.c controller/rest.h controller/rest_impl.h \

@@ -49,7 +49,7 @@ void rule_drop(struct edge_context *x, unsigned reason)
 uint32_t edge_device_port(const struct edge_context *x, const struct port *port)
 {
     char name[33];
-    const struct sw_port *p = x->sw ? sw_port_by_name(x->sw, port_device_name(port, name)) : NULL;
+    const struct sw_port *p = x->sw && !port->link ? sw_port_by_name(x->sw, port_device_name(port, name)) : NULL;
     return p && !p->has_link ? p->of.port_no : 0;
 }
 
@@ -152,7 +152,7 @@ static void device_ports(struct edge_context *x)
     const struct network *network = x->vsw->network;
     for (unsigned i = 0; i < network->n_ports; i++) {
         const struct port *port = network->ports[i];
-        if (port->edge == x->edge && !port->ofport_of[0]) {
+        if (port->edge == x->edge && !port->ofport_of[0] && !port->link) {
             char name[33];
             ruleset_port(x->controller->rulesets, port_device_name(port, name), port->vhost_role, port->vhost_queues);
         }

@@ -208,12 +208,14 @@ bool controller_start(struct controller *c, struct err *err)
         return false;
     }
     c->model = model_new(&c->config.provider);
+    model_set_neighbours(c->model, substrate_neighbours, c);
     c->store = store_open(c->config.store_path, c->base, err);
     if (!c->store || !store_load(c->store, c->model, err)) {
         return false;
     }
-    LOG(LOG_INFO, "%s: revision %llu, %u tenants, %u networks, %u ports, %u edges", c->config.store_path, (unsigned long long) model_revision(c->model),
-        model_count(c->model, KIND_TENANT), model_count(c->model, KIND_NETWORK), model_count(c->model, KIND_PORT), model_count(c->model, KIND_EDGE));
+    LOG(LOG_INFO, "%s: revision %llu, %u tenants, %u networks, %u virtual switches, %u ports, %u edges", c->config.store_path, (unsigned long long) model_revision(c->model),
+        model_count(c->model, KIND_TENANT), model_count(c->model, KIND_NETWORK), model_count(c->model, KIND_SWITCH),
+        model_count(c->model, KIND_PORT) + model_count(c->model, KIND_SWITCH_PORT), model_count(c->model, KIND_EDGE));
     c->substrate = substrate_new(c, &ops, c, err);
     if (!c->substrate) {
         return false;

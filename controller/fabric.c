@@ -76,7 +76,9 @@ static void network_changed(struct fabric *f, uint32_t id)
     vsw->network = network;
     vsw->dirty = true;
     intern_network_changed(f->intern, vsw);
-    vpc_program(vsw);
+    if (network->vpc) {
+        vpc_program(vsw);
+    }
     fabric_schedule(f);
 }
 
@@ -190,9 +192,12 @@ void fabric_substrate_changed(struct fabric *f)
 void fabric_load(struct fabric *f)
 {
     fabric_substrate_changed(f);
-    for (unsigned i = 0; i < model_count(f->controller->model, KIND_NETWORK); i++) {
-        const struct network *network = model_at(f->controller->model, KIND_NETWORK, i);
-        network_changed(f, network->id);
+    static const enum model_kind kinds[] = { KIND_NETWORK, KIND_SWITCH };
+    for (unsigned k = 0; k < ARRAY_SIZE(kinds); k++) {
+        for (unsigned i = 0; i < model_count(f->controller->model, kinds[k]); i++) {
+            const struct network *network = model_at(f->controller->model, kinds[k], i);
+            network_changed(f, network->id);
+        }
     }
 }
 
@@ -313,10 +318,10 @@ static cJSON *port_status(struct fabric *f, const struct port *port)
 
 cJSON *fabric_status_json(struct fabric *f, enum model_kind kind, const void *object)
 {
-    if (kind == KIND_PORT) {
+    if (kind == KIND_PORT || kind == KIND_SWITCH_PORT) {
         return port_status(f, object);
     }
-    if (kind == KIND_NETWORK) {
+    if (kind == KIND_NETWORK || kind == KIND_SWITCH) {
         const struct network *network = object;
         const struct vsw *vsw = fabric_find_vsw(f, network->id);
         unsigned up = 0;
