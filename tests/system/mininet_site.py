@@ -99,7 +99,7 @@ class MininetSite:
             self.host.spawn(f"osken-{tenant}", ["osken-manager", os.path.join(HERE, "controllers", "learning.py"), "--ofp-listen-host", "127.0.0.1",
                                                 "--ofp-tcp-listen-port", str(port)], env={"LEARNING_VERSION": "1.3"})
             switches, links = getattr(self, "_" + shape)(tenant)
-            doc["slices"].append({"name": "lab", "tenant": tenant, "topology": "custom", "edges": [f"s{i}" for i in range(1, self.n + 1)],
+            doc["slices"].append({"name": "lab", "tenant": tenant, "edges": [f"s{i}" for i in range(1, self.n + 1)],
                                   "controllers": [f"tcp:127.0.0.1:{port}"], "switches": switches, "links": links})
         return doc
 

@@ -52,7 +52,7 @@ class SliceSite(Site):
             if self.quota:
                 switch["quota"] = self.quota
         controllers = [f"tcp:127.0.0.1:{self.controller_port(tenant)}"] if tenant in self.with_controller else []
-        return {"name": "lab", "tenant": tenant, "topology": "custom", "edges": [host.name for host in self.hosts], "controllers": controllers,
+        return {"name": "lab", "tenant": tenant, "edges": [host.name for host in self.hosts], "controllers": controllers,
                 "switches": switches, "links": links}
 
     def document(self):

@@ -45,7 +45,7 @@ class Ring:
         else:
             switches = [{"name": f"m{i}", "edges": [f"host{i}"], "ports": [{**self.port(i, 1), "name": f"vm{i}"}]} for i in range(1, N + 1)]
             links = [{"name": f"l{i}", "ends": [f"m{i}/next", f"m{i + 1}/prev"]} for i in range(1, N)]
-        return {"name": "lab", "tenant": tenant, "topology": "custom", "edges": everywhere, "controllers": [f"tcp:127.0.0.1:{CONTROLLER + number}"],
+        return {"name": "lab", "tenant": tenant, "edges": everywhere, "controllers": [f"tcp:127.0.0.1:{CONTROLLER + number}"],
                 "switches": switches, "links": links}
 
     def apply(self):

@@ -46,7 +46,7 @@ class Scene:
         names = [f"t{i}" for i in range(self.n_tenants)]
         quota = {"flow_entries": PLENTY, "packet_in_rate": PLENTY, "flow_mod_rate": PLENTY, "connection_rate": 10000}
         return {"tenants": [{"name": name} if i in self.limited else {"name": name, "quota": quota} for i, name in enumerate(names)],
-                "slices": [{"name": "lab", "tenant": name, "topology": "custom", "edges": [edge(i) for i in range(self.n_edges)],
+                "slices": [{"name": "lab", "tenant": name, "edges": [edge(i) for i in range(self.n_edges)],
                             "controllers": [f"tcp:127.0.0.1:{self.first_port + i}"],
                             "switches": [self._switch(i, k) for k in range(self.switches)]} for i, name in enumerate(names)]}
 

@@ -106,7 +106,7 @@ class SliceBench(Bench):
                  for n in range(1, DOWN_PORT + 1)]
         doc = {"edges": [{"name": host.name, "datapath_id": f"{i + 1:016x}"} for i, host in enumerate(hosts)],
                "tenants": [{"name": "red", "quota": quota}],
-               "slices": [{"name": "lab", "tenant": "red", "topology": "custom", "edges": [host.name for host in hosts], "switches": [
+               "slices": [{"name": "lab", "tenant": "red", "edges": [host.name for host in hosts], "switches": [
                    {"name": "big", "datapath_id": f"{1:016x}", "edges": [host.name for host in hosts], "listen": [f"ptcp:{LISTEN}:127.0.0.1"], "ports": ports,
                     "quota": quota}]}]}
         if len(hosts) > 1:
