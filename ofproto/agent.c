@@ -11,12 +11,15 @@
 #define DEFAULT_PACKET_IN_RATE 1000u
 #define DEFAULT_MAX_CONNECTIONS 64u
 #define DEFAULT_MAX_MONITORS 1024u
+#define DEFAULT_MAX_BUNDLES 64u
+#define DEFAULT_MAX_BUNDLE_BYTES ((size_t) 64 << 20)
+#define DEFAULT_MAX_UNREAD ((size_t) 64 << 20)
 #define DEFAULT_MISS_SEND_LEN 128
 #define MAX_ASYNC_BACKLOG (1u << 20)    /* A peer that does not read gets no more packet-ins. */
 
 void agent_update_read(struct agent_conn *ac)
 {
-    of_conn_read_enable(ac->conn, !ac->job.active && !ac->barrier);
+    of_conn_read_enable(ac->conn, !ac->job.active && !ac->barrier && !ac->refresh);
 }
 
 bool agent_port_exists(struct of_agent *agent, uint32_t port_no)
@@ -60,6 +63,8 @@ static void reset(struct agent_conn *ac)
 {
     agent_job_cancel(ac);
     agent_barrier_forget(ac);
+    agent_refresh_forget(ac);
+    ac->number = ++ac->agent->last_number;
     agent_role_init(ac);
     ac->miss_send_len = DEFAULT_MISS_SEND_LEN;
     ac->configured = false;
@@ -79,6 +84,7 @@ static void remove_conn(struct agent_conn *ac)
 {
     agent_job_cancel(ac);
     agent_barrier_forget(ac);
+    agent_refresh_forget(ac);
     agent_bundles_discard(ac);
     agent_monitors_discard(ac);
     list_remove(&ac->node);
@@ -181,7 +187,11 @@ struct of_agent *of_agent_new(struct event_base *base, const struct of_agent_con
     agent->max_connections = config->max_connections ? config->max_connections : DEFAULT_MAX_CONNECTIONS;
     agent->packet_in_rate = config->packet_in_rate ? config->packet_in_rate : DEFAULT_PACKET_IN_RATE;
     agent->max_monitors = config->max_monitors ? config->max_monitors : DEFAULT_MAX_MONITORS;
-    agent->options = (struct of_conn_options) { .versions = config->versions, .clock = clock };
+    agent->max_bundles = config->max_bundles ? config->max_bundles : DEFAULT_MAX_BUNDLES;
+    agent->max_bundle_bytes = config->max_bundle_bytes ? config->max_bundle_bytes : DEFAULT_MAX_BUNDLE_BYTES;
+    agent->options = (struct of_conn_options) {
+        .versions = config->versions, .clock = clock, .max_unread = config->max_unread ? config->max_unread : DEFAULT_MAX_UNREAD,
+    };
     list_init(&agent->conns);
     ops->features(aux, &features);
     agent->n_tables = MIN(features.n_tables, OF_N_TABLES);
@@ -299,6 +309,17 @@ void of_agent_port_status(struct of_agent *agent, uint8_t reason, const struct o
     LIST_FOR_EACH (ac, node, &agent->conns) {
         if (of_conn_is_up(ac->conn) && agent_wants(ac, ac->async.port_status, reason)) {
             of_conn_send(ac->conn, &msg);
+        }
+    }
+}
+
+void of_agent_error(struct of_agent *agent, const struct of_request *request, struct of_error error)
+{
+    struct agent_conn *ac;
+    LIST_FOR_EACH (ac, node, &agent->conns) {
+        if (ac->number == request->conn && of_conn_is_up(ac->conn)) {
+            of_conn_send_error(ac->conn, error, request->raw, request->size);
+            return;
         }
     }
 }

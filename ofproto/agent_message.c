@@ -260,11 +260,16 @@ static bool is_change(enum of_type type)
            || type == OFPT_METER_MOD || type == OFPT_BUNDLE_CONTROL || type == OFPT_BUNDLE_ADD_MESSAGE;
 }
 
-static struct of_error dispatch(struct agent_conn *ac, struct of_msg *msg)
+static struct of_error dispatch(struct agent_conn *ac, struct of_msg *msg, const uint8_t *raw, size_t size)
 {
     struct of_agent *agent = ac->agent;
-    if (ac->role == OFPCR_ROLE_SLAVE && is_change(msg->type)) {
-        return BAD_REQUEST(OFPBRC_IS_SLAVE);
+    if (is_change(msg->type)) {
+        if (ac->role == OFPCR_ROLE_SLAVE) {
+            return BAD_REQUEST(OFPBRC_IS_SLAVE);
+        }
+        if (agent->ops->request) {
+            agent->ops->request(agent->aux, &(struct of_request) { ac->number, raw, size });
+        }
     }
     switch (msg->type) {
     case OFPT_FEATURES_REQUEST:
@@ -286,7 +291,7 @@ static struct of_error dispatch(struct agent_conn *ac, struct of_msg *msg)
     case OFPT_TABLE_MOD:
         return handle_table_mod(ac, msg);
     case OFPT_MULTIPART_REQUEST:
-        return agent_multipart(ac, msg);
+        return agent_multipart(ac, msg, raw, size);
     case OFPT_BARRIER_REQUEST:
         return handle_barrier(ac, msg);
     case OFPT_QUEUE_GET_CONFIG_REQUEST:
@@ -322,7 +327,7 @@ void agent_message(struct of_conn *conn, struct of_msg *msg, const uint8_t *raw,
     struct agent_changes *changes = &ac->agent->changes;
     changes->by = ac;
     changes->xid = msg->xid;
-    struct of_error error = dispatch(ac, msg);
+    struct of_error error = dispatch(ac, msg, raw, size);
     changes->by = NULL;
     agent_changes_flush(ac->agent);
     if (!of_ok(error)) {

@@ -220,9 +220,10 @@ struct site *site_new(unsigned n_edges)
 void site_free(struct site *site)
 {
     struct controller *c = &site->controller;
+    reconcile_free(c->reconcile);
+    c->reconcile = NULL;
     fabric_free(c->fabric);
     rulesets_free(c->rulesets);
-    reconcile_free(c->reconcile);
     model_free(c->model);
     free(c->substrate);
     for (unsigned i = 0; i < site->n_edges; i++) {
@@ -282,7 +283,7 @@ static void load(uint8_t table, uint16_t priority, const struct match *match, ui
     }
 }
 
-static void load_group(uint32_t id, enum of_group_type type, const struct of_bucket *buckets, unsigned n, void *aux)
+static void load_group(uint32_t id, enum of_group_type type, const struct of_bucket *buckets, unsigned n, uint32_t owner UNUSED, void *aux)
 {
     struct site_edge *edge = aux;
     struct of_group_mod mod = { .command = group_table_find(dp_groups(edge->dp), id) ? OFPGC_MODIFY : OFPGC_ADD, .type = (uint8_t) type, .group_id = id };
