@@ -57,7 +57,7 @@ static bool link_up(const struct vsw *vsw, const struct port *port)
     }
     struct substrate *s = vsw->controller->substrate;
     const struct sw *from = substrate_find(s, port->edge->datapath_id), *to = substrate_find(s, peer->edge->datapath_id);
-    return from && to && substrate_next_hop(s, from, to) && substrate_next_hop(s, to, from);
+    return from && to && substrate_reachable(s, from, to) && substrate_reachable(s, to, from);
 }
 
 /* The switch port behind it; NULL when there is none (yet). */
