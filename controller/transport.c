@@ -9,6 +9,7 @@
 #include "controller/compile.h"
 #include "controller/edge_tables.h"
 #include "controller/fabric_impl.h"
+#include "controller/link_routes.h"
 #include "controller/ruleset.h"
 #include "controller/substrate.h"
 #include "ofproto/polder.h"
@@ -267,7 +268,9 @@ static void deliver_remote(struct edge_context *x, const struct port *out, const
         match_set_u64(&r->match, FIELD_ETH_TYPE, ETH_ARP);
         match_set_mac(&r->match, FIELD_ARP_THA, port->mac);
     }
-    actions_load(rule_apply(r), R_PDST, 0, 64, provider_landing_mac(port->edge->index, 0, port->local));
+    /* A link's route begins where the link does. */
+    uint8_t class = out->link && out->edge == x->edge ? link_route_class(x->controller, out) : 0;
+    actions_load(rule_apply(r), R_PDST, 0, 64, provider_landing_mac(port->edge->index, class, port->local));
     actions_load(rule_apply(r), R_FLAGS, 0, 32, kind == 0 ? PROVIDER_PAIR : kind == 1 ? 0 : PROVIDER_ARP_THA);
     rule_goto(r, T_X_SRC);
     rule_put(r);

@@ -63,6 +63,21 @@ void substrate_each_path(struct substrate *s, const struct sw *at, void (*fn)(co
     }
 }
 
+bool substrate_reachable(struct substrate *s UNUSED, const struct sw *from UNUSED, const struct sw *to UNUSED)
+{
+    return true;
+}
+
+unsigned substrate_set_routes(struct substrate *s UNUSED, const struct route_wish *wishes UNUSED, unsigned n UNUSED)
+{
+    return 0;
+}
+
+uint8_t substrate_route_class(struct substrate *s UNUSED, const struct sw *from UNUSED, const struct sw *to UNUSED, char *const *via UNUSED, unsigned n_via UNUSED)
+{
+    return 0;
+}
+
 bool substrate_busy(const struct substrate *substrate UNUSED)
 {
     return false;
