@@ -70,4 +70,7 @@ tests_fuzz_apply_replay_LDADD = tenants/libtenants.a lib/libpolder.a $(POLDER_LI
 EXTRA_DIST += \
 	examples/quickstart/blue.yaml \
 	examples/quickstart/red.yaml \
-	examples/quickstart/substrate.yaml
+	examples/quickstart/substrate.yaml \
+	examples/slice/big-switch.yaml \
+	examples/slice/line.yaml \
+	examples/slice/ring-topology.yaml
