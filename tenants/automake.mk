@@ -48,6 +48,7 @@ tenants_tenants_test_SOURCES = \
 	tenants/model_test.c \
 	tenants/model_random_test.c \
 	tenants/numbers_test.c \
+	tenants/slice_random_test.c \
 	tenants/slice_test.c \
 	tenants/whois_test.c \
 	tenants/yaml_test.c \
