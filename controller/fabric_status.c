@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "controller/fabric_impl.h"
+#include "controller/vsw_counters.h"
 #include "controller/slice.h"
 #include "lib/json.h"
 
@@ -69,4 +70,5 @@ void fabric_metrics(struct fabric *f, struct buf *out)
                    rows[i].name, rows[i].value);
     }
     intern_metrics(f->intern, out);
+    vsw_stats_metrics(f->stats, out);
 }
