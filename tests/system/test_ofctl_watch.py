@@ -3,7 +3,8 @@ import re
 
 from utilities.lab.daemons import Vswitchd
 
-from .test_ofctl import RINGS, VERSIONS, expect
+from . import frames
+from .test_ofctl import RINGS, VERSIONS, bundle, expect
 
 
 def spawn_monitor(host, switch, version, *args):
@@ -77,3 +78,35 @@ def test_tables(lab):
     expect("eviction is off", "OFPFMFC_TABLE_FULL" in switch.ofctl("add-flow", "in_port=5,actions=output:1", check=False))
     expect("another table has room", "OFPFMFC" not in switch.ofctl("add-flow", "table=1,in_port=5,actions=output:1", check=False))
     expect("max_entries", "max_entries=4" in switch.ofctl("dump-table-features"))
+
+
+def test_reasons(lab):
+    """Why a packet-in comes, as OpenFlow 1.4 tells it and as earlier versions do; and packet-outs in bundles."""
+    host, box = lab.host("switch"), lab.host("box")
+    lab.link(host, "p1", box, "eth0")
+    switch = Vswitchd(host, 1, uplinks=["p1"])
+    tap = frames.Tap(box.namespace, "eth0")
+    switch.ofctl("add-group", "group_id=1,type=all,bucket=controller")
+    for kind, actions in ((0, "controller"), (1, "write_actions(controller)"), (2, "group:1")):
+        switch.ofctl("add-flow", f"table=0,priority=5,dl_type=0x{frames.EXPERIMENT:04x},dl_dst=02:00:00:00:00:0{kind},actions={actions}")
+    switch.ofctl("add-flow", "table=0,priority=0,actions=controller")
+    out = "02000000000902000000000188b5" + "00" * 46
+    for version in ("OpenFlow14", "OpenFlow13"):
+        of14 = version == "OpenFlow14"
+        monitor = spawn_monitor(host, switch, version, "65534")
+        reasons = ["action", "action_set" if of14 else "action", "group" if of14 else "action", "no_match"]
+        for kind, reason in enumerate(reasons):
+            frame = frames.ethernet(f"02:00:00:00:00:0{kind}", "02:00:00:00:00:01", frames.EXPERIMENT, b"hello", pad=60)
+
+            def heard():
+                tap.send(frame)
+                found = re.findall(rf"\(via ([a-z_]+)\).*\n.*dl_dst=02:00:00:00:00:0{kind}", monitor.log_text())
+                expect(found, all(via == reason for via in found))
+                return found
+
+            lab.wait_for(f"{version}: a packet-in for {reason}", heard, 10, of=[monitor])
+        bundle(switch, host, version, [f"packet-out in_port=controller,packet={out},actions=controller"], command="bundle")
+        lab.wait_for("the packet-out", lambda: re.search(r"\(via " + ("packet_out" if of14 else "action") + r"\).*\n.*dl_dst=02:00:00:00:00:09",
+                                                        monitor.log_text()), 10, of=[monitor])
+        monitor.stop()
+        lab.forget(monitor)
