@@ -345,6 +345,8 @@ void of_agent_each_connection(struct of_agent *agent, void (*fn)(const char *pee
         struct of_conn_counters counters;
         of_conn_counters(ac->conn, &counters);
         counters.packet_ins_dropped = ac->packet_ins_dropped;
+        counters.unread_bytes = of_conn_backlog(ac->conn);
+        counters.monitors = ac->monitors.n;
         fn(of_conn_peer(ac->conn), roles[ac->role], &counters, ac->outgoing, aux);
     }
 }

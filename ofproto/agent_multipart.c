@@ -431,6 +431,9 @@ struct of_error agent_multipart(struct agent_conn *ac, const struct of_msg *msg)
         return ac->role == OFPCR_ROLE_SLAVE ? OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_IS_SLAVE)
                                             : OF_ERROR(OFPET_TABLE_FEATURES_FAILED, OFPTFFC_EPERM);
     }
+    if ((type == OFPMP_FLOW || type == OFPMP_AGGREGATE) && msg->multipart.filter.table_id != OFPTT_ALL && msg->multipart.filter.table_id >= ac->agent->n_tables) {
+        return OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_BAD_TABLE_ID);
+    }
     switch (type) {
     case OFPMP_FLOW: case OFPMP_GROUP: case OFPMP_GROUP_DESC: case OFPMP_METER: case OFPMP_METER_CONFIG:
         return start_job(ac, msg);

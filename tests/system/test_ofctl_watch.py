@@ -27,7 +27,7 @@ def test_monitor(lab):
             lab.wait_for(f"{version}: {words}", lambda: any(all(w in line for w in words) for line in monitor.log_text().splitlines()), 10, of=[monitor])
 
         heard(watch, "event=INITIAL" if version == "OpenFlow14" else "event=ADDED", "cookie=0x11", "actions=output:1")
-        lab.wait_for("the narrow one is there", lambda: sum(c["state"] == "up" for c in switch.json("show")["controllers"]) >= 2, 10, of=[narrow])
+        lab.wait_for("the narrow one is there", lambda: sum(c["monitors"] for c in switch.json("show")["controllers"]) == 2, 10, of=[narrow])
         switch.ofctl("add-flow", "cookie=0x12,priority=6,udp,tp_dst=53,idle_timeout=60,actions=output:2", version=version)
         heard(watch, "event=ADDED", "cookie=0x12", "idle_timeout=60", "actions=output:2")
         heard(narrow, "event=ADDED", "cookie=0x12")
