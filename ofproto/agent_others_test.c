@@ -138,6 +138,25 @@ static void test_packet_in_reasons(void)
     agent_rig_fini(&r);
 }
 
+/* An entry that goes with its meter: a reason of its own in 1.4, a deletion before. */
+static void test_meter_delete(void)
+{
+    struct agent_rig r;
+    struct of_msg msg;
+    agent_rig_init_versions(&r, &fake_meter_ops, (uint8_t[]) { OF13_VERSION, OF14_VERSION }, 2, 100, NULL);
+    meter_mod(&msg, OFPMC_ADD, 4, 9);
+    of_conn_send(r.peer[0]->conn, &msg);
+    of_msg_fini(&msg);
+    agent_rig_flow_mod(&r, 0, OFPFC_ADD, "in_port=1", "meter:4,output:1", OFPFF_SEND_FLOW_REM);
+    meter_mod(&msg, OFPMC_DELETE, 4, 0);
+    of_conn_send(r.peer[0]->conn, &msg);
+    msg = of_peer_take(r.base, r.peer[0]);
+    CU_ASSERT_TRUE(msg.type == OFPT_FLOW_REMOVED && msg.flow_removed.reason == OFPRR_DELETE);
+    msg = of_peer_take(r.base, r.peer[1]);
+    CU_ASSERT_TRUE(msg.type == OFPT_FLOW_REMOVED && msg.flow_removed.reason == OFPRR_METER_DELETE);
+    agent_rig_fini(&r);
+}
+
 /* --- Meters in bundles --- */
 
 static void bundle_add(struct agent_rig *r, uint32_t id, struct of_msg *inner)
@@ -241,5 +260,6 @@ static void test_meters_in_bundles(void)
 void agent_others_test_suite(void)
 {
     UNIT_SUITE("agent_others", { "requests forwarded", test_requestforward }, { "role status", test_role_status }, { "reasons of packet-ins", test_packet_in_reasons },
+               { "a meter deleted", test_meter_delete },
                { "meters in bundles", test_meters_in_bundles });
 }
