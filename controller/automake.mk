@@ -51,7 +51,9 @@ controller_controller_test_SOURCES = \
 	controller/reconcile_test.c \
 	controller/rest_test.c \
 	controller/store_test.c \
+	controller/substrate_paths_test.c \
 	controller/substrate_test.c \
+	controller/test_bench.c controller/test_bench.h \
 	controller/test_fixture.c controller/test_fixture.h \
 	controller/test_switch.c controller/test_switch.h \
 	tests/unit.h

@@ -392,9 +392,8 @@ void substrate_free(struct substrate *s)
     if (s->links_changed) {
         event_free(s->links_changed);
     }
-    substrate_set_routes(s, NULL, 0);
     substrate_forget_paths(s);
-    free(s->routes);
+    substrate_free_routes(s);
     free(s->order);
     free(s->bound);
     free(s);
