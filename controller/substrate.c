@@ -79,7 +79,9 @@ static void sort_switches(struct substrate *s)
     for (unsigned i = 0; i < s->n_order; i++) {
         s->order[i]->index = i;
     }
-    substrate_forget_paths(s);
+    if (s->paths) {             /* Else nobody has asked yet. */
+        substrate_paths_stale(s);
+    }
 }
 
 static void mark_or_add(struct substrate *s, struct edge *edge, bool is_fabric)
@@ -322,6 +324,11 @@ void substrate_tick(struct substrate *s)
 }
 
 static void on_tick(evutil_socket_t fd UNUSED, short what UNUSED, void *s) { substrate_tick(s); }
+
+bool substrate_busy(const struct substrate *s)
+{
+    return s && event_pending(s->links_changed, EV_TIMEOUT, NULL);
+}
 
 static void on_links_changed(evutil_socket_t fd UNUSED, short what UNUSED, void *s_)
 {

@@ -58,6 +58,8 @@ void substrate_bindings_changed(struct substrate *);            /* After a commi
 struct sw *substrate_find(struct substrate *, uint64_t datapath_id);
 void substrate_each(struct substrate *, void (*fn)(struct sw *, void *aux), void *aux);
 void substrate_each_link(struct substrate *, void (*fn)(const struct link *, void *aux), void *aux);
+/* neighbours.c: the edges next to an edge, over links that are up in both directions; a model_neighbours_fn whose aux is the controller. */
+void substrate_neighbours(const struct edge *from, void (*found)(const struct edge *, void *), void *found_aux, void *controller);
 struct sw_port *sw_port_find(struct sw *, uint32_t port_no);
 struct sw_port *sw_port_by_name(struct sw *, const char *name);
 /* The vhost-user socket behind a vswitchd's port; NULL when there is none or it is not known (yet). */
@@ -79,6 +81,8 @@ uint8_t substrate_default_class(struct substrate *, const struct sw *from, const
  * no path. The backup of class 0 is class 1 and vice versa, a route's is the default. */
 struct hop { struct sw *sw; uint32_t in_port, out_port; };
 unsigned substrate_path(struct substrate *, const struct sw *from, const struct sw *to, uint8_t class, struct hop *out, unsigned max);
+/* Links changed, and the layers below have not been told yet (the next loop turn does it). */
+bool substrate_busy(const struct substrate *);
 
 /*
  * Routes of virtual links, one for each direction: all that are wanted now. Equal ones share a class (2 to 255 of the

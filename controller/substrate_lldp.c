@@ -77,22 +77,25 @@ bool discovery_is_candidate(const struct sb_conn *sb, const struct of_port *of)
 
 void discovery_bindings_changed(struct substrate *s)
 {
+    static const enum model_kind kinds[] = { KIND_PORT, KIND_SWITCH_PORT };
     const struct model *m = s->controller->model;
     unsigned allocated = s->n_bound;
     s->n_bound = 0;
-    for (unsigned i = 0; i < model_count(m, KIND_PORT); i++) {
-        const struct port *p = model_at(m, KIND_PORT, i);
-        if (!p->edge || !*p->ofport_of) {
-            continue;
+    for (unsigned k = 0; k < ARRAY_SIZE(kinds); k++) {
+        for (unsigned i = 0; i < model_count(m, kinds[k]); i++) {
+            const struct port *p = model_at(m, kinds[k], i);
+            if (!p->edge || !*p->ofport_of) {
+                continue;
+            }
+            if (s->n_bound == allocated) {
+                allocated = allocated ? 2 * allocated : 16;
+                s->bound = xrealloc(s->bound, allocated * sizeof *s->bound);
+            }
+            struct bound_name *b = &s->bound[s->n_bound++];
+            memset(b, 0, sizeof *b);
+            b->datapath_id = p->edge->datapath_id;
+            str_copy(b->name, sizeof b->name, p->ofport_of);
         }
-        if (s->n_bound == allocated) {
-            allocated = allocated ? 2 * allocated : 16;
-            s->bound = xrealloc(s->bound, allocated * sizeof *s->bound);
-        }
-        struct bound_name *b = &s->bound[s->n_bound++];
-        memset(b, 0, sizeof *b);
-        b->datapath_id = p->edge->datapath_id;
-        str_copy(b->name, sizeof b->name, p->ofport_of);
     }
     if (s->n_bound) {
         qsort(s->bound, s->n_bound, sizeof *s->bound, compare_bound);

@@ -78,6 +78,12 @@ static void test_discovery(void)
     /* It stays up while frames come. */
     advance(&b, 10000);
     CU_ASSERT_EQUAL(links_up(&b), 4);
+    /* Between a link's change and the turn in which the others hear of it nobody may say that all is done. */
+    CU_ASSERT_FALSE(substrate_busy(b.f.c.substrate));
+    links_kill_port(b.f.c.substrate, sw_of(&b, 1), 1);
+    CU_ASSERT_TRUE(substrate_busy(b.f.c.substrate));
+    fixture_turn(&b.f, 2);
+    CU_ASSERT_FALSE(substrate_busy(b.f.c.substrate));
     finish(&b, k, 3);
 }
 

@@ -14,7 +14,7 @@
 
 #define FAILED(CODE) OF_ERROR(OFPET_BUNDLE_FAILED, CODE)
 
-enum { MAX_BUNDLES = 64, MAX_BYTES = 64 << 20, ERROR_BYTES = 64 };
+enum { ERROR_BYTES = 64 };
 
 struct member {
     struct of_msg msg;
@@ -75,7 +75,7 @@ static struct of_error open_bundle(struct agent_conn *ac, uint32_t id, uint16_t 
     if (flags & ~(OFPBF_ATOMIC | OFPBF_ORDERED)) {
         return FAILED(OFPBFC_BAD_FLAGS);
     }
-    if (n >= MAX_BUNDLES) {
+    if (n >= ac->agent->max_bundles) {
         return FAILED(OFPBFC_OUT_OF_BUNDLES);
     }
     struct agent_bundle *b = XNEW(struct agent_bundle);
@@ -103,9 +103,9 @@ static struct of_error acceptable(const struct agent_bundle *b, const struct of_
     }
 }
 
-static struct of_error add(struct agent_bundle *b, const uint8_t *data, unsigned size)
+static struct of_error add(struct agent_conn *ac, struct agent_bundle *b, const uint8_t *data, unsigned size)
 {
-    if (b->bytes + sizeof(struct member) + size > MAX_BYTES) {
+    if (b->bytes + sizeof(struct member) + size > ac->agent->max_bundle_bytes) {
         return FAILED(OFPBFC_MSG_TOO_MANY);
     }
     if (b->n == b->room) {
@@ -156,7 +156,7 @@ struct of_error agent_bundle_add(struct agent_conn *ac, const struct of_msg *msg
     if (data[0] != msg->version) {
         return OF_ERROR(OFPET_NICIRA, NXE_BUNDLE_BAD_VERSION);
     }
-    return add(b, data, msg->bundle_add.size);
+    return add(ac, b, data, msg->bundle_add.size);
 }
 
 /* --- Committing --- */
@@ -184,6 +184,7 @@ static struct of_error carry_out_port_mod(struct of_agent *agent, struct member 
 
 static struct of_error carry_out(struct agent_conn *ac, struct member *m)
 {
+    ac->agent->changes.xid = m->msg.xid;
     switch ((unsigned) m->msg.type) {
     case OFPT_FLOW_MOD:
         return agent_flow_mod(ac, &m->msg);
@@ -230,18 +231,21 @@ static struct of_error commit(struct agent_conn *ac, struct agent_bundle *b)
     agent->ops->bundle(agent->aux, BUNDLE_BEGIN);
     flow_tables_begin(flows);
     group_table_begin(groups);
+    agent_changes_begin(agent);
     while (i < b->n && of_ok(error = carry_out(ac, &b->members[i]))) {
         i++;
     }
     if (of_ok(error)) {
         agent->ops->bundle(agent->aux, BUNDLE_COMMIT);
         group_table_commit(groups);
+        agent_changes_end(agent, true);
         flow_tables_commit(flows);
         send_packets(ac, b);
         return OF_OK;
     }
     agent->ops->bundle(agent->aux, BUNDLE_ABORT);
     group_table_abort(groups);
+    agent_changes_end(agent, false);
     flow_tables_abort(flows);
     take_back_ports(agent, b);
     of_conn_send_error(ac->conn, error, b->members[i].raw, b->members[i].raw_size);
@@ -280,6 +284,7 @@ struct of_error agent_bundle_control(struct agent_conn *ac, const struct of_msg 
     }
     struct of_error error = control(ac, msg);
     if (of_ok(error)) {
+        agent_changes_flush(ac->agent);         /* Monitors hear of the changes before they are confirmed. */
         struct of_msg reply;
         of_msg_init(&reply, OFPT_BUNDLE_CONTROL, msg->xid);
         reply.is_reply = true;
