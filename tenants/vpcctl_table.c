@@ -155,7 +155,7 @@ static const struct column fabric_columns[] = {
 };
 static const struct column link_columns[] = {
     { "NAME", "name", cell_value, false }, { "A", "status.a", cell_link_end, false }, { "B", "status.b", cell_link_end, false }, { "STATE", "status.state", cell_value, false },
-    { "SECONDS", "status.since_s", cell_value, true }, { 0 },
+    { "SECONDS", "status.since_s", cell_value, true }, { "FAILURES", "status.failures", cell_value, true }, { "HELD-S", "status.held_s", cell_value, true }, { 0 },
 };
 static const struct { const char *plural; const struct column *columns; } tables[] = {
     { "tenants", tenant_columns }, { "vpcs", vpc_columns }, { "networks", network_columns }, { "ports", port_columns }, { "edges", edge_columns },
