@@ -288,6 +288,12 @@ void fabric_sw_down(struct fabric *f, struct sw *sw)
 
 void fabric_links_changed(struct fabric *f)
 {
+    f->switches_dirty = true;
+    fabric_schedule(f);
+}
+
+void fabric_reach_changed(struct fabric *f)
+{
     struct vsw *vsw;
     HMAP_FOR_EACH (vsw, node, &f->vsws) {
         if (vsw->is_slice) {                            /* A virtual link may have lost its last path, or found one. */
@@ -295,8 +301,6 @@ void fabric_links_changed(struct fabric *f)
             fabric_work(vsw);
         }
     }
-    f->switches_dirty = true;
-    fabric_schedule(f);
 }
 
 void fabric_packet_in(struct fabric *f, struct sw *sw, struct of_packet_in *pin)
