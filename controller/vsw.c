@@ -244,6 +244,12 @@ static struct of_error modify(struct flow_entry *entry, const struct instruction
     struct vflow *vflow = entry->aux;
     struct of_error error = check(vsw, entry);
 
+    if (of_ok(error) && vsw->is_slice) {
+        /* The message was checked against its own match; an edge gets the entry's, which says more. */
+        struct match match;
+        minimatch_expand(entry->match, &match);
+        error = instructions_check(&entry->instructions, &match, entry->table_id);
+    }
     if (!of_ok(error)) {
         return error;
     }
