@@ -1,7 +1,7 @@
 /* Slices in the API: kinds, status, presets from discovered links, restart, counts. */
 #include <string.h>
 
-#include "controller/rest_rig.h"
+#include "controller/test_rest.h"
 #include "tests/unit.h"
 
 #define SITE "{'edges':[{'name':'e1','datapath_id':'0000000000000001'},{'name':'e2','datapath_id':'0000000000000002'}],'tenants':[{'name':'red'},{'name':'blue'}]}"

@@ -8,16 +8,16 @@
 Host i of each tenant (i from 1) is at switch i, has MAC 02:00:00:00:00:0i and address 10.0.0.i, and is called TENANTi.
 """
 import json
+import os
 import select
 import subprocess
-import os
 
 from utilities.lab.cleanup import LabError
 from utilities.lab.daemons import Controllerd, merge
 from utilities.lab.ovs import Ovs
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PORT = 6653
+PORT, CONTROLLER = 6653, 6701    # Of controllerd, and of the first tenant's controller.
 
 
 class MininetSite:
@@ -90,6 +90,34 @@ class MininetSite:
         return {"tenants": [{"name": tenant} for tenant in self.tenants],
                 "vpcs": [{"name": "main", "tenant": tenant, "networks": [{"name": "web", "subnet": "10.0.0.0/24", "ports": ports[tenant]}]}
                          for tenant in self.tenants]}
+
+    def slices(self, **shapes):
+        """A slice for each tenant, TENANT="big" (one switch over all edges) or "chain" (one on each edge, each linked to the next); an os-ken learning switch controls it."""
+        doc = {"tenants": [{"name": tenant} for tenant in shapes], "slices": []}
+        for number, (tenant, shape) in enumerate(shapes.items()):
+            port = CONTROLLER + number
+            self.host.spawn(f"osken-{tenant}", ["osken-manager", os.path.join(HERE, "controllers", "learning.py"), "--ofp-listen-host", "127.0.0.1",
+                                                "--ofp-tcp-listen-port", str(port)], env={"LEARNING_VERSION": "1.3"})
+            switches, links = getattr(self, "_" + shape)(tenant)
+            doc["slices"].append({"name": "lab", "tenant": tenant, "edges": [f"s{i}" for i in range(1, self.n + 1)],
+                                  "controllers": [f"tcp:127.0.0.1:{port}"], "switches": switches, "links": links})
+        return doc
+
+    def _port(self, tenant, i, number):
+        return {"name": self.name(tenant, i), "number": number, "edge": f"s{i}", "ofport_of": self.ports[self.name(tenant, i)],
+                "mac": f"02:00:00:00:00:{i:02x}", "ips": [f"10.0.0.{i}"]}
+
+    def _big(self, tenant):
+        everywhere = range(1, self.n + 1)
+        return [{"name": "big", "edges": [f"s{i}" for i in everywhere], "ports": [self._port(tenant, i, i) for i in everywhere]}], []
+
+    def _chain(self, tenant):
+        switches = [{"name": f"m{i}", "edges": [f"s{i}"], "ports": [self._port(tenant, i, 1)]} for i in range(1, self.n + 1)]
+        return switches, [{"name": f"l{i}", "ends": [f"m{i}/next", f"m{i + 1}/prev"]} for i in range(1, self.n)]
+
+    def edge_tools(self):
+        """For isolation.check()."""
+        return {f"s{i}": lambda *args, bridge=f"s{i}": self.ovs.ofctl(args[0], bridge, *args[1:]) for i in range(1, self.n + 1)}
 
     # --- cables ---
 

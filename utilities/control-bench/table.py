@@ -46,7 +46,7 @@ def _rate(name, result, limit=None, peers=""):
 def _of(result):
     case, phase = result["case"], result["phase"]
     if phase == "latency":
-        return _latency(case, result)
+        return [] if case == "neighbour" else _latency(case, result)
     if phase == "rate":
         return [_rate(f"{case}: flow-mods at the switch", result, 200000 if case == "one" else None, PEERS["rate"])]
     if phase == "fill":
@@ -68,8 +68,29 @@ def _of(result):
     return []
 
 
+def _neighbour(results):
+    """Latency under each flood beside that before and after it: the worse of both is the one at rest."""
+    out, rest, flood = [], None, None
+    for result in results:
+        if result["phase"].startswith("flood-"):
+            flood = None if result["phase"] == "flood-end" else result["phase"].removeprefix("flood-")
+        elif result["phase"] == "latency":
+            p99 = result["slice"]["to_barrier_us"]["p99"]
+            if flood:
+                out.append([flood, p99, rest, result["direct"]["to_barrier_us"]["p99"]])
+            else:
+                rest = p99
+                if out:
+                    out[-1][2] = max(out[-1][2], rest)
+    lines = []
+    for flood, p99, calm, direct in out:
+        lines += [Line(f"neighbour: flow-mod and barrier, p99, while another floods by {flood}", "µs", p99, direct, p99 - direct),
+                  Line(f"neighbour: the same, as a multiple of that at rest ({calm:.0f} µs)", "×", p99 / calm, None, None, ("≤", 1.05))]
+    return lines
+
+
 def lines(results):
-    out = [line for result in results for line in _of(result)]
+    out = [line for result in results for line in _of(result)] + _neighbour([r for r in results if r["case"] == "neighbour"])
     by_rules = {}
     for result in results:
         if result["phase"] == "latency" and result["case"] == "one":
@@ -81,7 +102,7 @@ def lines(results):
 
 
 def _number(value):
-    return "" if value is None else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1f}"
+    return "" if value is None else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def text(rows):
