@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "controller/fabric.h"
+#include "controller/link_routes.h"
 #include "controller/rest.h"
 #include "controller/ruleset.h"
 #include "controller/store.h"
@@ -100,6 +101,8 @@ static void on_stored(const struct err *err, void *c_)
     if (n) {
         memcpy(networks, touched, n * sizeof *networks);
     }
+    unsigned n_slices;
+    model_txn_slices(q->txn, &n_slices);
     bool substrate_changed = model_txn_substrate_changed(q->txn);
     c->revisions[model_txn_revision(q->txn) % ARRAY_SIZE(c->revisions)] =
         (struct revision_mark) { model_txn_revision(q->txn), ruleset_sequence(c->rulesets) };
@@ -113,6 +116,9 @@ static void on_stored(const struct err *err, void *c_)
     }
     if (n) {
         substrate_bindings_changed(c->substrate);
+    }
+    if (n_slices || substrate_changed) {
+        link_routes_update(c);
     }
     fabric_networks_changed(c->fabric, networks, n);
     free(networks);
@@ -223,6 +229,7 @@ bool controller_start(struct controller *c, struct err *err)
     c->rulesets = rulesets_new(c);
     c->reconcile = reconcile_new(c);
     c->fabric = fabric_new(c);
+    link_routes_update(c);
     fabric_load(c->fabric);
     c->rest = rest_new(c, err);
     return c->rest && substrate_listen(c->substrate, err);

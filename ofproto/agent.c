@@ -10,12 +10,13 @@
 #define NS_PER_S 1e9
 #define DEFAULT_PACKET_IN_RATE 1000u
 #define DEFAULT_MAX_CONNECTIONS 64u
+#define DEFAULT_MAX_MONITORS 1024u
 #define DEFAULT_MISS_SEND_LEN 128
 #define MAX_ASYNC_BACKLOG (1u << 20)    /* A peer that does not read gets no more packet-ins. */
 
 void agent_update_read(struct agent_conn *ac)
 {
-    of_conn_read_enable(ac->conn, !ac->job.active && !ac->barrier);
+    of_conn_read_enable(ac->conn, !ac->job.active && !ac->barrier && !ac->refresh);
 }
 
 bool agent_port_exists(struct of_agent *agent, uint32_t port_no)
@@ -59,6 +60,8 @@ static void reset(struct agent_conn *ac)
 {
     agent_job_cancel(ac);
     agent_barrier_forget(ac);
+    agent_refresh_forget(ac);
+    ac->number = ++ac->agent->last_number;
     agent_role_init(ac);
     ac->miss_send_len = DEFAULT_MISS_SEND_LEN;
     ac->configured = false;
@@ -68,6 +71,7 @@ static void reset(struct agent_conn *ac)
     }
     ac->request.active = false;
     agent_bundles_discard(ac);
+    agent_monitors_discard(ac);
     ac->nxm = ac->flow_mod_table_id = false;
     ac->packet_in_format = NX_PACKET_IN_STANDARD;
     ac->controller_id = 0;
@@ -77,7 +81,9 @@ static void remove_conn(struct agent_conn *ac)
 {
     agent_job_cancel(ac);
     agent_barrier_forget(ac);
+    agent_refresh_forget(ac);
     agent_bundles_discard(ac);
+    agent_monitors_discard(ac);
     list_remove(&ac->node);
     ac->agent->n_conns--;
     of_conn_close(ac->conn);
@@ -107,6 +113,7 @@ static void on_down(struct of_conn *conn UNUSED, const char *why UNUSED, void *a
 static void on_drained(struct of_conn *conn UNUSED, void *ac_)
 {
     struct agent_conn *ac = ac_;
+    agent_monitor_catch_up(ac);
     if (ac->job.active) {
         agent_job_continue(ac);
     }
@@ -176,10 +183,12 @@ struct of_agent *of_agent_new(struct event_base *base, const struct of_agent_con
     agent->tls = config->tls ? tls_config_ref(config->tls) : NULL;
     agent->max_connections = config->max_connections ? config->max_connections : DEFAULT_MAX_CONNECTIONS;
     agent->packet_in_rate = config->packet_in_rate ? config->packet_in_rate : DEFAULT_PACKET_IN_RATE;
+    agent->max_monitors = config->max_monitors ? config->max_monitors : DEFAULT_MAX_MONITORS;
     agent->options = (struct of_conn_options) { .versions = config->versions, .clock = clock };
     list_init(&agent->conns);
     ops->features(aux, &features);
     agent->n_tables = MIN(features.n_tables, OF_N_TABLES);
+    agent_changes_init(agent);
     if (!start(agent, config, err)) {
         of_agent_free(agent);
         return NULL;
@@ -200,6 +209,7 @@ void of_agent_free(struct of_agent *agent)
     LIST_FOR_EACH (ac, node, &agent->conns) {
         remove_conn(ac);
     }
+    agent_changes_fini(agent);
     tls_config_unref(agent->tls);
     free(agent);
 }
@@ -251,6 +261,11 @@ bool of_agent_packet_in(struct of_agent *agent, const struct of_packet_in *pi)
     return taken;
 }
 
+uint8_t agent_removed_reason(uint8_t version, uint8_t reason)
+{
+    return reason > (version == OF10_VERSION ? OFPRR_DELETE : version < OF14_VERSION ? OFPRR_GROUP_DELETE : OFPRR_EVICTION) ? (uint8_t) OFPRR_DELETE : reason;
+}
+
 void of_agent_flow_removed(struct of_agent *agent, const struct flow_entry *e, uint8_t reason)
 {
     if (!(e->flags & OFPFF_SEND_FLOW_REM)) {
@@ -268,12 +283,10 @@ void of_agent_flow_removed(struct of_agent *agent, const struct flow_entry *e, u
     of_flow_stats_fini(&fs);
     struct agent_conn *ac;
     LIST_FOR_EACH (ac, node, &agent->conns) {
-        if (of_conn_is_up(ac->conn) && agent_wants(ac, ac->async.flow_removed, reason)) {
-            uint8_t version = of_conn_version(ac->conn);
+        uint8_t version = of_conn_version(ac->conn);
+        msg.flow_removed.reason = agent_removed_reason(version, reason);
+        if (of_conn_is_up(ac->conn) && agent_wants(ac, ac->async.flow_removed, msg.flow_removed.reason)) {
             msg.nicira = version == OF10_VERSION && ac->nxm;
-            /* Earlier versions have fewer reasons; all of these are deletions. */
-            msg.flow_removed.reason = reason > (version == OF10_VERSION ? OFPRR_DELETE : version < OF14_VERSION ? OFPRR_GROUP_DELETE : OFPRR_EVICTION)
-                                      ? (uint8_t) OFPRR_DELETE : reason;
             of_conn_send(ac->conn, &msg);
         }
     }
@@ -289,6 +302,17 @@ void of_agent_port_status(struct of_agent *agent, uint8_t reason, const struct o
     LIST_FOR_EACH (ac, node, &agent->conns) {
         if (of_conn_is_up(ac->conn) && agent_wants(ac, ac->async.port_status, reason)) {
             of_conn_send(ac->conn, &msg);
+        }
+    }
+}
+
+void of_agent_error(struct of_agent *agent, const struct of_request *request, struct of_error error)
+{
+    struct agent_conn *ac;
+    LIST_FOR_EACH (ac, node, &agent->conns) {
+        if (ac->number == request->conn && of_conn_is_up(ac->conn)) {
+            of_conn_send_error(ac->conn, error, request->raw, request->size);
+            return;
         }
     }
 }

@@ -184,6 +184,7 @@ static struct of_error carry_out_port_mod(struct of_agent *agent, struct member 
 
 static struct of_error carry_out(struct agent_conn *ac, struct member *m)
 {
+    ac->agent->changes.xid = m->msg.xid;
     switch ((unsigned) m->msg.type) {
     case OFPT_FLOW_MOD:
         return agent_flow_mod(ac, &m->msg);
@@ -230,18 +231,21 @@ static struct of_error commit(struct agent_conn *ac, struct agent_bundle *b)
     agent->ops->bundle(agent->aux, BUNDLE_BEGIN);
     flow_tables_begin(flows);
     group_table_begin(groups);
+    agent_changes_begin(agent);
     while (i < b->n && of_ok(error = carry_out(ac, &b->members[i]))) {
         i++;
     }
     if (of_ok(error)) {
         agent->ops->bundle(agent->aux, BUNDLE_COMMIT);
         group_table_commit(groups);
+        agent_changes_end(agent, true);
         flow_tables_commit(flows);
         send_packets(ac, b);
         return OF_OK;
     }
     agent->ops->bundle(agent->aux, BUNDLE_ABORT);
     group_table_abort(groups);
+    agent_changes_end(agent, false);
     flow_tables_abort(flows);
     take_back_ports(agent, b);
     of_conn_send_error(ac->conn, error, b->members[i].raw, b->members[i].raw_size);
@@ -280,6 +284,7 @@ struct of_error agent_bundle_control(struct agent_conn *ac, const struct of_msg 
     }
     struct of_error error = control(ac, msg);
     if (of_ok(error)) {
+        agent_changes_flush(ac->agent);         /* Monitors hear of the changes before they are confirmed. */
         struct of_msg reply;
         of_msg_init(&reply, OFPT_BUNDLE_CONTROL, msg->xid);
         reply.is_reply = true;

@@ -8,9 +8,11 @@ void agent_role_init(struct agent_conn *ac)
 {
     ac->role = OFPCR_ROLE_EQUAL;
     ac->async = (struct of_async) {
-        .packet_in = { 1 << OFPR_NO_MATCH | 1 << OFPR_ACTION | 1 << OFPR_INVALID_TTL, 0 },
+        .packet_in = { 1 << OFPR_NO_MATCH | 1 << OFPR_ACTION | 1 << OFPR_INVALID_TTL
+                       | 1 << OFPR_ACTION_SET | 1 << OFPR_GROUP | 1 << OFPR_PACKET_OUT, 0 },
         .port_status = { 1 << OFPPR_ADD | 1 << OFPPR_DELETE | 1 << OFPPR_MODIFY, 1 << OFPPR_ADD | 1 << OFPPR_DELETE | 1 << OFPPR_MODIFY },
-        .flow_removed = { 1 << OFPRR_IDLE_TIMEOUT | 1 << OFPRR_HARD_TIMEOUT | 1 << OFPRR_DELETE | 1 << OFPRR_GROUP_DELETE, 0 },
+        .flow_removed = { 1 << OFPRR_IDLE_TIMEOUT | 1 << OFPRR_HARD_TIMEOUT | 1 << OFPRR_DELETE | 1 << OFPRR_GROUP_DELETE
+                          | 1 << OFPRR_METER_DELETE | 1 << OFPRR_EVICTION, 0 },
         .role_status = { 1 << OFPCRR_MASTER_REQUEST, 1 << OFPCRR_MASTER_REQUEST },
         .table_status = { 1 << OFPTR_VACANCY_DOWN | 1 << OFPTR_VACANCY_UP, 0 },
     };

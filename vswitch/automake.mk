@@ -50,6 +50,7 @@ vswitch_libdatapath_a_SOURCES = \
 	vswitch/checksum.c vswitch/checksum.h \
 	vswitch/classifier.c vswitch/classifier.h \
 	vswitch/classifier_lookup.c \
+	vswitch/conjunction.c vswitch/conjunction.h \
 	vswitch/dp.c vswitch/dp.h vswitch/dp_private.h \
 	vswitch/dp_bundle.c \
 	vswitch/dp_group.c \
@@ -73,6 +74,7 @@ vswitch_datapath_test_SOURCES = \
 	vswitch/datapath_test.c \
 	vswitch/checksum_test.c \
 	vswitch/classifier_test.c \
+	vswitch/conjunction_test.c \
 	vswitch/dp_fixture.c vswitch/dp_fixture.h \
 	vswitch/dp_bundle_test.c \
 	vswitch/dp_group_test.c \
