@@ -64,12 +64,12 @@ controller_controller_test_SOURCES = \
 	controller/paths_test.c \
 	controller/paths_trees_test.c \
 	controller/reconcile_test.c \
-	controller/rest_rig.c controller/rest_rig.h \
 	controller/rest_slice_test.c \
 	controller/rest_test.c \
 	controller/store_test.c \
 	controller/substrate_test.c \
 	controller/test_fixture.c controller/test_fixture.h \
+	controller/test_rest.c controller/test_rest.h \
 	controller/test_switch.c controller/test_switch.h \
 	tests/unit.h
 controller_controller_test_CFLAGS = $(AM_CFLAGS) $(SQLITE_CFLAGS)

@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
-#include "controller/rest_rig.h"
+#include "controller/test_rest.h"
 #include "tests/unit.h"
 
 #define DOCUMENT "{'edges':[{'name':'e1','datapath_id':'0000000000000001'}],'tenants':[{'name':'red'},{'name':'blue'}]," \

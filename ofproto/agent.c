@@ -11,6 +11,9 @@
 #define DEFAULT_PACKET_IN_RATE 1000u
 #define DEFAULT_MAX_CONNECTIONS 64u
 #define DEFAULT_MAX_MONITORS 1024u
+#define DEFAULT_MAX_BUNDLES 64u
+#define DEFAULT_MAX_BUNDLE_BYTES ((size_t) 64 << 20)
+#define DEFAULT_MAX_UNREAD ((size_t) 64 << 20)
 #define DEFAULT_MISS_SEND_LEN 128
 #define MAX_ASYNC_BACKLOG (1u << 20)    /* A peer that does not read gets no more packet-ins. */
 
@@ -184,7 +187,11 @@ struct of_agent *of_agent_new(struct event_base *base, const struct of_agent_con
     agent->max_connections = config->max_connections ? config->max_connections : DEFAULT_MAX_CONNECTIONS;
     agent->packet_in_rate = config->packet_in_rate ? config->packet_in_rate : DEFAULT_PACKET_IN_RATE;
     agent->max_monitors = config->max_monitors ? config->max_monitors : DEFAULT_MAX_MONITORS;
-    agent->options = (struct of_conn_options) { .versions = config->versions, .clock = clock };
+    agent->max_bundles = config->max_bundles ? config->max_bundles : DEFAULT_MAX_BUNDLES;
+    agent->max_bundle_bytes = config->max_bundle_bytes ? config->max_bundle_bytes : DEFAULT_MAX_BUNDLE_BYTES;
+    agent->options = (struct of_conn_options) {
+        .versions = config->versions, .clock = clock, .max_unread = config->max_unread ? config->max_unread : DEFAULT_MAX_UNREAD,
+    };
     list_init(&agent->conns);
     ops->features(aux, &features);
     agent->n_tables = MIN(features.n_tables, OF_N_TABLES);

@@ -63,6 +63,9 @@ struct of_agent_config {
     struct tls_config *tls;     /* May be NULL. */
     unsigned max_connections;   /* 0: 64. */
     unsigned max_monitors;      /* Flow monitors of a connection. 0: 1024. */
+    unsigned max_bundles;       /* Open bundles of a connection. 0: 64. */
+    size_t max_bundle_bytes;    /* What a bundle may take. 0: 64 MiB. */
+    size_t max_unread;          /* Bytes that may wait for a peer that does not read; above that its connection ends. 0: 64 MiB. */
     uint32_t versions;          /* Bitmap of wire versions: OF10_VERSION, OF13_VERSION, OF14_VERSION. */
     unsigned packet_in_rate;    /* Per connection and second, burst the same; 0: 1000. Above it: dropped and counted, but a little is kept for each ingress port. */
 };

@@ -14,7 +14,7 @@
 
 #define FAILED(CODE) OF_ERROR(OFPET_BUNDLE_FAILED, CODE)
 
-enum { MAX_BUNDLES = 64, MAX_BYTES = 64 << 20, ERROR_BYTES = 64 };
+enum { ERROR_BYTES = 64 };
 
 struct member {
     struct of_msg msg;
@@ -75,7 +75,7 @@ static struct of_error open_bundle(struct agent_conn *ac, uint32_t id, uint16_t 
     if (flags & ~(OFPBF_ATOMIC | OFPBF_ORDERED)) {
         return FAILED(OFPBFC_BAD_FLAGS);
     }
-    if (n >= MAX_BUNDLES) {
+    if (n >= ac->agent->max_bundles) {
         return FAILED(OFPBFC_OUT_OF_BUNDLES);
     }
     struct agent_bundle *b = XNEW(struct agent_bundle);
@@ -103,9 +103,9 @@ static struct of_error acceptable(const struct agent_bundle *b, const struct of_
     }
 }
 
-static struct of_error add(struct agent_bundle *b, const uint8_t *data, unsigned size)
+static struct of_error add(struct agent_conn *ac, struct agent_bundle *b, const uint8_t *data, unsigned size)
 {
-    if (b->bytes + sizeof(struct member) + size > MAX_BYTES) {
+    if (b->bytes + sizeof(struct member) + size > ac->agent->max_bundle_bytes) {
         return FAILED(OFPBFC_MSG_TOO_MANY);
     }
     if (b->n == b->room) {
@@ -156,7 +156,7 @@ struct of_error agent_bundle_add(struct agent_conn *ac, const struct of_msg *msg
     if (data[0] != msg->version) {
         return OF_ERROR(OFPET_NICIRA, NXE_BUNDLE_BAD_VERSION);
     }
-    return add(b, data, msg->bundle_add.size);
+    return add(ac, b, data, msg->bundle_add.size);
 }
 
 /* --- Committing --- */

@@ -84,7 +84,8 @@ struct of_agent {
     unsigned n_listeners, n_controllers, max_connections, packet_in_rate;
     struct list conns;
     unsigned n_conns, n_up;
-    unsigned max_monitors;      /* Per connection. */
+    unsigned max_monitors, max_bundles; /* Per connection. */
+    size_t max_bundle_bytes;
     struct agent_changes {
         struct agent_conn *by;  /* Whose message is at hand, and its xid. */
         uint32_t xid;

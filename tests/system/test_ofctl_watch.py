@@ -1,4 +1,6 @@
 """ovs-ofctl as a client of vswitchd: flow monitors, eviction and vacancy events, what bundles may hold."""
+import re
+
 from utilities.lab.daemons import Vswitchd
 
 from .test_ofctl import RINGS, VERSIONS, expect
@@ -40,3 +42,38 @@ def test_monitor(lab):
         for monitor in (watch, narrow):
             monitor.stop()
             lab.forget(monitor)
+
+
+def test_tables(lab):
+    """A table's limit, eviction and vacancy events, as OpenFlow 1.4 configures them."""
+    host = lab.host("switch")
+    switch = Vswitchd(host, 1, ports=RINGS, extra={"openflow": {"limits": {"table_flows": 4}}})
+    of14 = "OpenFlow14"
+
+    def heard(monitor, *words):
+        lab.wait_for(str(words), lambda: all(w in monitor.log_text() for w in words), 10, of=[monitor])
+
+    watch = spawn_monitor(host, switch, of14, "watch:!own")
+    heard(watch, "OFPST_FLOW_MONITOR reply")
+    switch.ofctl("mod-table", "0", "vacancy:30,60", version=of14)
+    switch.ofctl("mod-table", "0", "evict", version=of14)       # ovs-ofctl asks for the table's description, and keeps the rest of it.
+    desc = switch.ofctl("dump-table-desc", version=of14)
+    expect(desc, re.search(r"table 0:\s+eviction=on eviction_flags=IMPORTANCE\|LIFETIME\s+vacancy=on vacancy_down=30% vacancy_up=60% vacancy=100%", desc))
+    for port, importance in ((1, 7), (2, 5), (3, 6)):
+        switch.ofctl("add-flow", f"send_flow_rem,importance={importance},in_port={port},actions=output:1", version=of14)
+    heard(watch, "OFPT_TABLE_STATUS (OF1.4)", "reason=VACANCY_DOWN", "vacancy=25%")
+    switch.ofctl("add-flow", "importance=6,in_port=4,actions=output:1", version=of14)
+    full = switch.ofctl("add-flow", "importance=4,in_port=5,actions=output:1", version=of14, check=False)
+    expect(full, "OFPFMFC_TABLE_FULL" in full)
+    switch.ofctl("add-flow", "importance=5,in_port=5,actions=output:1", version=of14)
+    heard(watch, "OFPT_FLOW_REMOVED (OF1.4)", "in_port=2 reason=eviction", "event=DELETED reason=eviction")
+    left = switch.ofctl("dump-flows", version=of14)
+    expect(left, "in_port=5" in left and ("in_port=2" not in left and "in_port=r2" not in left))
+    switch.ofctl("del-flows", version=of14)
+    heard(watch, "reason=VACANCY_UP", "vacancy=100%")
+    switch.ofctl("mod-table", "ALL", "noevict", version=of14)
+    for port in range(1, 5):
+        switch.ofctl("add-flow", f"in_port={port},actions=output:1")
+    expect("eviction is off", "OFPFMFC_TABLE_FULL" in switch.ofctl("add-flow", "in_port=5,actions=output:1", check=False))
+    expect("another table has room", "OFPFMFC" not in switch.ofctl("add-flow", "table=1,in_port=5,actions=output:1", check=False))
+    expect("max_entries", "max_entries=4" in switch.ofctl("dump-table-features"))

@@ -1,6 +1,6 @@
 /* A whole controller in the test's process, and a client of its API that shares its loop. */
-#ifndef CONTROLLER_REST_RIG_H
-#define CONTROLLER_REST_RIG_H 1
+#ifndef CONTROLLER_TEST_REST_H
+#define CONTROLLER_TEST_REST_H 1
 
 #include "controller/test_fixture.h"
 #include "lib/buf.h"

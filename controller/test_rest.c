@@ -1,4 +1,4 @@
-#include "controller/rest_rig.h"
+#include "controller/test_rest.h"
 
 #include <errno.h>
 #include <stdio.h>
