@@ -21,6 +21,7 @@ bin_PROGRAMS += tenants/vpcctl
 tenants_vpcctl_SOURCES = \
 	tenants/vpcctl.c tenants/vpcctl.h \
 	tenants/vpcctl_apply.c \
+	tenants/vpcctl_create.c \
 	tenants/vpcctl_get.c \
 	tenants/vpcctl_http.c \
 	tenants/vpcctl_misc.c \
