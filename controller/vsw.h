@@ -114,6 +114,7 @@ struct vsw {
     unsigned n_write_goto;      /* Entries that write actions and go on: the action set is not known when they are compiled. */
     unsigned n_ff_groups;
     uint32_t next_number;
+    bool numbers_again;         /* They began anew: one may be in use. */
     bool misses;                /* A controller of OpenFlow 1.0 is there: what matches nothing goes to it. */
     bool dirty;                 /* Transport to be compiled, on all its edges. */
     bool entries_dirty;         /* Entries, groups and meters, too. */
