@@ -11,7 +11,8 @@
  * virtual link inside of the edge, where the pipeline runs inside of another one. Otherwise the switch's own set is used;
  * output is then "reg2 = P, resubmit", so that a later output takes its place.
  *
- * A packet-in bears the entry's cookie when the entry itself outputs; one from an action set names its entry in reg8.
+ * A packet-in bears the entry's cookie when the entry itself outputs. One from an action set has no cookie (section
+ * 7.4.1), but its entry's table: it goes by way of DELIVER, with the entry named in reg8.
  */
 #include "controller/compile.h"
 
@@ -53,7 +54,7 @@ void compile_actions(const struct vsw *vsw, const struct actions *in, struct act
         if (a->type == ACTION_OUTPUT && a->output.port == OFPP_CONTROLLER) {
             output_controller(out);
         } else if (a->type == ACTION_OUTPUT && a->output.port == OFPP_TABLE) {
-            actions_resubmit(last ? out : actions_clone(out), T_VIRT);
+            actions_output(out, OFPP_TABLE);            /* A packet-out: CLASSIFY leads on; unlike a resubmit's, the pipeline's action set runs. */
         } else if (a->type == ACTION_OUTPUT) {
             output_virtual(last ? out : actions_clone(out), a->output.port);
         } else if (a->type == ACTION_GROUP) {
@@ -72,8 +73,14 @@ static const enum action_type set_order[] = {
     ACTION_DEC_MPLS_TTL, ACTION_DEC_NW_TTL, ACTION_SET_MPLS_TTL, ACTION_SET_NW_TTL, ACTION_SET_FIELD, ACTION_GROUP, ACTION_OUTPUT,
 };
 
-/* What an action set with these actions in it does, as a list. */
-static void compile_set(const struct vsw *vsw, const struct actions *in, struct actions *out)
+static void output_controller_from_set(struct actions *out, uint32_t number)
+{
+    actions_load(out, R_ENTRY, 0, 32, number);
+    output_virtual(out, OFPP_CONTROLLER);
+}
+
+/* What an action set with these actions in it does, as a list. number: the entry's; 0: a bucket. */
+static void compile_set(const struct vsw *vsw, const struct actions *in, uint32_t number, struct actions *out)
 {
     struct actions ordered;
     bool forwarded = false;
@@ -94,7 +101,14 @@ static void compile_set(const struct vsw *vsw, const struct actions *in, struct 
             forwarded |= forwards;
         }
     }
-    compile_actions(vsw, &ordered, out, false);
+    const struct action *end = ordered.n ? &ordered.list[ordered.n - 1] : NULL;
+    if (end && number && end->type == ACTION_OUTPUT && end->output.port == OFPP_CONTROLLER) {
+        ordered.n--;                                    /* It owns nothing. */
+        compile_actions(vsw, &ordered, out, true);
+        output_controller_from_set(out, number);
+    } else {
+        compile_actions(vsw, &ordered, out, false);
+    }
     actions_fini(&ordered);
 }
 
@@ -103,10 +117,9 @@ static void compile_write(const struct vsw *vsw, const struct actions *in, uint3
 {
     for (unsigned i = 0; i < in->n; i++) {
         const struct action *a = &in->list[i];
-        if (a->type == ACTION_OUTPUT) {
-            if (a->output.port == OFPP_CONTROLLER) {
-                actions_load(out, R_ENTRY, 0, 32, number);
-            }
+        if (a->type == ACTION_OUTPUT && a->output.port == OFPP_CONTROLLER) {
+            output_controller_from_set(out, number);
+        } else if (a->type == ACTION_OUTPUT) {
             output_virtual(out, a->output.port);
         } else if (a->type == ACTION_GROUP) {
             actions_group(out, vsw_physical_group(vsw, a->group));
@@ -148,7 +161,7 @@ static void compile_instructions(const struct vsw *vsw, const struct flow_entry 
     }
     if (write && set_known) {
         out->has_apply = true;
-        compile_set(vsw, &in->write, &out->apply);
+        compile_set(vsw, &in->write, vflow->number, &out->apply);
     } else if (write) {
         out->has_write = true;
         compile_write(vsw, &in->write, vflow->number, &out->write);
@@ -309,7 +322,7 @@ static void put_group(struct edge_context *x, const struct group *g)
         if (compile_watch(x, g->type, &g->buckets[i], b)) {
             b->weight = g->buckets[i].weight;
             actions_init(&b->actions);
-            compile_set(x->vsw, &g->buckets[i].actions, &b->actions);
+            compile_set(x->vsw, &g->buckets[i].actions, 0, &b->actions);
             n++;
         }
     }
@@ -338,6 +351,8 @@ static void put_alive_group(struct edge_context *x)
     if (x->vsw->n_ff_groups) {
         actions_init(&bucket.actions);
         ruleset_group(x->controller->rulesets, ALIVE_GROUP(x->vsw->id), OFPGT_INDIRECT, &bucket, 1);
+    } else {
+        ruleset_group_gone(x->controller->rulesets, ALIVE_GROUP(x->vsw->id));   /* Behind those that watched it. */
     }
 }
 
@@ -364,13 +379,17 @@ void compile_unmatched(struct vsw *vsw, uint8_t table) { edit_each_edge(vsw, edi
 
 static void edit_group(struct edge_context *x, const void *g)
 {
-    put_alive_group(x);
+    if (x->vsw->n_ff_groups) {
+        put_alive_group(x);
+    }
     put_group(x, g);
+    put_alive_group(x);
 }
 
 static void edit_group_gone(struct edge_context *x, const void *g)
 {
     ruleset_group_gone(x->controller->rulesets, ((const struct vgroup *) ((const struct group *) g)->aux)->physical);
+    put_alive_group(x);
 }
 
 void compile_group_put(struct vsw *vsw, const struct group *g) { edit_each_edge(vsw, edit_group, g); }

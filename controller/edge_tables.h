@@ -3,7 +3,8 @@
  *
  *            VM                                                  fabric
  *             |                                                     |
- *        +----v-------------------------------- 0 CLASSIFY ---------v----+     a bound port: load context, go to the tenant's tables
+ *        +----v-------------------------------- 0 CLASSIFY ---------v----+     a bound port: load context, go to the tenant's tables;
+ *        |                                                               |     a packet-out to a slice's tables: go there
  *        |  reg0 = virtual switch, reg1 = virtual in-port                |     an uplink: to LANDING;  LLDP: to the controller
  *        +----+-------------------------------------------------+--------+
  *             |                                                 |

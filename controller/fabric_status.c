@@ -88,7 +88,7 @@ void fabric_metrics(struct fabric *f, struct buf *out)
                "polder_compile_seconds_total %.6f\n", (double) f->compile_ns / 1e9);
     const struct { const char *name, *help; uint64_t value; } rows[] = {
         { "packet_ins_total", "Packet-ins handed to tenants' controllers", f->n_packet_ins },
-        { "packet_ins_lost_total", "Packet-ins of no slice, or of one without a controller", f->n_packet_ins_lost },
+        { "packet_ins_lost_total", "Packet-ins of no slice, of a port that wants none, or that no controller took", f->n_packet_ins_lost },
         { "packet_outs_total", "Packet-outs of tenants' controllers sent to an edge", f->n_packet_outs },
         { "packet_outs_lost_total", "Packet-outs for which no edge was connected", f->n_packet_outs_lost },
     };

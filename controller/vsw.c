@@ -68,20 +68,22 @@ struct of_error vsw_check_actions(const struct vsw *vsw, const struct actions *a
     return OF_OK;
 }
 
+/* The words of a flow key before the frame's own fields; metadata, in_port and pbb_isid are the tenant's, too. */
+#define PIPELINE_WORDS (offsetof(struct flow, eth_dst) / 8)
+#define WORD_BIT(MEMBER) (UINT64_C(1) << offsetof(struct flow, MEMBER) / 8)
+
 static struct of_error check_match(const struct flow_entry *entry)
 {
     struct match match;
-    minimatch_expand(entry->match, &match);
-    for (unsigned i = 0; i < offsetof(struct flow, eth_dst) / 8; i++) {
-        uint64_t mask = match.mask.w[i];
-        if (mask && i != offsetof(struct flow, metadata) / 8) {
-            match.mask.flow.in_port = match.mask.flow.pbb_isid = be32_put(0);
-            if (match.mask.w[i]) {
-                return OF_ERROR(OFPET_BAD_MATCH, OFPBMC_BAD_FIELD);
-            }
-        }
+    uint64_t pipeline = entry->match->map & ((UINT64_C(1) << PIPELINE_WORDS) - 1) & ~WORD_BIT(metadata);
+    if (!pipeline) {
+        return OF_OK;
     }
-    return OF_OK;
+    if (pipeline & ~(WORD_BIT(in_port) | WORD_BIT(pbb_isid))) {
+        return OF_ERROR(OFPET_BAD_MATCH, OFPBMC_BAD_FIELD);
+    }
+    minimatch_expand(entry->match, &match);
+    return match.mask.flow.in_phy_port.v || match.mask.flow.actset_output.v ? OF_ERROR(OFPET_BAD_MATCH, OFPBMC_BAD_FIELD) : OF_OK;
 }
 
 static struct of_error check(const struct vsw *vsw, const struct flow_entry *entry)
@@ -109,11 +111,12 @@ static struct of_error check(const struct vsw *vsw, const struct flow_entry *ent
 static uint32_t entry_cost(const struct vsw *vsw, const struct flow_entry *entry)
 {
     struct match match;
-    minimatch_expand(entry->match, &match);
-    uint32_t in_port = be32_get(match.value.flow.in_port), n = 0;
-    if (!match.mask.flow.in_port.v) {
+    uint32_t n = 0;
+    if (!(entry->match->map & WORD_BIT(in_port))) {
         return vsw->network->n_landings;
     }
+    minimatch_expand(entry->match, &match);
+    uint32_t in_port = be32_get(match.value.flow.in_port);
     for (unsigned i = 0; i < vsw->network->n_landings; i++) {
         n += vsw_in_port_on(vsw, in_port, vsw->network->landings[i].edge);
     }
@@ -163,8 +166,9 @@ struct vflow *vsw_find_number(const struct vsw *vsw, uint32_t number)
 static uint32_t next_number(struct vsw *vsw)
 {
     do {
+        vsw->numbers_again |= vsw->next_number == COOKIE_LAST_VFLOW;
         vsw->next_number = vsw->next_number == COOKIE_LAST_VFLOW ? COOKIE_FIRST_VFLOW : vsw->next_number + 1;
-    } while (vsw_find_number(vsw, vsw->next_number));
+    } while (vsw->numbers_again && vsw_find_number(vsw, vsw->next_number));
     return vsw->next_number;
 }
 
@@ -262,6 +266,12 @@ static struct of_error modify(struct flow_entry *entry, const struct instruction
     struct vflow *vflow = entry->aux;
     struct of_error error = check(vsw, entry);
 
+    if (of_ok(error) && vsw->is_slice) {
+        /* The message was checked against its own match; an edge gets the entry's, which says more. */
+        struct match match;
+        minimatch_expand(entry->match, &match);
+        error = instructions_check(&entry->instructions, &match, entry->table_id);
+    }
     if (!of_ok(error)) {
         return error;
     }

@@ -89,9 +89,9 @@ static void group_remove(struct group *g, void *aux)
 {
     struct vsw *vsw = aux;
     struct vgroup *vgroup = g->aux;
+    vsw->n_ff_groups -= vgroup->now.type == OFPGT_FF;
     compile_group_gone(vsw, g);
     vsw->usage->groups--;
-    vsw->n_ff_groups -= vgroup->now.type == OFPGT_FF;
     hmap_remove(&vsw->group_ids, &vgroup->node);
     id_pool_put(&vsw->fabric->group_ids, vgroup->physical);
     content_fini(&vgroup->now);
