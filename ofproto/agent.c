@@ -280,18 +280,23 @@ void of_agent_flow_removed(struct of_agent *agent, const struct flow_entry *e, u
     }
     struct of_flow_stats fs;
     flow_entry_stats(agent->ops->flows(agent->aux), e, &fs);
-    struct of_msg msg;
-    of_msg_init(&msg, OFPT_FLOW_REMOVED, 0);
-    msg.flow_removed = (struct of_flow_removed) {
+    of_agent_flow_removed_msg(agent, &(struct of_flow_removed) {
         .cookie = fs.cookie, .priority = fs.priority, .reason = reason, .table_id = fs.table_id,
         .duration_sec = fs.duration_sec, .duration_nsec = fs.duration_nsec, .idle_timeout = fs.idle_timeout, .hard_timeout = fs.hard_timeout,
         .packet_count = fs.packet_count, .byte_count = fs.byte_count, .match = fs.match,
-    };
+    });
     of_flow_stats_fini(&fs);
+}
+
+void of_agent_flow_removed_msg(struct of_agent *agent, const struct of_flow_removed *removed)
+{
+    struct of_msg msg;
+    of_msg_init(&msg, OFPT_FLOW_REMOVED, 0);
+    msg.flow_removed = *removed;
     struct agent_conn *ac;
     LIST_FOR_EACH (ac, node, &agent->conns) {
         uint8_t version = of_conn_version(ac->conn);
-        msg.flow_removed.reason = agent_removed_reason(version, reason);
+        msg.flow_removed.reason = agent_removed_reason(version, removed->reason);
         if (of_conn_is_up(ac->conn) && agent_wants(ac, ac->async.flow_removed, msg.flow_removed.reason)) {
             msg.nicira = version == OF10_VERSION && ac->nxm;
             of_conn_send(ac->conn, &msg);
