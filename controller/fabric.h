@@ -18,6 +18,7 @@ void fabric_sw_up(struct fabric *, struct sw *);
 void fabric_sw_down(struct fabric *, struct sw *);
 void fabric_ports_changed(struct fabric *, struct sw *);
 void fabric_links_changed(struct fabric *);
+void fabric_reach_changed(struct fabric *);                     /* Which edges reach each other. */
 void fabric_packet_in(struct fabric *, struct sw *, struct of_packet_in *);
 /* A switch refused an entry, group or meter of a virtual switch; number: the entry's, or the physical id of the group or meter. */
 enum refused_kind { REFUSED_ENTRY, REFUSED_GROUP, REFUSED_METER };

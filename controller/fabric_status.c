@@ -5,6 +5,7 @@
 #include "controller/fabric_impl.h"
 #include "controller/link_routes.h"
 #include "controller/slice.h"
+#include "controller/vsw_counters.h"
 #include "lib/json.h"
 
 static bool edge_connected(struct fabric *f, const struct port *port)
@@ -87,7 +88,7 @@ void fabric_metrics(struct fabric *f, struct buf *out)
                "polder_compile_seconds_total %.6f\n", (double) f->compile_ns / 1e9);
     const struct { const char *name, *help; uint64_t value; } rows[] = {
         { "packet_ins_total", "Packet-ins handed to tenants' controllers", f->n_packet_ins },
-        { "packet_ins_lost_total", "Packet-ins of no slice, or of one without a controller", f->n_packet_ins_lost },
+        { "packet_ins_lost_total", "Packet-ins of no slice, of a port that wants none, or that no controller took", f->n_packet_ins_lost },
         { "packet_outs_total", "Packet-outs of tenants' controllers sent to an edge", f->n_packet_outs },
         { "packet_outs_lost_total", "Packet-outs for which no edge was connected", f->n_packet_outs_lost },
     };
@@ -96,4 +97,5 @@ void fabric_metrics(struct fabric *f, struct buf *out)
                    rows[i].name, rows[i].value);
     }
     intern_metrics(f->intern, out);
+    vsw_stats_metrics(f->stats, out);
 }

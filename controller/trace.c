@@ -169,7 +169,7 @@ static void backup_step(struct trace *t, struct sw *from, struct sw *to, uint8_t
     for (unsigned i = 0; i < n; i++) {
         buf_printf(&text, "%s%s", i ? ", " : "", hops[i].sw->edge->name);
     }
-    step(t, "path", from->edge->name, "path class %u, backup %.*s", class, (int) text.size, text.size ? (const char *) text.data : "");
+    step(t, "fabric", from->edge->name, "path class %u, backup %.*s", class, (int) text.size, text.size ? (const char *) text.data : "");
     buf_fini(&text);
 }
 

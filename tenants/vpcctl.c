@@ -63,6 +63,8 @@ static const struct command commands[] = {
     { "trace", command_trace, BIT(OPT_TO), 1, 1, "PORT --to IP|MAC",
       "follow a packet from a port through virtual network, edges and fabric; exit code 1 if it does not arrive" },
     { "whois", command_whois, 0, 1, 1, "ADDRESS", "say what a provider MAC or IP address stands for" },
+    { "path", command_path, 0, 2, 2, "EDGE EDGE", "show which switches frames from the first to the second edge take, and which when that way fails" },
+    { "restore", command_restore, 0, 1, 1, "LINK", "use a link that is back and held (fabric.restore of controllerd) from now on" },
     { "version", command_version, 0, 0, 0, "", "versions of vpcctl and of controllerd" },
     { "completion", command_completion, 0, 1, 1, "bash", "print the completion script: source <(vpcctl completion bash)" },
 };

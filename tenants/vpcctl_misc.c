@@ -99,6 +99,34 @@ bool command_whois(struct vpcctl *v, struct err *err)
     return ok;
 }
 
+bool command_path(struct vpcctl *v, struct err *err)
+{
+    char *from = api_path("/v1/path?from=", v->args->words[0]), *path = api_path("&to=", v->args->words[1]), *both = xasprintf("%s%s", from, path);
+    cJSON *answer = NULL;
+    bool ok = api_call(v, "GET", both, NULL, NULL, v->timeout_ms, &answer, err);
+    if (ok && (v->output == OUTPUT_JSON || v->output == OUTPUT_YAML)) {
+        print_json(answer, v->output);
+    } else if (ok) {
+        print_members(answer);
+    }
+    cJSON_Delete(answer);
+    free(from);
+    free(path);
+    free(both);
+    return ok;
+}
+
+bool command_restore(struct vpcctl *v, struct err *err)
+{
+    char *path = api_path("/v1/restore/", v->args->words[0]);
+    bool ok = api_call(v, "POST", path, NULL, NULL, v->timeout_ms, NULL, err);
+    if (ok) {
+        printf("link %s restored\n", v->args->words[0]);
+    }
+    free(path);
+    return ok;
+}
+
 bool command_version(struct vpcctl *v, struct err *err)
 {
     cJSON *answer = NULL;
