@@ -19,6 +19,9 @@ void fabric_sw_down(struct fabric *, struct sw *);
 void fabric_ports_changed(struct fabric *, struct sw *);
 void fabric_links_changed(struct fabric *);
 void fabric_packet_in(struct fabric *, struct sw *, struct of_packet_in *);
+/* A switch refused an entry, group or meter of a virtual switch; number: the entry's, or the physical id of the group or meter. */
+enum refused_kind { REFUSED_ENTRY, REFUSED_GROUP, REFUSED_METER };
+void fabric_refused(struct fabric *, uint32_t network, enum refused_kind, uint32_t number, struct of_error);
 /* Something is waiting to be compiled (the next loop turn does it). */
 bool fabric_busy(const struct fabric *);
 /* A reply that reconcile did not take (statistics that interning asked for). True if taken. */

@@ -150,6 +150,19 @@ static const char *text_of(const cJSON *object, const char *key)
 
 static void ask_switch(struct trace *, struct sw *, uint32_t in_port, const char *packet_hex);
 
+/* Where such frames go when the first hop's port is dead. */
+static void backup_step(struct trace *t, struct sw *from, struct sw *to, uint8_t class)
+{
+    struct hop hops[MAX_HOPS];
+    struct buf text = BUF_INIT;
+    unsigned n = substrate_path(t->fabric->controller->substrate, from, to, class == 0, hops, MAX_HOPS);
+    for (unsigned i = 0; i < n; i++) {
+        buf_printf(&text, "%s%s", i ? ", " : "", hops[i].sw->edge->name);
+    }
+    step(t, "path", from->edge->name, "path class %u, backup %.*s", class, (int) text.size, text.size ? (const char *) text.data : "");
+    buf_fini(&text);
+}
+
 /* The frame left the edge by an uplink: over the fabric to the edge that its provider MAC names. */
 static bool cross(struct trace *t, struct sw *from, uint32_t port_no, const char *packet)
 {
@@ -165,10 +178,11 @@ static bool cross(struct trace *t, struct sw *from, uint32_t port_no, const char
     }
     const struct edge *edge = model_edge_by_index(c->model, wire_get16(mac + 1));
     struct sw *to = mac[0] == 2 && edge ? substrate_find(c->substrate, edge->datapath_id) : NULL;
-    unsigned n = to && to != from ? substrate_path(c->substrate, from, to, hops, MAX_HOPS) : 0;
+    unsigned n = to && to != from ? substrate_path(c->substrate, from, to, mac[3], hops, MAX_HOPS) : 0;
     if (!n) {
         return false;
     }
+    backup_step(t, from, to, mac[3]);
     for (unsigned i = 0; i < n; i++) {
         if (hops[i].sw != from && hops[i].sw != to) {
             step(t, "fabric", hops[i].sw->edge->name, "in by port %u, out by port %u", hops[i].in_port, hops[i].out_port);

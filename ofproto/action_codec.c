@@ -132,6 +132,7 @@ const struct action_wire action_wires[] = {
     NICIRA(CLONE, 0, CLONE, clone),
     NICIRA(NOTE, 0, NOTE, note),
     NICIRA(CONJUNCTION, 16, CONJUNCTION, conjunction),
+    NICIRA(POP_QUEUE, 16, POP_QUEUE, pop_queue),
 };
 const unsigned n_action_wires = ARRAY_SIZE(action_wires);
 
@@ -306,6 +307,7 @@ const struct action_row action_rows[N_ACTION_TYPES] = {
     [ACTION_CLONE] = { "clone", nx_encode_clone, false },
     [ACTION_NOTE] = { "note", nx_encode_note, false },
     [ACTION_CONJUNCTION] = { "conjunction", nx_encode_conjunction, false },
+    [ACTION_POP_QUEUE] = { "pop_queue", nx_encode_pop_queue, false },
     [ACTION_DROP] = { "drop", nx_encode_drop, false },
 };
 

@@ -20,7 +20,7 @@
 
 void agent_update_read(struct agent_conn *ac)
 {
-    of_conn_read_enable(ac->conn, !ac->job.active && !ac->barrier);
+    of_conn_read_enable(ac->conn, !ac->job.active && !ac->barrier && !ac->refresh);
 }
 
 bool agent_port_exists(struct of_agent *agent, uint32_t port_no)
@@ -64,6 +64,8 @@ static void reset(struct agent_conn *ac)
 {
     agent_job_cancel(ac);
     agent_barrier_forget(ac);
+    agent_refresh_forget(ac);
+    ac->number = ++ac->agent->last_number;
     agent_role_init(ac);
     ac->miss_send_len = DEFAULT_MISS_SEND_LEN;
     ac->configured = false;
@@ -83,6 +85,7 @@ static void remove_conn(struct agent_conn *ac)
 {
     agent_job_cancel(ac);
     agent_barrier_forget(ac);
+    agent_refresh_forget(ac);
     agent_bundles_discard(ac);
     agent_monitors_discard(ac);
     list_remove(&ac->node);
@@ -330,6 +333,17 @@ void of_agent_port_status(struct of_agent *agent, uint8_t reason, const struct o
     LIST_FOR_EACH (ac, node, &agent->conns) {
         if (of_conn_is_up(ac->conn) && agent_wants(ac, ac->async.port_status, reason)) {
             of_conn_send(ac->conn, &msg);
+        }
+    }
+}
+
+void of_agent_error(struct of_agent *agent, const struct of_request *request, struct of_error error)
+{
+    struct agent_conn *ac;
+    LIST_FOR_EACH (ac, node, &agent->conns) {
+        if (ac->number == request->conn && of_conn_is_up(ac->conn)) {
+            of_conn_send_error(ac->conn, error, request->raw, request->size);
+            return;
         }
     }
 }

@@ -208,18 +208,6 @@ static struct of_error handle_set_config(struct agent_conn *ac, const struct of_
     return OF_OK;
 }
 
-static struct of_error handle_queue_config(struct agent_conn *ac, const struct of_msg *msg)
-{
-    if (msg->queue_config.port != OFPP_ANY && !agent_port_exists(ac->agent, msg->queue_config.port)) {
-        return OF_ERROR(OFPET_QUEUE_OP_FAILED, OFPQOFC_BAD_PORT);
-    }
-    struct of_msg reply;
-    of_msg_init(&reply, OFPT_QUEUE_GET_CONFIG_REPLY, msg->xid);
-    reply.queue_config.port = msg->queue_config.port;
-    of_conn_send(ac->conn, &reply);
-    return OF_OK;
-}
-
 static struct of_error handle_get_async(struct agent_conn *ac, const struct of_msg *msg)
 {
     struct of_msg reply;
@@ -272,11 +260,16 @@ static bool is_change(enum of_type type)
            || type == OFPT_METER_MOD || type == OFPT_BUNDLE_CONTROL || type == OFPT_BUNDLE_ADD_MESSAGE;
 }
 
-static struct of_error dispatch(struct agent_conn *ac, struct of_msg *msg)
+static struct of_error dispatch(struct agent_conn *ac, struct of_msg *msg, const uint8_t *raw, size_t size)
 {
     struct of_agent *agent = ac->agent;
-    if (ac->role == OFPCR_ROLE_SLAVE && is_change(msg->type)) {
-        return BAD_REQUEST(OFPBRC_IS_SLAVE);
+    if (is_change(msg->type)) {
+        if (ac->role == OFPCR_ROLE_SLAVE) {
+            return BAD_REQUEST(OFPBRC_IS_SLAVE);
+        }
+        if (agent->ops->request) {
+            agent->ops->request(agent->aux, &(struct of_request) { ac->number, raw, size });
+        }
     }
     switch (msg->type) {
     case OFPT_FEATURES_REQUEST:
@@ -298,11 +291,11 @@ static struct of_error dispatch(struct agent_conn *ac, struct of_msg *msg)
     case OFPT_TABLE_MOD:
         return handle_table_mod(ac, msg);
     case OFPT_MULTIPART_REQUEST:
-        return agent_multipart(ac, msg);
+        return agent_multipart(ac, msg, raw, size);
     case OFPT_BARRIER_REQUEST:
         return handle_barrier(ac, msg);
     case OFPT_QUEUE_GET_CONFIG_REQUEST:
-        return handle_queue_config(ac, msg);
+        return agent_queue_config(ac, msg);
     case OFPT_ROLE_REQUEST:
         return agent_role_request(ac, msg);
     case OFPT_GET_ASYNC_REQUEST:
@@ -334,7 +327,7 @@ void agent_message(struct of_conn *conn, struct of_msg *msg, const uint8_t *raw,
     struct agent_changes *changes = &ac->agent->changes;
     changes->by = ac;
     changes->xid = msg->xid;
-    struct of_error error = dispatch(ac, msg);
+    struct of_error error = dispatch(ac, msg, raw, size);
     changes->by = NULL;
     agent_changes_flush(ac->agent);
     if (!of_ok(error)) {

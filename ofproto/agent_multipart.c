@@ -13,7 +13,6 @@
 enum {
     MAX_REQUEST = 1 << 20,      /* Of a request in several segments. */
     JOB_CHUNK = 256,            /* Elements that are encoded at a time. */
-    OFPQ_ALL = -1,
 };
 
 static void reply_init(struct of_msg *reply, const struct of_msg *request)
@@ -314,15 +313,6 @@ void agent_ports(struct of_agent *agent, struct of_port **v, unsigned *n)
     *n = ports.n;
 }
 
-/* There are no queues: none of any port, and an error for a certain one. */
-static struct of_error queue_stats(struct of_agent *agent, uint32_t port_no, uint32_t queue_id)
-{
-    if (port_no != OFPP_ANY && !agent_port_exists(agent, port_no)) {
-        return OF_ERROR(OFPET_QUEUE_OP_FAILED, OFPQOFC_BAD_PORT);
-    }
-    return queue_id != (uint32_t) OFPQ_ALL ? OF_ERROR(OFPET_QUEUE_OP_FAILED, OFPQOFC_BAD_QUEUE) : OF_OK;
-}
-
 static void table_features(struct of_agent *agent, struct of_multipart_msg *out)
 {
     struct buf body = BUF_INIT;
@@ -361,9 +351,9 @@ static struct of_error reply_at_once(struct agent_conn *ac, const struct of_msg 
     case OFPMP_PORT_STATS:
         error = port_stats(agent, mp->id, &reply.multipart);
         break;
-    case OFPMP_QUEUE_DESC:              /* Of none, likewise. */
+    case OFPMP_QUEUE_DESC:
     case OFPMP_QUEUE:
-        error = queue_stats(agent, mp->queue.port_no, mp->queue.queue_id);
+        error = agent_queues(agent, mp->queue.port_no, mp->queue.queue_id, &reply.multipart.queues.v, &reply.multipart.queues.n);
         break;
     case OFPMP_GROUP_FEATURES:
         agent_group_features(agent, &reply.multipart.group_features);
@@ -419,7 +409,72 @@ static bool assemble(struct agent_conn *ac, const struct of_msg *msg, size_t *si
     return !more && !refused;
 }
 
-struct of_error agent_multipart(struct agent_conn *ac, const struct of_msg *msg)
+/* --- Counters that have to be fetched first --- */
+
+struct refresh {
+    struct agent_conn *ac;      /* NULL: gone meanwhile. */
+    struct of_msg msg;          /* Of a type that owns nothing. */
+    uint8_t raw[64];            /* What an error repeats of the request. */
+    size_t size;
+};
+
+void agent_refresh_forget(struct agent_conn *ac)
+{
+    if (ac->refresh) {
+        ac->refresh->ac = NULL;
+        ac->refresh = NULL;
+    }
+}
+
+static bool has_counters(uint16_t type)
+{
+    return type == OFPMP_FLOW || type == OFPMP_AGGREGATE || type == OFPMP_TABLE || type == OFPMP_PORT_STATS || type == OFPMP_QUEUE || type == OFPMP_GROUP
+           || type == OFPMP_METER;
+}
+
+static struct of_error answer(struct agent_conn *ac, const struct of_msg *msg)
+{
+    switch (msg->multipart.type) {
+    case OFPMP_FLOW: case OFPMP_GROUP: case OFPMP_GROUP_DESC: case OFPMP_METER: case OFPMP_METER_CONFIG:
+        return start_job(ac, msg);
+    case OFPMP_FLOW_MONITOR:
+        return agent_monitor_request(ac, msg);
+    default:
+        return reply_at_once(ac, msg);
+    }
+}
+
+static void refreshed(void *token)
+{
+    struct refresh *refresh = token;
+    struct agent_conn *ac = refresh->ac;
+    if (ac) {
+        ac->refresh = NULL;
+        struct of_error error = answer(ac, &refresh->msg);
+        if (!of_ok(error)) {
+            of_conn_send_error(ac->conn, error, refresh->raw, refresh->size);
+        }
+        agent_update_read(ac);
+    }
+    free(refresh);
+}
+
+static struct of_error refresh_and_answer(struct agent_conn *ac, const struct of_msg *msg, const uint8_t *raw, size_t size)
+{
+    struct refresh *refresh = XNEW(struct refresh);
+    refresh->ac = ac;
+    refresh->msg = *msg;
+    refresh->size = MIN(size, sizeof refresh->raw);
+    memcpy(refresh->raw, raw, refresh->size);
+    ac->refresh = refresh;
+    ac->agent->ops->refresh(ac->agent->aux, &refresh->msg.multipart, refreshed, refresh);
+    if (ac->refresh) {
+        agent_update_read(ac);
+    }
+    return OF_OK;
+}
+
+struct of_error agent_multipart(struct agent_conn *ac, const struct of_msg *msg, const uint8_t *raw, size_t raw_size)
 {
     size_t size;
     struct of_error error;
@@ -434,12 +489,5 @@ struct of_error agent_multipart(struct agent_conn *ac, const struct of_msg *msg)
     if ((type == OFPMP_FLOW || type == OFPMP_AGGREGATE) && msg->multipart.filter.table_id != OFPTT_ALL && msg->multipart.filter.table_id >= ac->agent->n_tables) {
         return OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_BAD_TABLE_ID);
     }
-    switch (type) {
-    case OFPMP_FLOW: case OFPMP_GROUP: case OFPMP_GROUP_DESC: case OFPMP_METER: case OFPMP_METER_CONFIG:
-        return start_job(ac, msg);
-    case OFPMP_FLOW_MONITOR:
-        return agent_monitor_request(ac, msg);
-    default:
-        return reply_at_once(ac, msg);
-    }
+    return ac->agent->ops->refresh && has_counters(type) ? refresh_and_answer(ac, msg, raw, raw_size) : answer(ac, msg);
 }

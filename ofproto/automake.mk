@@ -55,6 +55,7 @@ ofproto_libofproto_a_SOURCES += \
 	ofproto/agent_message.c \
 	ofproto/agent_monitor.c \
 	ofproto/agent_multipart.c \
+	ofproto/agent_queue.c \
 	ofproto/agent_nicira.c \
 	ofproto/agent_role.c \
 	ofproto/flow_heap.c ofproto/flow_heap.h \
@@ -77,7 +78,8 @@ ofproto_libofproto_a_SOURCES += \
 	ofproto/of_msg_group.c \
 	ofproto/of_msg_port.c \
 	ofproto/of_multipart.c ofproto/of_multipart_codec.h \
-	ofproto/of_multipart_reply.c
+	ofproto/of_multipart_reply.c \
+	ofproto/of_queue.c
 
 ofproto_ofproto_test_SOURCES += \
 	ofproto/agent_fake.c ofproto/agent_fake.h \

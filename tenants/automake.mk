@@ -1,13 +1,18 @@
 noinst_LIBRARIES += tenants/libtenants.a
 tenants_libtenants_a_SOURCES = \
 	tenants/claim.c \
+	tenants/delete.c \
 	tenants/load.c \
 	tenants/model.c tenants/model.h tenants/model_impl.h \
 	tenants/numbers.c tenants/numbers.h \
 	tenants/plan.c \
+	tenants/plan_slice.c \
+	tenants/topology.c \
 	tenants/txn.c \
 	tenants/validate.c \
+	tenants/validate_link.c \
 	tenants/validate_port.c \
+	tenants/validate_slice.c \
 	tenants/view.c \
 	tenants/whois.c
 
@@ -42,6 +47,7 @@ tenants_tenants_test_SOURCES = \
 	tenants/model_test.c \
 	tenants/model_random_test.c \
 	tenants/numbers_test.c \
+	tenants/slice_test.c \
 	tenants/whois_test.c \
 	tenants/yaml_test.c \
 	tenants/model_fixture_test.c tenants/model_fixture.h \

@@ -14,6 +14,9 @@ tests_oracle_site_test_SOURCES = tests/oracle/site_test.c tests/oracle/site.c te
 tests_oracle_site_test_LDADD = controller/libcontroller.a vswitch/libdatapath.a tenants/libtenants.a ofproto/libofproto.a lib/libpolder.a \
 	$(CUNIT_LIBS) $(SQLITE_LIBS) $(POLDER_LIBS)
 
+# What system tests judge physical rules by.
+TESTS += tests/system/isolation_test.py
+
 # Whole sites of real daemons: make check-system.
 EXTRA_DIST += tests/system tests/tsan.supp
 

@@ -66,6 +66,9 @@ const char *config_port_difference(const struct config_port *a, const struct con
     if (a->mtu != b->mtu) {
         return "mtu";
     }
+    if (!config_qos_equal(&a->qos, &b->qos)) {
+        return "qos";
+    }
     if (a->type == PORT_DPDK) {
         return strcmp(a->devargs, b->devargs) ? "devargs" : NULL;
     }
@@ -117,6 +120,12 @@ bool config_port_read(struct json_reader *r, const char *vhost_dir, struct confi
     }
     p->mtu = (unsigned) json_u64(r, "mtu", CONFIG_MIN_MTU, CONFIG_MAX_MTU, 1500);
     p->ofport = (uint32_t) json_u64(r, "ofport", 1, DP_MAX_PORTS - 1, 0);
+    struct json_reader qos;
+    if (json_member(r, "qos", false, &qos)) {
+        json_is_object(&qos);
+        config_qos_read(&qos, &p->qos);
+        json_end(&qos);
+    }
     if (type && !strcmp(type, "vhost-user")) {
         p->type = PORT_VHOST_USER;
         read_vhost_port(r, vhost_dir, p);

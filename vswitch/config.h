@@ -13,6 +13,7 @@
 #include "lib/err.h"
 #include "lib/json.h"
 #include "lib/log.h"
+#include "vswitch/config_qos.h"
 
 #define CONFIG_MAX_POLL 16
 #define CONFIG_MAX_CPUS 1024
@@ -32,6 +33,7 @@ struct config_port {
     bool server;                /* vhost-user: this side listens; otherwise QEMU does and this side reconnects. */
     unsigned queues, mtu;
     uint32_t ofport;            /* 0: lowest free. */
+    struct config_qos qos;
 };
 
 struct config_cpus { unsigned cpu[CONFIG_MAX_CPUS]; size_t n; };

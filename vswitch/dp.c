@@ -65,7 +65,7 @@ static void rule_free(void *rule_)
     free(rule);
 }
 
-static struct minimatch *minimatch_clone(const struct minimatch *m)
+struct minimatch *minimatch_clone(const struct minimatch *m)
 {
     size_t size = sizeof *m + 2 * m->n * sizeof m->words[0];
     struct minimatch *copy = xmalloc(size);
@@ -73,14 +73,9 @@ static struct minimatch *minimatch_clone(const struct minimatch *m)
     return copy;
 }
 
-static struct of_error insert(struct flow_entry *entry, void *dp_)
+/* Takes the program; the counters are shared with `former` when there is one. */
+static struct dp_rule *rule_new(struct dp *dp, struct flow_entry *entry, struct program *program, const struct dp_rule *former)
 {
-    struct dp *dp = dp_;
-    struct of_error error;
-    struct program *program = program_compile(dp, &entry->instructions, &error);
-    if (!program) {
-        return error;
-    }
     struct dp_rule *rule = XNEW(struct dp_rule);
     /* The entry's own match goes with the entry; readers may outlive it. */
     rule->cls.match = minimatch_clone(entry->match);
@@ -91,14 +86,53 @@ static struct of_error insert(struct flow_entry *entry, void *dp_)
     rule->table = entry->table_id;
     rule->is_miss = !entry->priority && !entry->match->n;
     rule->entry = entry;
-    if (entry->replaces) {
-        rule->counters = ((struct dp_rule *) entry->replaces->aux)->counters;
+    if (former) {
+        rule->counters = former->counters;
         rule->counters->refs++;
     } else {
         rule->counters = counters_new(dp->n_threads);
     }
-    entry->aux = rule;
-    classifier_insert(&dp->tables[entry->table_id], &rule->cls);
+    return rule;
+}
+
+static bool is_conjunctive(const struct dp_rule *rule)
+{
+    return program_is_conjunctive(atomic_load_explicit(&rule->program, memory_order_relaxed));
+}
+
+/* Makes the rule visible; false (and the rule is gone again): there is no room for one more mask. */
+static bool rule_link(struct dp *dp, struct dp_rule *rule)
+{
+    if (!is_conjunctive(rule)) {
+        classifier_insert(&dp->tables[rule->table], &rule->cls);
+    } else if (!conjunctions_insert(&dp->conjunctions[rule->table], rule)) {
+        dp_rule_retire(dp, rule);
+        return false;
+    }
+    rule->entry->aux = rule;
+    return true;
+}
+
+void dp_rule_unlink(struct dp *dp, struct dp_rule *rule)
+{
+    if (is_conjunctive(rule)) {
+        conjunctions_remove(&dp->conjunctions[rule->table], rule);
+    } else {
+        classifier_remove(&dp->tables[rule->table], &rule->cls);
+    }
+}
+
+static struct of_error insert(struct flow_entry *entry, void *dp_)
+{
+    struct dp *dp = dp_;
+    struct of_error error;
+    struct program *program = program_compile(dp, &entry->instructions, &error);
+    if (!program) {
+        return error;
+    }
+    if (!rule_link(dp, rule_new(dp, entry, program, entry->replaces ? entry->replaces->aux : NULL))) {
+        return OF_ERROR(OFPET_FLOW_MOD_FAILED, OFPFMFC_TABLE_FULL);
+    }
     if (dp->stage) {
         dp_stage_insert(dp, entry);
     }
@@ -115,8 +149,18 @@ static struct of_error modify(struct flow_entry *entry, const struct instruction
         return error;
     }
     struct program *former = atomic_load_explicit(&rule->program, memory_order_relaxed);
-    atomic_store_explicit(&rule->program, program, memory_order_release);
-    program_retire(dp, former);
+    if (program_is_conjunctive(program) != program_is_conjunctive(former)) {
+        /* It moves to another structure: the new one is there before the old one leaves. */
+        if (!rule_link(dp, rule_new(dp, entry, program, rule))) {
+            return OF_ERROR(OFPET_FLOW_MOD_FAILED, OFPFMFC_TABLE_FULL);
+        }
+        dp_rule_unlink(dp, rule);
+        dp_rule_retire(dp, rule);
+        rule = entry->aux;
+    } else {
+        atomic_store_explicit(&rule->program, program, memory_order_release);
+        program_retire(dp, former);
+    }
     if (reset_counts) {
         counters_reset(rule->counters);
     }
@@ -131,7 +175,7 @@ static void remove_entry(struct flow_entry *entry, int reason, void *dp_)
         dp_stage_remove(dp, entry, reason);
         return;
     }
-    classifier_remove(&dp->tables[entry->table_id], &rule->cls);
+    dp_rule_unlink(dp, rule);
     if (reason >= 0 && entry->flags & OFPFF_SEND_FLOW_REM && dp->ops.flow_removed) {
         dp->ops.flow_removed(entry, (uint8_t) reason, dp->aux);
     }
@@ -166,6 +210,7 @@ struct dp *dp_new(unsigned n_threads, unsigned max_flows, unsigned max_groups, s
     dp->aux = aux;
     for (unsigned i = 0; i < OF_N_TABLES; i++) {
         classifier_init(&dp->tables[i], dp_defer, dp);
+        conjunctions_init(&dp->conjunctions[i], dp);
     }
     hmap_init(&dp->group_slots);
     list_init(&dp->watched);
@@ -193,6 +238,7 @@ void dp_free(struct dp *dp)
     meter_table_free(dp->meters);
     for (unsigned i = 0; i < OF_N_TABLES; i++) {
         classifier_fini(&dp->tables[i]);
+        conjunctions_fini(&dp->conjunctions[i]);
     }
     assert(!dp->group_slots.n);
     hmap_fini(&dp->group_slots);

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include "lib/hmap.h"
 #include "vswitch/classifier.h"
+#include "vswitch/conjunction.h"
 #include "vswitch/dp.h"
 #include "vswitch/program.h"
 
@@ -120,6 +121,7 @@ struct dp {
     _Atomic uint64_t version;                   /* What packets that begin now see (vswitch/classifier.h). */
     struct dp_stage *stage;                     /* Control: a bundle at work (dp_bundle.c), else NULL. */
     struct classifier tables[OF_N_TABLES];
+    struct conjunctions conjunctions[OF_N_TABLES];
     struct hmap group_slots;
     struct list watched;                        /* Group slots that some bucket watches. */
     _Atomic uint32_t ports[DP_MAX_PORTS];
@@ -133,6 +135,7 @@ struct dp {
 
 /* The grace period: dp_ops.defer, or at once when the datapath is being freed.  `dp` is passed as void * so that a classifier can call it. */
 void dp_defer(void (*fn)(void *), void *arg, void *dp);
+struct minimatch *minimatch_clone(const struct minimatch *);    /* free() */
 
 /* --- Bundles (dp_bundle.c) [control] --- */
 /* The version that new rules and groups are to have: the one that the bundle at work will publish, else 0. */
@@ -143,7 +146,8 @@ void dp_stage_remove(struct dp *, struct flow_entry *, int reason);
 /* Puts `g` (NULL: a marker that the group is gone) over the slot's current group. */
 void dp_stage_group(struct dp *, struct group_slot *, struct dp_group *g);
 /* dp.c, dp_group.c: for dp_bundle.c. */
-void dp_rule_retire(struct dp *, struct dp_rule *);     /* Not in the classifier any more. */
+void dp_rule_unlink(struct dp *, struct dp_rule *);     /* Out of its table's classifier or conjunctions. */
+void dp_rule_retire(struct dp *, struct dp_rule *);     /* Unlinked before. */
 void dp_group_retire(struct dp *, struct dp_group *);
 
 void dp_groups_refresh_liveness(struct dp *);      /* After a port or a group has changed. */

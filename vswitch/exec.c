@@ -158,6 +158,7 @@ bool exec_op(struct exec *e, const struct op *op, bool tail)
     case OP_DEC_MPLS_TTL: return decrement_ttl(e, true);
     case OP_COPY_TTL_OUT: inapplicable_unless(e, packet_copy_ttl_out(p, f)); return true;
     case OP_COPY_TTL_IN: inapplicable_unless(e, packet_copy_ttl_in(p, f)); return true;
+    case OP_SET_QUEUE: p->queue = op->queue; return true;
     case OP_RESUBMIT: return resubmit(e, op, tail);
     case OP_CONTROLLER:
         if (exec_meter_allows(e, op->controller.meter)) {
@@ -174,7 +175,7 @@ bool exec_op(struct exec *e, const struct op *op, bool tail)
         return true;
     case OP_DROP: exec_note(e, op->drop_reason, op->drop_reason == DROP_IN_PORT ? RANK_WENT_WRONG : RANK_DROP_ACTION); return false;
     case OP_METER: return exec_meter(e, op->meter);
-    case OP_UNSUPPORTED: exec_note(e, DROP_BAD_ACTION, RANK_WENT_WRONG); return true;
+    case OP_CONJUNCTION: case OP_UNSUPPORTED: exec_note(e, DROP_BAD_ACTION, RANK_WENT_WRONG); return true;
     case N_OP_CODES: break;
     }
     __builtin_unreachable();
@@ -203,6 +204,7 @@ struct packet *exec_take_or_copy(struct exec *e, bool tail)
         return NULL;
     }
     copy->in_port = p->in_port;
+    copy->queue = p->queue;
     copy->l2_len = p->l2_len;
     copy->l3_ofs = p->l3_ofs;
     copy->l4_ofs = p->l4_ofs;
@@ -268,12 +270,16 @@ bool exec_tables(struct exec *e, uint8_t table, uint32_t as_port, bool resubmitt
         be32 in_port = e->flow.flow.in_port;
         e->flow.flow.in_port = as;
         struct cls_rule *found = classifier_lookup(&e->dp->tables[table], &e->flow, e->version);
+        uint32_t conj_id = 0;
+        if (__builtin_expect(conjunctions_any(&e->dp->conjunctions[table]), 0)) {
+            found = conjunctions_lookup(&e->dp->conjunctions[table], &e->dp->tables[table], &e->flow, e->version, found, &conj_id);
+        }
         e->flow.flow.in_port = in_port;
         const struct dp_rule *rule = found ? CONTAINER_OF(found, struct dp_rule, cls) : NULL;
         if (!e->observe) {
             count_add(&e->thread->tables[table].lookups, 1);
         }
-        exec_event(e, &(struct exec_event) { .type = EVENT_TABLE, .table = table, .rule = rule });
+        exec_event(e, &(struct exec_event) { .type = EVENT_TABLE, .table = table, .rule = rule, .conj_id = conj_id });
         if (!rule) {
             /* Section 5.4: "packets unmatched by flow entries are dropped".  A resubmit that finds nothing does nothing. */
             exec_note(e, DROP_NO_MATCH, RANK_NO_MATCH);
@@ -331,7 +337,7 @@ void exec_run(struct exec *e)
     struct dp *dp = e->dp;
     packet_extract(e->packet, &e->flow.flow);
     if (__builtin_expect(atomic_load_explicit(&dp->standalone, memory_order_relaxed), 0)
-        && !atomic_load_explicit(&dp->tables[0].vector, memory_order_relaxed)) {
+        && !atomic_load_explicit(&dp->tables[0].vector, memory_order_relaxed) && !conjunctions_any(&dp->conjunctions[0])) {
         exec_output(e, OFPP_NORMAL, 0, true);
     } else {
         exec_pipeline(e, true);

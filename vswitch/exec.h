@@ -38,7 +38,9 @@ struct exec_event {
     enum exec_event_type type;
     uint8_t table;                      /* TABLE */
     const struct dp_rule *rule;         /* TABLE; NULL: a miss */
+    uint32_t conj_id;                   /* TABLE: of the conjunction that led to the rule, or 0 */
     uint32_t group, bucket, port;
+    uint32_t queue;                     /* OUTPUT */
     uint8_t reason;                     /* CONTROLLER: OFPR_*; NOTE, DROP: enum drop_reason */
 };
 

@@ -20,7 +20,7 @@ static void send(struct exec *e, uint32_t port, bool tail)
         return;
     }
     e->n_sent++;
-    exec_event(e, &(struct exec_event) { .type = EVENT_OUTPUT, .port = port });
+    exec_event(e, &(struct exec_event) { .type = EVENT_OUTPUT, .port = port, .queue = p->queue });
     e->ops->output(e->thread, p, port, e->aux);
 }
 

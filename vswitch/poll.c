@@ -83,6 +83,9 @@ static unsigned iterate(struct poll_thread *t)
     for (unsigned i = 0; i < plan->n; i++) {
         n += receive(t, plan->rxq[i].port, plan->rxq[i].queue);
     }
+    if (atomic_load_explicit(&t->poll->n_queued, memory_order_relaxed)) {
+        n += poll_serve(t, plan);
+    }
     return n;
 }
 
@@ -101,6 +104,9 @@ static unsigned arm(struct poll_thread *t, unsigned *n_fds)
         } else if (fd == DEVICE_SLEEP_POLL) {
             waking = false;
         }
+    }
+    if (atomic_load_explicit(&t->poll->n_queued, memory_order_relaxed) && poll_waiting(plan)) {
+        return POLL_STEP_MIN_US;        /* Frames whose time will come. */
     }
     if (waking) {
         return POLL_SLEEP_MAX_US;
@@ -188,6 +194,11 @@ static void wake(struct poll_thread *t)
             LOG_RATE(LOG_WARN, 10, "cannot wake thread %u: %s", t->index + 1, strerror(errno));
         }
     }
+}
+
+void poll_wake(struct poll *poll, unsigned thread)
+{
+    wake(poll->threads[thread]);
 }
 
 bool poll_send(struct poll *poll, struct port *p, struct rte_mbuf *m)

@@ -68,7 +68,7 @@ static cJSON *rpc_features(struct vswitch *vs, struct json_reader *p)
     json_add_string(o, "name", vs->config.name);
     json_add_string(o, "vhost_dir", vs->config.vhost_dir);
     cJSON *methods = json_add_array(o, "methods");
-    static const char *const names[] = { "features", "port-add", "port-del", "ports", "drops", "trace", "metrics" };
+    static const char *const names[] = { "features", "port-add", "port-del", "port-queues", "ports", "drops", "trace", "metrics" };
     for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
         cJSON_AddItemToArray(methods, cJSON_CreateString(names[i]));
     }
@@ -144,6 +144,7 @@ static const struct { const char *name; rpc_fn *fn; unsigned who; } methods[] = 
     { "port-add", rpc_port_add_remote, RPC_OPENFLOW },
     { "port-del", rpc_port_del, RPC_LOCAL },
     { "port-del", rpc_port_del_remote, RPC_OPENFLOW },
+    { "port-queues", rpc_port_queues, RPC_LOCAL | RPC_OPENFLOW },
     { "drops", rpc_drops, RPC_LOCAL | RPC_OPENFLOW },
     { "groups", rpc_groups, RPC_LOCAL },
     { "trace", rpc_trace, RPC_LOCAL | RPC_OPENFLOW },

@@ -51,12 +51,40 @@ struct sw_port *sw_port_by_name(struct sw *sw, const char *name)
     return port;
 }
 
-uint32_t substrate_next_hop(struct substrate *s UNUSED, const struct sw *from UNUSED, const struct sw *to UNUSED)
+void substrate_each_path(struct substrate *s, const struct sw *at, void (*fn)(const struct path_rule *, void *), void *aux)
 {
-    return SITE_UPLINK;
+    static const struct path_choices uplink = { .n = 1, .step = { { .out_port = SITE_UPLINK } } };
+    for (unsigned i = 0; i < s->site->n_edges; i++) {
+        const struct sw *to = &s->site->edges[i].sw;
+        const struct path_rule rule = { .to = to->edge, .local = true, .choices = &uplink };
+        if (to != at) {
+            fn(&rule, aux);
+        }
+    }
 }
 
-unsigned substrate_path(struct substrate *s UNUSED, const struct sw *from UNUSED, const struct sw *to UNUSED, struct hop *out UNUSED, unsigned max UNUSED)
+bool substrate_reachable(struct substrate *s UNUSED, const struct sw *from UNUSED, const struct sw *to UNUSED)
+{
+    return true;
+}
+
+unsigned substrate_set_routes(struct substrate *s UNUSED, const struct route_wish *wishes UNUSED, unsigned n UNUSED)
+{
+    return 0;
+}
+
+uint8_t substrate_route_class(struct substrate *s UNUSED, const struct sw *from UNUSED, const struct sw *to UNUSED, char *const *via UNUSED, unsigned n_via UNUSED)
+{
+    return 0;
+}
+
+bool substrate_busy(const struct substrate *substrate UNUSED)
+{
+    return false;
+}
+
+unsigned substrate_path(struct substrate *s UNUSED, const struct sw *from UNUSED, const struct sw *to UNUSED, uint8_t class UNUSED, struct hop *out UNUSED,
+                        unsigned max UNUSED)
 {
     return 0;
 }
@@ -207,9 +235,10 @@ struct site *site_new(unsigned n_edges)
 void site_free(struct site *site)
 {
     struct controller *c = &site->controller;
+    reconcile_free(c->reconcile);
+    c->reconcile = NULL;
     fabric_free(c->fabric);
     rulesets_free(c->rulesets);
-    reconcile_free(c->reconcile);
     model_free(c->model);
     free(c->substrate);
     for (unsigned i = 0; i < site->n_edges; i++) {
@@ -269,7 +298,7 @@ static void load(uint8_t table, uint16_t priority, const struct match *match, ui
     }
 }
 
-static void load_group(uint32_t id, enum of_group_type type, const struct of_bucket *buckets, unsigned n, void *aux)
+static void load_group(uint32_t id, enum of_group_type type, const struct of_bucket *buckets, unsigned n, uint32_t owner UNUSED, void *aux)
 {
     struct site_edge *edge = aux;
     struct of_group_mod mod = { .command = group_table_find(dp_groups(edge->dp), id) ? OFPGC_MODIFY : OFPGC_ADD, .type = (uint8_t) type, .group_id = id };
