@@ -58,6 +58,8 @@ void substrate_bindings_changed(struct substrate *);            /* After a commi
 struct sw *substrate_find(struct substrate *, uint64_t datapath_id);
 void substrate_each(struct substrate *, void (*fn)(struct sw *, void *aux), void *aux);
 void substrate_each_link(struct substrate *, void (*fn)(const struct link *, void *aux), void *aux);
+/* neighbours.c: the edges next to an edge, over links that are up in both directions; a model_neighbours_fn whose aux is the controller. */
+void substrate_neighbours(const struct edge *from, void (*found)(const struct edge *, void *), void *found_aux, void *controller);
 struct sw_port *sw_port_find(struct sw *, uint32_t port_no);
 struct sw_port *sw_port_by_name(struct sw *, const char *name);
 /* The vhost-user socket behind a vswitchd's port; NULL when there is none or it is not known (yet). */

@@ -210,6 +210,26 @@ static void bundle(void *f_, enum of_bundle_step step)
     ((struct fake *) f_)->n_bundle_steps[step]++;
 }
 
+static void request(void *f_, const struct of_request *request)
+{
+    struct fake *f = f_;
+    f->request = *request;
+    f->request.size = MIN(request->size, sizeof f->request_raw);
+    memcpy(f->request_raw, request->raw, f->request.size);
+    f->request.raw = f->request_raw;
+}
+
+static void refresh(void *f_, const struct of_multipart_msg *mp UNUSED, void (*done)(void *), void *token)
+{
+    struct fake *f = f_;
+    if (f->defer_refresh) {
+        f->refresh_done = done;
+        f->refresh_token = token;
+    } else {
+        done(token);
+    }
+}
+
 /* Port 2 has the queues 1 and 2^32-2, port 3 queue 1. */
 static void queues(void *f, void (*fn)(const struct of_queue *, void *), void *aux)
 {
@@ -220,5 +240,5 @@ static void queues(void *f, void (*fn)(const struct of_queue *, void *), void *a
 }
 
 #define FAKE_OPS(METERS) { features, desc, flows, groups, table_stats, ports, port_stats, queues, group_stats, port_mod, packet_out, METERS, barrier, \
-                           polder_request, controllers_changed, misses_wanted, bundle }
+                           polder_request, controllers_changed, misses_wanted, bundle, request, refresh }
 const struct of_backend_ops fake_ops = FAKE_OPS(NULL), fake_meter_ops = FAKE_OPS(meters);

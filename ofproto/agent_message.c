@@ -117,7 +117,7 @@ struct of_error agent_group_mod(struct agent_conn *ac, struct of_group_mod *gm)
     return group_table_mod(groups, gm);
 }
 
-static struct of_error handle_meter_mod(struct agent_conn *ac, struct of_meter_mod *mm)
+struct of_error agent_meter_mod(struct agent_conn *ac, struct of_meter_mod *mm)
 {
     struct of_agent *agent = ac->agent;
     if (!agent->ops->meters) {
@@ -260,11 +260,16 @@ static bool is_change(enum of_type type)
            || type == OFPT_METER_MOD || type == OFPT_BUNDLE_CONTROL || type == OFPT_BUNDLE_ADD_MESSAGE;
 }
 
-static struct of_error dispatch(struct agent_conn *ac, struct of_msg *msg)
+static struct of_error dispatch(struct agent_conn *ac, struct of_msg *msg, const uint8_t *raw, size_t size)
 {
     struct of_agent *agent = ac->agent;
-    if (ac->role == OFPCR_ROLE_SLAVE && is_change(msg->type)) {
-        return BAD_REQUEST(OFPBRC_IS_SLAVE);
+    if (is_change(msg->type)) {
+        if (ac->role == OFPCR_ROLE_SLAVE) {
+            return BAD_REQUEST(OFPBRC_IS_SLAVE);
+        }
+        if (agent->ops->request) {
+            agent->ops->request(agent->aux, &(struct of_request) { ac->number, raw, size });
+        }
     }
     switch (msg->type) {
     case OFPT_FEATURES_REQUEST:
@@ -280,13 +285,13 @@ static struct of_error dispatch(struct agent_conn *ac, struct of_msg *msg)
     case OFPT_GROUP_MOD:
         return agent_group_mod(ac, &msg->group_mod);
     case OFPT_METER_MOD:
-        return handle_meter_mod(ac, &msg->meter_mod);
+        return agent_meter_mod(ac, &msg->meter_mod);
     case OFPT_PORT_MOD:
         return agent->ops->port_mod(agent->aux, &msg->port_mod);
     case OFPT_TABLE_MOD:
         return handle_table_mod(ac, msg);
     case OFPT_MULTIPART_REQUEST:
-        return agent_multipart(ac, msg);
+        return agent_multipart(ac, msg, raw, size);
     case OFPT_BARRIER_REQUEST:
         return handle_barrier(ac, msg);
     case OFPT_QUEUE_GET_CONFIG_REQUEST:
@@ -322,10 +327,12 @@ void agent_message(struct of_conn *conn, struct of_msg *msg, const uint8_t *raw,
     struct agent_changes *changes = &ac->agent->changes;
     changes->by = ac;
     changes->xid = msg->xid;
-    struct of_error error = dispatch(ac, msg);
+    struct of_error error = dispatch(ac, msg, raw, size);
     changes->by = NULL;
     agent_changes_flush(ac->agent);
     if (!of_ok(error)) {
         of_conn_send_error(conn, error, raw, size);
+    } else if (msg->type == OFPT_GROUP_MOD || msg->type == OFPT_METER_MOD) {
+        agent_request_forward(ac->agent, ac, msg->type == OFPT_GROUP_MOD ? OFPRFR_GROUP_MOD : OFPRFR_METER_MOD, raw, size);
     }
 }

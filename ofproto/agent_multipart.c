@@ -409,7 +409,72 @@ static bool assemble(struct agent_conn *ac, const struct of_msg *msg, size_t *si
     return !more && !refused;
 }
 
-struct of_error agent_multipart(struct agent_conn *ac, const struct of_msg *msg)
+/* --- Counters that have to be fetched first --- */
+
+struct refresh {
+    struct agent_conn *ac;      /* NULL: gone meanwhile. */
+    struct of_msg msg;          /* Of a type that owns nothing. */
+    uint8_t raw[64];            /* What an error repeats of the request. */
+    size_t size;
+};
+
+void agent_refresh_forget(struct agent_conn *ac)
+{
+    if (ac->refresh) {
+        ac->refresh->ac = NULL;
+        ac->refresh = NULL;
+    }
+}
+
+static bool has_counters(uint16_t type)
+{
+    return type == OFPMP_FLOW || type == OFPMP_AGGREGATE || type == OFPMP_TABLE || type == OFPMP_PORT_STATS || type == OFPMP_QUEUE || type == OFPMP_GROUP
+           || type == OFPMP_METER;
+}
+
+static struct of_error answer(struct agent_conn *ac, const struct of_msg *msg)
+{
+    switch (msg->multipart.type) {
+    case OFPMP_FLOW: case OFPMP_GROUP: case OFPMP_GROUP_DESC: case OFPMP_METER: case OFPMP_METER_CONFIG:
+        return start_job(ac, msg);
+    case OFPMP_FLOW_MONITOR:
+        return agent_monitor_request(ac, msg);
+    default:
+        return reply_at_once(ac, msg);
+    }
+}
+
+static void refreshed(void *token)
+{
+    struct refresh *refresh = token;
+    struct agent_conn *ac = refresh->ac;
+    if (ac) {
+        ac->refresh = NULL;
+        struct of_error error = answer(ac, &refresh->msg);
+        if (!of_ok(error)) {
+            of_conn_send_error(ac->conn, error, refresh->raw, refresh->size);
+        }
+        agent_update_read(ac);
+    }
+    free(refresh);
+}
+
+static struct of_error refresh_and_answer(struct agent_conn *ac, const struct of_msg *msg, const uint8_t *raw, size_t size)
+{
+    struct refresh *refresh = XNEW(struct refresh);
+    refresh->ac = ac;
+    refresh->msg = *msg;
+    refresh->size = MIN(size, sizeof refresh->raw);
+    memcpy(refresh->raw, raw, refresh->size);
+    ac->refresh = refresh;
+    ac->agent->ops->refresh(ac->agent->aux, &refresh->msg.multipart, refreshed, refresh);
+    if (ac->refresh) {
+        agent_update_read(ac);
+    }
+    return OF_OK;
+}
+
+struct of_error agent_multipart(struct agent_conn *ac, const struct of_msg *msg, const uint8_t *raw, size_t raw_size)
 {
     size_t size;
     struct of_error error;
@@ -421,12 +486,8 @@ struct of_error agent_multipart(struct agent_conn *ac, const struct of_msg *msg)
         return ac->role == OFPCR_ROLE_SLAVE ? OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_IS_SLAVE)
                                             : OF_ERROR(OFPET_TABLE_FEATURES_FAILED, OFPTFFC_EPERM);
     }
-    switch (type) {
-    case OFPMP_FLOW: case OFPMP_GROUP: case OFPMP_GROUP_DESC: case OFPMP_METER: case OFPMP_METER_CONFIG:
-        return start_job(ac, msg);
-    case OFPMP_FLOW_MONITOR:
-        return agent_monitor_request(ac, msg);
-    default:
-        return reply_at_once(ac, msg);
+    if ((type == OFPMP_FLOW || type == OFPMP_AGGREGATE) && msg->multipart.filter.table_id != OFPTT_ALL && msg->multipart.filter.table_id >= ac->agent->n_tables) {
+        return OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_BAD_TABLE_ID);
     }
+    return ac->agent->ops->refresh && has_counters(type) ? refresh_and_answer(ac, msg, raw, raw_size) : answer(ac, msg);
 }

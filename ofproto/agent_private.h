@@ -43,6 +43,7 @@ struct agent_change {
 
 #define AGENT_PORT_SHARES 64    /* Classes: in_port modulo this. Each is sure of 1/64 of the rate. */
 
+struct refresh;                 /* The token of statistics whose counters are on their way. */
 struct barrier;                 /* The token of a barrier that the backend has not done yet. */
 
 struct agent_conn {
@@ -60,6 +61,8 @@ struct agent_conn {
     uint64_t packet_ins_dropped;
     struct stats_job job;
     struct barrier *barrier;
+    struct refresh *refresh;
+    uint64_t number;            /* of_request.conn */
     /* A multipart request of which more segments will come. */
     struct { bool active, refused; uint16_t type; uint32_t xid; size_t size; } request;
     struct agent_bundle *bundles;
@@ -81,7 +84,8 @@ struct of_agent {
     unsigned n_listeners, n_controllers, max_connections, packet_in_rate;
     struct list conns;
     unsigned n_conns, n_up;
-    unsigned max_monitors;      /* Per connection. */
+    unsigned max_monitors, max_bundles; /* Per connection. */
+    size_t max_bundle_bytes;
     struct agent_changes {
         struct agent_conn *by;  /* Whose message is at hand, and its xid. */
         uint32_t xid;
@@ -92,15 +96,18 @@ struct of_agent {
     } changes;
     bool misses_wanted;
     uint8_t n_tables;
+    uint64_t last_number;       /* agent_conn.number */
     bool has_generation_id;     /* Section 6.3.6: none until the first master or slave request. */
     uint64_t generation_id;
 };
 
 /* agent.c */
 void agent_count_controllers(struct of_agent *);
-/* Reads from the peer unless a job or a barrier is in the way. */
+/* Reads from the peer unless a job, a barrier or a refresh is in the way. */
 void agent_update_read(struct agent_conn *);
 bool agent_port_exists(struct of_agent *, uint32_t port_no);
+/* To the others that asked for it: `by` has had that request, the whole message at raw, carried out. `reason`: OFPRFR_* */
+void agent_request_forward(struct of_agent *, const struct agent_conn *by, uint8_t reason, const uint8_t *raw, size_t size);
 /* Earlier versions have fewer reasons; all of those are deletions. */
 uint8_t agent_removed_reason(uint8_t version, uint8_t reason);
 
@@ -109,6 +116,7 @@ void agent_message(struct of_conn *, struct of_msg *, const uint8_t *raw, size_t
 void agent_barrier_forget(struct agent_conn *);
 struct of_error agent_flow_mod(struct agent_conn *, struct of_msg *);
 struct of_error agent_group_mod(struct agent_conn *, struct of_group_mod *);
+struct of_error agent_meter_mod(struct agent_conn *, struct of_meter_mod *);
 struct of_error agent_packet_out_check(struct agent_conn *, const struct of_packet_out *);
 
 /* agent_change.c */
@@ -148,9 +156,10 @@ bool agent_wants(const struct agent_conn *, const uint32_t mask[2], uint8_t reas
 
 /* agent_multipart.c */
 void agent_ports(struct of_agent *, struct of_port **, unsigned *n);     /* All of them; the caller frees. */
-struct of_error agent_multipart(struct agent_conn *, const struct of_msg *);
+struct of_error agent_multipart(struct agent_conn *, const struct of_msg *, const uint8_t *raw, size_t size);
 void agent_job_continue(struct agent_conn *);
 void agent_job_cancel(struct agent_conn *);
+void agent_refresh_forget(struct agent_conn *);
 void agent_job_add_flow(struct stats_job *, struct flow_entry *, uint8_t mark);
 
 /* agent_queue.c */

@@ -86,6 +86,9 @@ ofproto_ofproto_test_SOURCES += \
 	ofproto/agent_async_test.c \
 	ofproto/agent_bundle_test.c \
 	ofproto/agent_monitor_test.c \
+	ofproto/agent_others_test.c \
+	ofproto/agent_table_test.c \
+	ofproto/flow_table_config_test.c \
 	ofproto/agent_rig_test.c ofproto/agent_rig.h \
 	ofproto/agent_test.c \
 	ofproto/flow_table_test.c \

@@ -404,9 +404,9 @@ static struct of_error add(struct flow_tables *ft, const struct of_flow_mod *fm)
     if (victim) {
         remove_entry(ft, victim, OFPRR_EVICTION);
     }
-    insert_entry(ft, e);
-    e->added_seq = e->changed_seq = ++ft->seq;
+    e->added_seq = e->changed_seq = ++ft->seq;          /* Before the heap of victims looks at it. */
     e->first_seq = old ? first_seq : ft->seq;
+    insert_entry(ft, e);
     tell(ft, e, FLOW_ADDED, -1, NULL);
     return OF_OK;
 }

@@ -9,7 +9,7 @@
  *
  * Names: tenant "red", VPC "red/main", network "red/main/web", port "red/main/web/a"; slice "red/lab", virtual switch
  * "red/lab/s1", its port "red/lab/s1/p1", virtual link "red/lab/l1"; edges and fabric switches have flat names. Names
- * are unique within a kind. Objects of a kind are kept sorted by name.
+ * are unique within a kind, and no VPC and slice are called alike. Objects of a kind are kept sorted by name.
  *
  * A slice's virtual switch is a `struct network` and its ports are `struct port`s, so that the address plan, landings and
  * everything that is compiled from them serve both; what differs is who programs them. Ids of networks and ports are
@@ -186,6 +186,9 @@ struct model_change {
     cJSON *record;              /* What the store keeps for the object (spec + allocations); NULL for delete.  A port's and a network's id is the member "id". */
 };
 struct model_txn;
+/* Who is next to whom on the physical network, for the topology "mirror": calls found() for each edge that `from` reaches by a link, or by fabric switches alone. */
+typedef void model_neighbours_fn(const struct edge *from, void (*found)(const struct edge *, void *found_aux), void *found_aux, void *aux);
+void model_set_neighbours(struct model *, model_neighbours_fn *, void *aux);
 /* Reads and validates an apply document.  NULL and err (with the field's path) when anything is wrong. `tenant` non-NULL: the caller may touch only this tenant's
  * VPCs and slices and what is in them (else ERR_DENIED).  At most one transaction may be open. */
 struct model_txn *model_apply(struct model *, const cJSON *document, const char *tenant, struct err *);

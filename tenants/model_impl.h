@@ -106,6 +106,8 @@ struct model {
     unsigned n_edges_by_index;
     struct numbers indexes;
     struct model_txn *open;
+    model_neighbours_fn *neighbours;
+    void *neighbours_aux;
 };
 
 struct staged {
@@ -268,6 +270,7 @@ enum doc_value { DOC_ABSENT, DOC_NULL, DOC_STRING };
 enum doc_value doc_string(struct json_reader *, const char *key, const char **out);
 const char *doc_name(struct json_reader *, const char *key);    /* Required and valid as a name, or NULL and an error. */
 struct tenant_object *read_owner(struct reading *, struct json_reader *);       /* The member "tenant", who must exist and be the caller's own. */
+bool name_is_free(struct reading *, struct json_reader *, enum model_kind other, const char *full);
 bool read_slice(struct reading *, struct json_reader *, enum model_kind);
 bool read_links(struct reading *, struct json_reader *slice, struct slice_object *);
 /* A port with its id and defaults, or NULL and an error. */
@@ -300,6 +303,10 @@ bool check_port_ips(struct json_reader *port, const struct network *, const stru
 /* Why a host address of the network cannot be a port's, or NULL. */
 const char *host_problem(const struct network *, const struct ip *);
 bool check_network(struct reading *, const struct staged *);    /* Overlaps and stranded ports, once everything is read. */
+
+/* --- topology.c --- */
+/* When the slice's document names a preset: *expanded (the caller's) is what it stands for, and the reader reads that. */
+bool topology_expand(struct reading *, struct json_reader *slice, cJSON **expanded);
 
 /* --- view.c --- */
 struct tenant *object_owner(enum model_kind, const void *object);      /* NULL for the substrate. */

@@ -432,6 +432,9 @@ static struct object *slice_get(struct reading *d, struct json_reader *r, struct
         err_set(d->err, ERR_CONFLICT, r->path, "tenant %s may have %u slices and has them", tenant->tenant.name, tenant_view(tenant)->quota.slices);
         return NULL;
     }
+    if (!name_is_free(d, r, KIND_VPC, full)) {
+        return NULL;
+    }
     o = txn_create(d->txn, KIND_SLICE, full);
     ((struct slice *) object_public(o))->tenant = &tenant->tenant;
     tenant->next.slices++;
@@ -455,7 +458,7 @@ static bool read_switches(struct reading *d, struct json_reader *r, struct slice
     return ok && !d->err->code;
 }
 
-bool read_slice(struct reading *d, struct json_reader *r, enum model_kind kind)
+static bool read_whole_slice(struct reading *d, struct json_reader *r)
 {
     char full[MODEL_NAME_SIZE];
     const char *name = doc_name(r, "name");
@@ -482,5 +485,13 @@ bool read_slice(struct reading *d, struct json_reader *r, enum model_kind kind)
             return err_set(d->err, ERR_DENIED, field, "only an operator may give a controller by a path");
         }
     }
-    return read_switches(d, r, slice_object(old)) && read_links(d, r, slice_object(old)) && json_end(r) && kind == KIND_SLICE;
+    return read_switches(d, r, slice_object(old)) && read_links(d, r, slice_object(old)) && json_end(r);
+}
+
+bool read_slice(struct reading *d, struct json_reader *r, enum model_kind kind UNUSED)
+{
+    cJSON *expanded;
+    bool ok = topology_expand(d, r, &expanded) && read_whole_slice(d, r);
+    cJSON_Delete(expanded);
+    return ok;
 }

@@ -194,5 +194,6 @@ static void test_round_trip(void)
 void yaml_test_suite(void);
 void yaml_test_suite(void)
 {
-    UNIT_SUITE("yaml", { "values", test_values }, { "errors", test_errors }, { "bounds", test_bounds }, { "places", test_places }, { "places again", test_places_again }, { "round trip", test_round_trip });
+    UNIT_SUITE("yaml", { "values", test_values }, { "errors", test_errors }, { "bounds", test_bounds }, { "places", test_places },
+               { "places again", test_places_again }, { "round trip", test_round_trip });
 }

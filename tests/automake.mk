@@ -14,6 +14,11 @@ tests_oracle_site_test_SOURCES = tests/oracle/site_test.c tests/oracle/site.c te
 tests_oracle_site_test_LDADD = controller/libcontroller.a vswitch/libdatapath.a tenants/libtenants.a ofproto/libofproto.a lib/libpolder.a \
 	$(CUNIT_LIBS) $(SQLITE_LIBS) $(POLDER_LIBS)
 
+check_PROGRAMS += tests/oracle/slice_test
+TESTS += tests/oracle/slice_test
+tests_oracle_slice_test_SOURCES = tests/oracle/slice_test.c tests/oracle/slice_program.c tests/oracle/slice_program.h tests/oracle/site.c tests/oracle/site.h
+tests_oracle_slice_test_LDADD = $(tests_oracle_site_test_LDADD)
+
 # What system tests judge physical rules by.
 TESTS += tests/system/isolation_test.py
 

@@ -46,6 +46,7 @@ noinst_PROGRAMS += utilities/control-bench/control-sim
 utilities_control_bench_control_sim_SOURCES = \
 	utilities/control-bench/control_sim.c utilities/control-bench/control_sim.h \
 	utilities/control-bench/phase.h \
+	utilities/control-bench/phase_flood.c \
 	utilities/control-bench/phase_flow.c \
 	utilities/control-bench/phase_packet.c \
 	utilities/control-bench/phase_start.c \
@@ -54,6 +55,7 @@ utilities_control_bench_control_sim_SOURCES = \
 	utilities/control-bench/sim_switch.c \
 	utilities/control-bench/tenant.c utilities/control-bench/tenant.h \
 	utilities/bench/latency.h
+EXTRA_DIST += utilities/control-bench/README.md utilities/control-bench/bench.py utilities/control-bench/scenes.py utilities/control-bench/table.py
 utilities_control_bench_control_sim_LDADD = ofproto/libofproto.a lib/libpolder.a $(POLDER_LIBS)
 
 check_PROGRAMS += utilities/control-bench/sim_test

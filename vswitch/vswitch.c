@@ -21,7 +21,7 @@
 #include "vswitch/device_link.h"
 #include "vswitch/queue.h"
 
-#define LINK_CHECK_MS 500         /* For devices of which the kernel does not tell. */
+#define LINK_CHECK_MS 20          /* The kernel may tell of a cut cable a second late, or never. */
 
 /* --- Ports --- */
 
@@ -270,7 +270,9 @@ static bool init_agent(struct vswitch *vs, struct err *err)
     }
     struct of_agent_config ac = {
         .n_controllers = c->n_controllers, .listen = xcalloc(c->n_listen + 1, sizeof *ac.listen), .n_listen = c->n_listen, .tls = vs->tls,
-        .max_connections = c->max_connections, .versions = 1u << OF10_VERSION | 1u << OF13_VERSION | 1u << OF14_VERSION,
+        .max_connections = c->max_connections, .max_monitors = c->max_monitors, .max_bundles = c->max_bundles,
+        .max_bundle_bytes = (size_t) c->max_bundle_mb << 20, .max_unread = (size_t) c->max_unread_mb << 20,
+        .versions = 1u << OF10_VERSION | 1u << OF13_VERSION | 1u << OF14_VERSION,
     };
     ac.controllers = xcalloc(c->n_controllers + 1, sizeof *ac.controllers);
     for (unsigned i = 0; i < c->n_controllers; i++) {
@@ -316,6 +318,7 @@ bool vswitch_init(struct vswitch *vs, struct err *err)
     rcu_init(&vs->rcu, vs->base, (unsigned) c->poll.n + 1);
     vs->dp = dp_new((unsigned) c->poll.n + 1, c->max_flows, c->max_groups, vs->clock, &backend_dp_ops, vs);
     meter_table_limit(dp_meters(vs->dp), c->max_meters);
+    flow_tables_limit(dp_flows(vs->dp), OFPTT_ALL, c->max_table_flows);
     vs->poll.ports = &vs->ports;
     vs->poll.pools = &vs->pools;
     vs->poll.rcu = &vs->rcu;

@@ -8,16 +8,17 @@
 Host i of each tenant (i from 1) is at switch i, has MAC 02:00:00:00:00:0i and address 10.0.0.i, and is called TENANTi.
 """
 import json
+import os
 import select
 import subprocess
-import os
+import time
 
 from utilities.lab.cleanup import LabError
 from utilities.lab.daemons import Controllerd, merge
 from utilities.lab.ovs import Ovs
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PORT = 6653
+PORT, CONTROLLER = 6653, 6701    # Of controllerd, and of the first tenant's controller.
 
 
 class MininetSite:
@@ -91,6 +92,34 @@ class MininetSite:
                 "vpcs": [{"name": "main", "tenant": tenant, "networks": [{"name": "web", "subnet": "10.0.0.0/24", "ports": ports[tenant]}]}
                          for tenant in self.tenants]}
 
+    def slices(self, **shapes):
+        """A slice for each tenant, TENANT="big" (one switch over all edges) or "chain" (one on each edge, each linked to the next); an os-ken learning switch controls it."""
+        doc = {"tenants": [{"name": tenant} for tenant in shapes], "slices": []}
+        for number, (tenant, shape) in enumerate(shapes.items()):
+            port = CONTROLLER + number
+            self.host.spawn(f"osken-{tenant}", ["osken-manager", os.path.join(HERE, "controllers", "learning.py"), "--ofp-listen-host", "127.0.0.1",
+                                                "--ofp-tcp-listen-port", str(port)], env={"LEARNING_VERSION": "1.3"})
+            switches, links = getattr(self, "_" + shape)(tenant)
+            doc["slices"].append({"name": "lab", "tenant": tenant, "edges": [f"s{i}" for i in range(1, self.n + 1)],
+                                  "controllers": [f"tcp:127.0.0.1:{port}"], "switches": switches, "links": links})
+        return doc
+
+    def _port(self, tenant, i, number):
+        return {"name": self.name(tenant, i), "number": number, "edge": f"s{i}", "ofport_of": self.ports[self.name(tenant, i)],
+                "mac": f"02:00:00:00:00:{i:02x}", "ips": [f"10.0.0.{i}"]}
+
+    def _big(self, tenant):
+        everywhere = range(1, self.n + 1)
+        return [{"name": "big", "edges": [f"s{i}" for i in everywhere], "ports": [self._port(tenant, i, i) for i in everywhere]}], []
+
+    def _chain(self, tenant):
+        switches = [{"name": f"m{i}", "edges": [f"s{i}"], "ports": [self._port(tenant, i, 1)]} for i in range(1, self.n + 1)]
+        return switches, [{"name": f"l{i}", "ends": [f"m{i}/next", f"m{i + 1}/prev"]} for i in range(1, self.n)]
+
+    def edge_tools(self):
+        """For isolation.check()."""
+        return {f"s{i}": lambda *args, bridge=f"s{i}": self.ovs.ofctl(args[0], bridge, *args[1:]) for i in range(1, self.n + 1)}
+
     # --- cables ---
 
     def set_cable(self, a, b, up):
@@ -116,20 +145,21 @@ class MininetSite:
         return dict(zip(wanted, got))
 
     def check(self, tenants=None, seconds=15):
-        """Within the time, pings get through exactly where cables lead; and each host has heard its own tenant's requests and no other's."""
-        tenants = tenants or self.tenants
-        part = self.parts()
+        """Within the time, pings of every tenant get through exactly where cables lead; and in all that time no host hears a request of another tenant's."""
+        for tenant in tenants or self.tenants:      # One after the other: whoever hears more than its own tenant's share hears another's.
+            deadline = time.monotonic() + seconds
+            while wrong := self._round(tenant):
+                if time.monotonic() > deadline:
+                    raise LabError(f"{tenant}: {wrong}")
 
-        def wrong():
-            return {key: got for key, got in self.pings(tenants).items() if got != (part[key[1]] == part[key[2]])}
-        self.lab.wait_for("pings", lambda: not wrong(), seconds)
-        before = self.ask(echoes=True)
-        for tenant in tenants:              # One after the other: whoever hears more than its own tenant's share hears another's.
-            missing = {key: got for key, got in self.pings([tenant], count=2).items() if got != 2 * (part[key[1]] == part[key[2]])}
-            after = self.ask(echoes=True)
-            heard = {name: after[name] - before[name] for name in after}
-            reachable = {i: sum(part[i] == part[j] for j in part) - 1 for i in part}
-            want = {self.name(t, i): 2 * reachable[i] if t == tenant else 0 for t in self.tenants for i in part}
-            if missing or heard != want:
-                raise LabError(f"{tenant}: pings that went wrong: {missing}; heard {heard} instead of {want}")
-            before = after
+    def _round(self, tenant):
+        """What is not yet as it should be."""
+        part, before = self.parts(), self.ask(echoes=True)
+        got, after = self.pings([tenant], count=2), self.ask(echoes=True)
+        heard = {name: after[name] - before[name] for name in after}
+        most = {i: 2 * (sum(part[i] == part[j] for j in part) - 1) for i in part}
+        if any(n > (most[int(name.removeprefix(tenant))] if name.startswith(tenant) else 0) for name, n in heard.items()):
+            raise LabError(f"{tenant} pings, and hosts hear {heard}")
+        if any(n and part[a] != part[b] for (_, a, b), n in got.items()):
+            raise LabError(f"{tenant}'s pings get through where no cable leads: {got}")
+        return {key: n for key, n in got.items() if n != 2 * (part[key[1]] == part[key[2]])}

@@ -36,13 +36,16 @@ static const char usage[] =
     "  packet-in=SECONDS     packet-ins answered by flow-mods;  packet-out=SECONDS: by packet-outs\n"
     "  packet-in-latency=N   one at a time\n"
     "  clear                 tenant 0 deletes its entries\n"
+    "  flood-flow-mods       from now on tenant 1 sends flow-mods as fast as it may;  flood-packet-ins: its machine causes packet-ins;\n"
+    "  flood-stall           it asks for statistics and reads nothing;  flood-end: it has done with that\n"
     "  idle=SECONDS          nothing is done\n";
 
 static const struct phase { const char *name; phase_fn *run; bool has_argument; } phases[] = {
     { "go", phase_go, false }, { "connect", phase_connect, false }, { "program", phase_program, true }, { "fill", phase_fill, true },
     { "latency", phase_latency, true }, { "rate", phase_rate, true }, { "packet-in", phase_packet_in, true },
     { "packet-out", phase_packet_out, true }, { "packet-in-latency", phase_packet_in_latency, true }, { "clear", phase_clear, false },
-    { "idle", phase_idle, true },
+    { "idle", phase_idle, true }, { "flood-flow-mods", phase_flood_flow_mods, false }, { "flood-packet-ins", phase_flood_packet_ins, false },
+    { "flood-stall", phase_flood_stall, false }, { "flood-end", phase_flood_end, false },
 };
 
 /* --- Hooks --- */
@@ -126,9 +129,12 @@ static void on_packet_in(struct tenant_conn *tc, const struct of_packet_in *in, 
     }
 }
 
-static void on_error(struct tenant_conn *tc UNUSED, struct of_error error, void *b_)
+static void on_error(struct tenant_conn *tc, struct of_error error, void *b_)
 {
     struct bench *b = b_;
+    if (tc->tenant && b->flood) {       /* What a flood is told is its own business. */
+        return;
+    }
     b->n_errors++;
     b->last_error = error;
 }

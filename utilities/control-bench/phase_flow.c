@@ -28,6 +28,7 @@ static bool has_arrived(struct bench *b, void *s_)
 /* One entry is added, timed, and deleted again, untimed: the number of entries stays. */
 static bool measure_one(struct bench *b, enum lane lane, uint32_t key, struct latency *to_switch, struct latency *to_barrier, struct err *err)
 {
+    flood_turn(b);
     struct sample s = { lane, b->n_changed[lane] };
     const uint64_t begun = bench_now();
     tenant_add(b->conn[lane], key, 1);
@@ -46,6 +47,7 @@ bool phase_latency(struct bench *b, uint64_t n, cJSON *result, struct err *err)
 {
     struct { struct latency to_switch, to_barrier; } *l = xcalloc(N_LANES, sizeof *l);
     bool ok = bench_check_lanes(b, err);
+    const uint64_t flooded = b->n_flooded;
     json_add_u64(result, "rules", flow_tables_count(b->direct->flows, OFPTT_ALL));
     for (uint64_t i = 0; ok && i < n; i++) {
         for (enum lane lane = 0; ok && lane < N_LANES; lane++) {
@@ -58,6 +60,9 @@ bool phase_latency(struct bench *b, uint64_t n, cJSON *result, struct err *err)
             phase_add_latency(o, "to_switch_us", &l[lane].to_switch);
             phase_add_latency(o, "to_barrier_us", &l[lane].to_barrier);
         }
+    }
+    if (b->flood) {
+        json_add_u64(result, "flooded", b->n_flooded - flooded);
     }
     free(l);
     return ok;

@@ -9,7 +9,6 @@
 #include "utilities/control-bench/phase.h"
 
 enum {
-    FRAME_SIZE = 60,
     WINDOW = 256,               /* Packet-ins that may be on their way. */
     SOURCES = 4096,             /* Different senders, and so entries; more than the window. */
     SOURCE_KEY = 0xe00000,
@@ -17,22 +16,20 @@ enum {
 #define SLICE_NS UINT64_C(250000000)
 #define STALL_NS UINT64_C(2000000000)
 
-/* What a lane's switch sends, again and again. */
-struct source {
-    struct sim_switch *sw;
-    struct of_packet_in in;
-    uint8_t frame[FRAME_SIZE];
-    uint32_t next;
-};
-
-static void number_frame(struct source *s)
+static void number_frame(struct packet_source *s)
 {
     uint64_t mac = TENANT_MAC(SOURCE_KEY + s->next++ % SOURCES);
     wire_put48(s->frame + 6, mac);
 }
 
-/* A port of a switch whose tables send an unknown frame to a tenant: a cookie with a network's id in the upper half (controller/edge_tables.h). */
-static bool find_source(struct bench *b, enum lane lane, struct source *s)
+void packet_source_send(struct packet_source *s)
+{
+    number_frame(s);
+    of_agent_packet_in(s->sw->agent, &s->in);
+}
+
+/* A port of the lane's switches whose tables send an unknown frame to a tenant: a cookie with a network's id in the upper half (controller/edge_tables.h). */
+bool packet_source_find(struct bench *b, enum lane lane, struct packet_source *s)
 {
     memset(s->frame, 0, sizeof s->frame);
     wire_put48(s->frame, UINT64_C(0x02ffffffffff));
@@ -50,7 +47,7 @@ static bool find_source(struct bench *b, enum lane lane, struct source *s)
     return false;
 }
 
-static bool prepare(struct bench *b, struct source sources[N_LANES], struct err *err)
+static bool prepare(struct bench *b, struct packet_source sources[N_LANES], struct err *err)
 {
     if (!bench_check_lanes(b, err)) {
         return false;
@@ -64,7 +61,7 @@ static bool prepare(struct bench *b, struct source sources[N_LANES], struct err 
         if (!bench_drain(b, lane, 0)) {
             return bench_late(b, lane, "a barrier", err);
         }
-        if (!find_source(b, lane, &sources[lane])) {
+        if (!packet_source_find(b, lane, &sources[lane])) {
             return err_set(err, ERR_FAILED, NULL, "no rule of the %s lane's switches sends an unknown frame to the tenant", lane_name(lane));
         }
     }
@@ -85,15 +82,14 @@ static bool has_progress(struct bench *b, void *p_)
 }
 
 /* One turn: as many as the window lets through.  *lost: packet-ins that were never answered. */
-static bool turn(struct bench *b, enum lane lane, struct source *s, struct phase_rate *rate, uint64_t *lost)
+static bool turn(struct bench *b, enum lane lane, struct packet_source *s, struct phase_rate *rate, uint64_t *lost)
 {
     const uint64_t begun = bench_now(), before = n_answers(b, lane);
     uint64_t sent = 0;
     struct progress p = { lane, before };
     while (bench_now() - begun < SLICE_NS && !b->lost) {
         while (sent - (n_answers(b, lane) - before) < WINDOW) {
-            number_frame(s);
-            of_agent_packet_in(s->sw->agent, &s->in);
+            packet_source_send(s);
             sent++;
         }
         p.answers = n_answers(b, lane) + 1;
@@ -110,7 +106,7 @@ static bool turn(struct bench *b, enum lane lane, struct source *s, struct phase
 
 static bool answered(struct bench *b, enum answer answer, uint64_t seconds, cJSON *result, struct err *err)
 {
-    struct source *sources = xcalloc(N_LANES, sizeof *sources);
+    struct packet_source *sources = xcalloc(N_LANES, sizeof *sources);
     struct phase_rate rate[N_LANES] = { 0 };
     uint64_t lost[N_LANES] = { 0 };
     bool ok = prepare(b, sources, err);
@@ -144,7 +140,7 @@ bool phase_packet_out(struct bench *b, uint64_t seconds, cJSON *result, struct e
 
 bool phase_packet_in_latency(struct bench *b, uint64_t n, cJSON *result, struct err *err)
 {
-    struct source *sources = xcalloc(N_LANES, sizeof *sources);
+    struct packet_source *sources = xcalloc(N_LANES, sizeof *sources);
     struct latency *l = xcalloc(N_LANES, sizeof *l);
     bool ok = prepare(b, sources, err);
     b->answer = ANSWER_FLOW_MOD;
@@ -153,8 +149,7 @@ bool phase_packet_in_latency(struct bench *b, uint64_t n, cJSON *result, struct 
             struct progress p = { lane, b->n_changed[lane] + 1 };
             if (bench_has_lane(b, lane)) {
                 const uint64_t begun = bench_now();
-                number_frame(&sources[lane]);
-                of_agent_packet_in(sources[lane].sw->agent, &sources[lane].in);
+                packet_source_send(&sources[lane]);
                 ok = bench_wait(b, has_progress, &p, WAIT_NS, true) || bench_late(b, lane, "the answer to a packet-in", err);
                 latency_add(&l[lane], b->changed_ns[lane] - begun);
             }

@@ -12,12 +12,15 @@ def edge(i):
 
 
 class Scene:
-    """n_edges simulated edges, and n_tenants with `switches` switches of which each spans `span` edges with `ports` ports on each."""
+    """n_edges simulated edges, and n_tenants with `switches` switches of which each spans `span` edges with `ports` ports on each.
 
-    def __init__(self, n_tenants=1, n_edges=1, switches=1, span=1, ports=2, flows=300000, wiring="star", first_port=16600):
+    limited: numbers of tenants that have the usual quotas, and not plenty of everything.
+    """
+
+    def __init__(self, n_tenants=1, n_edges=1, switches=1, span=1, ports=2, flows=300000, wiring="star", first_port=16600, limited=()):
         self.n_tenants, self.n_edges, self.switches, self.span, self.ports, self.flows = n_tenants, n_edges, switches, span, ports, flows
         self.wiring = "alone" if n_edges == 1 else wiring
-        self.first_port = first_port
+        self.first_port, self.limited = first_port, limited
         self.bound = [0] * n_edges      # Devices of each edge that are taken.
 
     def substrate(self):
@@ -34,14 +37,16 @@ class Scene:
     def _switch(self, tenant, k):
         at = [(tenant * 7 + k * self.span + i * 3) % self.n_edges for i in range(self.span)]
         ports = [self._port(i * self.ports + j + 1, place) for i, place in enumerate(at) for j in range(self.ports)]
-        quota = {"flows": self.flows, "packet_in_rate": PLENTY, "flow_mod_rate": PLENTY}
-        return {"name": f"s{k + 1}", "datapath_id": f"{k + 1:016x}", "edges": [edge(place) for place in at], "quota": quota, "ports": ports}
+        switch = {"name": f"s{k + 1}", "datapath_id": f"{k + 1:016x}", "edges": [edge(place) for place in at], "ports": ports}
+        if tenant not in self.limited:
+            switch["quota"] = {"flows": self.flows, "packet_in_rate": PLENTY, "flow_mod_rate": PLENTY}
+        return switch
 
     def tenants(self):
         names = [f"t{i}" for i in range(self.n_tenants)]
         quota = {"flow_entries": PLENTY, "packet_in_rate": PLENTY, "flow_mod_rate": PLENTY, "connection_rate": 10000}
-        return {"tenants": [{"name": name, "quota": quota} for name in names],
-                "slices": [{"name": "lab", "tenant": name, "topology": "custom", "edges": [edge(i) for i in range(self.n_edges)],
+        return {"tenants": [{"name": name} if i in self.limited else {"name": name, "quota": quota} for i, name in enumerate(names)],
+                "slices": [{"name": "lab", "tenant": name, "edges": [edge(i) for i in range(self.n_edges)],
                             "controllers": [f"tcp:127.0.0.1:{self.first_port + i}"],
                             "switches": [self._switch(i, k) for k in range(self.switches)]} for i, name in enumerate(names)]}
 

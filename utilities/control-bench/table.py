@@ -34,8 +34,9 @@ def _latency(case, result):
     for where, what in (("to_switch_us", "to the switch"), ("to_barrier_us", "and barrier")):
         for p, limit in (("p50", 50), ("p99", 200)):
             direct, mine = result["direct"][where][p], result["slice"][where][p]
-            peers = PEERS[f"barrier {p}"] if where == "to_barrier_us" and not rules else ""
-            lines.append(Line(f"{case}: flow-mod {what}, {rules} rules, {p}", "µs", mine, direct, mine - direct, ("≤", limit), peers))
+            barrier = where == "to_barrier_us"
+            lines.append(Line(f"{case}: flow-mod {what}, {rules} rules, {p}", "µs", mine, direct, mine - direct, None if barrier else ("≤", limit),
+                              PEERS[f"barrier {p}"] if barrier and not rules else ""))
     return lines
 
 
@@ -46,7 +47,7 @@ def _rate(name, result, limit=None, peers=""):
 def _of(result):
     case, phase = result["case"], result["phase"]
     if phase == "latency":
-        return _latency(case, result)
+        return [] if case == "neighbour" else _latency(case, result)
     if phase == "rate":
         return [_rate(f"{case}: flow-mods at the switch", result, 200000 if case == "one" else None, PEERS["rate"])]
     if phase == "fill":
@@ -68,12 +69,33 @@ def _of(result):
     return []
 
 
+def _neighbour(results):
+    """Latency under each flood beside that before and after it: the worse of both is the one at rest."""
+    out, rest, flood = [], None, None
+    for result in results:
+        if result["phase"].startswith("flood-"):
+            flood = None if result["phase"] == "flood-end" else result["phase"].removeprefix("flood-")
+        elif result["phase"] == "latency":
+            p99 = result["slice"]["to_barrier_us"]["p99"]
+            if flood:
+                out.append([flood, p99, rest, result["direct"]["to_barrier_us"]["p99"]])
+            else:
+                rest = p99
+                if out:
+                    out[-1][2] = max(out[-1][2], rest)
+    lines = []
+    for flood, p99, calm, direct in out:
+        lines += [Line(f"neighbour: flow-mod and barrier, p99, while another floods by {flood}", "µs", p99, direct, p99 - direct),
+                  Line(f"neighbour: the same, as a multiple of that at rest ({calm:.0f} µs)", "×", p99 / calm, None, None, ("≤", 1.05))]
+    return lines
+
+
 def lines(results):
-    out = [line for result in results for line in _of(result)]
+    out = [line for result in results for line in _of(result)] + _neighbour([r for r in results if r["case"] == "neighbour"])
     by_rules = {}
     for result in results:
         if result["phase"] == "latency" and result["case"] == "one":
-            by_rules[result["rules"]] = result["slice"]["to_barrier_us"]["p50"] - result["direct"]["to_barrier_us"]["p50"]
+            by_rules[result["rules"]] = result["slice"]["to_switch_us"]["p50"] - result["direct"]["to_switch_us"]["p50"]
     if len(by_rules) > 1:
         few, many = min(by_rules), max(by_rules)
         out.append(Line(f"one: added latency with {many} rules, as a multiple of that with {few}", "×", by_rules[many] / max(by_rules[few], .001), None, None, ("≤", 1.5)))
@@ -81,7 +103,7 @@ def lines(results):
 
 
 def _number(value):
-    return "" if value is None else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1f}"
+    return "" if value is None else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def text(rows):
