@@ -3,7 +3,6 @@
 
 #include <string.h>
 #include "controller/fabric.h"
-#include "controller/link_routes.h"
 #include "controller/ruleset.h"
 #include "controller/substrate.h"
 
@@ -53,17 +52,6 @@ static void add_port_status(struct controller *c, cJSON *status, const struct po
     }
 }
 
-/* An end of a virtual link has no device: it is as the link is. */
-static void add_slice_status(struct controller *c, cJSON *status, enum model_kind kind, const void *object)
-{
-    const struct vlink *link = kind == KIND_LINK ? object : kind == KIND_SWITCH_PORT ? ((const struct port *) object)->link : NULL;
-    if (kind == KIND_LINK) {
-        merge(status, link_status_json(c, link));
-    } else if (link) {
-        json_add_string(status, "state", link_is_up(c, link) ? "up" : "down");
-    }
-}
-
 /* What a tenant may read of its objects' status: nothing of the substrate. */
 static void keep_tenant_status(cJSON *status)
 {
@@ -92,7 +80,6 @@ cJSON *api_object(struct controller *c, enum model_kind kind, const void *object
     cJSON *spec = model_spec_json(kind, object);
     cJSON_AddItemToObject(o, "spec", spec);
     cJSON *status = json_add_object(o, "status");
-    add_slice_status(c, status, kind, object);
     merge(status, fabric_status_json(c->fabric, kind, object));
     merge(status, model_alloc_json(c->model, kind, object));
     if (kind == KIND_EDGE || kind == KIND_FABRIC_SWITCH) {

@@ -45,6 +45,7 @@ controller_libcontroller_a_SOURCES = \
 	controller/vsw_changes.c \
 	controller/vsw_groups.c \
 	controller/vsw_ports.c \
+	controller/vsw_counters.c controller/vsw_counters.h \
 	controller/vsw_stats.c controller/vsw_stats.h
 controller_libcontroller_a_CFLAGS = $(AM_CFLAGS) $(SQLITE_CFLAGS)
 

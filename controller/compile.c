@@ -59,9 +59,21 @@ static struct rule_builder *classify_start(struct edge_context *x, uint16_t prio
     return &x->rule;
 }
 
+/* A packet-out to the tables: controllerd has set reg0 and reg1. No frame comes in by this port. */
+static void classify_packet_out(struct edge_context *x)
+{
+    struct rule_builder *r = classify_start(x, 150, OFPP_CONTROLLER);
+    match_set_u64(&r->match, R_VSW, x->vsw->id);
+    rule_goto(r, T_VIRT);
+    rule_put(r);
+}
+
 static void classify(struct edge_context *x)
 {
     const struct network *network = x->vsw->network;
+    if (x->vsw->is_slice) {
+        classify_packet_out(x);
+    }
     for (unsigned i = 0; i < network->n_ports; i++) {
         const struct port *port = network->ports[i];
         uint32_t device = port->edge == x->edge && !port->link ? edge_device_port(x, port) : 0;

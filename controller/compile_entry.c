@@ -11,7 +11,8 @@
  * virtual link inside of the edge, where the pipeline runs inside of another one. Otherwise the switch's own set is used;
  * output is then "reg2 = P, resubmit", so that a later output takes its place.
  *
- * A packet-in bears the entry's cookie when the entry itself outputs; one from an action set names its entry in reg8.
+ * A packet-in bears the entry's cookie when the entry itself outputs. One from an action set has no cookie (section
+ * 7.4.1), but its entry's table: it goes by way of DELIVER, with the entry named in reg8.
  */
 #include "controller/compile.h"
 
@@ -21,6 +22,7 @@
 #include "controller/edge_tables.h"
 #include "controller/fabric_impl.h"
 #include "controller/ruleset.h"
+#include "ofproto/polder.h"
 
 /* --- Actions --- */
 
@@ -52,7 +54,7 @@ void compile_actions(const struct vsw *vsw, const struct actions *in, struct act
         if (a->type == ACTION_OUTPUT && a->output.port == OFPP_CONTROLLER) {
             output_controller(out);
         } else if (a->type == ACTION_OUTPUT && a->output.port == OFPP_TABLE) {
-            actions_resubmit(last ? out : actions_clone(out), T_VIRT);
+            actions_output(out, OFPP_TABLE);            /* A packet-out: CLASSIFY leads on; unlike a resubmit's, the pipeline's action set runs. */
         } else if (a->type == ACTION_OUTPUT) {
             output_virtual(last ? out : actions_clone(out), a->output.port);
         } else if (a->type == ACTION_GROUP) {
@@ -71,8 +73,14 @@ static const enum action_type set_order[] = {
     ACTION_DEC_MPLS_TTL, ACTION_DEC_NW_TTL, ACTION_SET_MPLS_TTL, ACTION_SET_NW_TTL, ACTION_SET_FIELD, ACTION_GROUP, ACTION_OUTPUT,
 };
 
-/* What an action set with these actions in it does, as a list. */
-static void compile_set(const struct vsw *vsw, const struct actions *in, struct actions *out)
+static void output_controller_from_set(struct actions *out, uint32_t number)
+{
+    actions_load(out, R_ENTRY, 0, 32, number);
+    output_virtual(out, OFPP_CONTROLLER);
+}
+
+/* What an action set with these actions in it does, as a list. number: the entry's; 0: a bucket. */
+static void compile_set(const struct vsw *vsw, const struct actions *in, uint32_t number, struct actions *out)
 {
     struct actions ordered;
     bool forwarded = false;
@@ -93,7 +101,14 @@ static void compile_set(const struct vsw *vsw, const struct actions *in, struct 
             forwarded |= forwards;
         }
     }
-    compile_actions(vsw, &ordered, out, false);
+    const struct action *end = ordered.n ? &ordered.list[ordered.n - 1] : NULL;
+    if (end && number && end->type == ACTION_OUTPUT && end->output.port == OFPP_CONTROLLER) {
+        ordered.n--;                                    /* It owns nothing. */
+        compile_actions(vsw, &ordered, out, true);
+        output_controller_from_set(out, number);
+    } else {
+        compile_actions(vsw, &ordered, out, false);
+    }
     actions_fini(&ordered);
 }
 
@@ -102,10 +117,9 @@ static void compile_write(const struct vsw *vsw, const struct actions *in, uint3
 {
     for (unsigned i = 0; i < in->n; i++) {
         const struct action *a = &in->list[i];
-        if (a->type == ACTION_OUTPUT) {
-            if (a->output.port == OFPP_CONTROLLER) {
-                actions_load(out, R_ENTRY, 0, 32, number);
-            }
+        if (a->type == ACTION_OUTPUT && a->output.port == OFPP_CONTROLLER) {
+            output_controller_from_set(out, number);
+        } else if (a->type == ACTION_OUTPUT) {
             output_virtual(out, a->output.port);
         } else if (a->type == ACTION_GROUP) {
             actions_group(out, vsw_physical_group(vsw, a->group));
@@ -147,7 +161,7 @@ static void compile_instructions(const struct vsw *vsw, const struct flow_entry 
     }
     if (write && set_known) {
         out->has_apply = true;
-        compile_set(vsw, &in->write, &out->apply);
+        compile_set(vsw, &in->write, vflow->number, &out->apply);
     } else if (write) {
         out->has_write = true;
         compile_write(vsw, &in->write, vflow->number, &out->write);
@@ -172,10 +186,11 @@ static void entry_rule_init(struct entry_rule *rule, const struct vsw *vsw, cons
     compile_instructions(vsw, entry, &rule->instructions);
 }
 
-static void rule_put_entry(struct rulesets *rulesets, const struct flow_entry *entry, const struct entry_rule *rule)
+/* reset: OFPFF_RESET_COUNTS or 0. */
+static void rule_put_entry(struct rulesets *rulesets, const struct flow_entry *entry, const struct entry_rule *rule, unsigned reset)
 {
     ruleset_flow_flags(rulesets, (uint8_t) (T_VIRT + entry->table_id), entry->priority, &rule->match, rule->cookie,
-                       entry->flags & OFPFF_SEND_FLOW_REM, &rule->instructions);
+                       (uint16_t) ((entry->flags & OFPFF_SEND_FLOW_REM) | reset), &rule->instructions);
 }
 
 /* A controller of OpenFlow 1.0 gets what matches nothing, unless its own entry is as unspecific as this one. */
@@ -200,7 +215,7 @@ static bool takes_place_of_miss(const struct vsw *vsw, const struct flow_entry *
     return vsw->misses && !entry->table_id && !entry->priority && !entry->match->n;
 }
 
-void compile_entry_put(struct vsw *vsw, const struct flow_entry *entry)
+void compile_entry_put(struct vsw *vsw, const struct flow_entry *entry, bool reset_counts)
 {
     struct rulesets *rulesets = vsw->controller->rulesets;
     struct entry_rule rule;
@@ -209,31 +224,55 @@ void compile_entry_put(struct vsw *vsw, const struct flow_entry *entry)
         const struct edge *edge = vsw->network->landings[i].edge;
         if (!rule.in_port || vsw_in_port_on(vsw, rule.in_port, edge)) {
             ruleset_edit_begin(rulesets, edge->datapath_id, OWNER_ENTRIES(vsw->id));
-            rule_put_entry(rulesets, entry, &rule);
+            rule_put_entry(rulesets, entry, &rule, reset_counts ? OFPFF_RESET_COUNTS : 0);
             ruleset_edit_end(rulesets);
         }
     }
     instructions_fini(&rule.instructions);
 }
 
-void compile_entry_gone(struct vsw *vsw, const struct flow_entry *entry)
+unsigned compile_entry_gone(struct vsw *vsw, const struct flow_entry *entry)
 {
     struct rulesets *rulesets = vsw->controller->rulesets;
     struct match match;
     uint64_t cookie = COOKIE(vsw->id, ((const struct vflow *) entry->aux)->number);
     uint32_t in_port = compile_match(vsw, entry, &match);
+    unsigned n_told = 0;
     for (unsigned i = 0; i < vsw->network->n_landings; i++) {
         const struct edge *edge = vsw->network->landings[i].edge;
         if (!in_port || vsw_in_port_on(vsw, in_port, edge)) {
             ruleset_edit_begin(rulesets, edge->datapath_id, OWNER_ENTRIES(vsw->id));
-            ruleset_flow_gone(rulesets, (uint8_t) (T_VIRT + entry->table_id), entry->priority, &match, cookie);
+            n_told += ruleset_flow_gone(rulesets, (uint8_t) (T_VIRT + entry->table_id), entry->priority, &match, cookie);
             if (takes_place_of_miss(vsw, entry)) {
                 put_miss(rulesets, vsw);
             }
             ruleset_edit_end(rulesets);
         }
     }
+    return n_told;
 }
+
+/* What no entry of the table matches is counted by a rule of its own, where no entry of priority 0 could overlap with it. */
+static void put_unmatched(struct edge_context *x, unsigned table)
+{
+    struct match match;
+    struct instructions in;
+    bool wanted = x->vsw->counts_unmatched[table] && !(x->vsw->misses && !table);
+    match_init(&match);
+    match_set_u64(&match, R_VSW, x->vsw->id);
+    if (wanted) {
+        instructions_init(&in);
+        in.has_apply = true;
+        actions_drop(&in.apply, DROP_NO_MATCH);
+        ruleset_flow(x->controller->rulesets, (uint8_t) (T_VIRT + table), 0, &match, COOKIE(x->vsw->id, COOKIE_UNMATCHED(table)), &in);
+        instructions_fini(&in);
+    } else {
+        ruleset_flow_gone(x->controller->rulesets, (uint8_t) (T_VIRT + table), 0, &match, COOKIE(x->vsw->id, COOKIE_UNMATCHED(table)));
+    }
+}
+
+static void edit_unmatched(struct edge_context *x, const void *table) { put_unmatched(x, *(const uint8_t *) table); }
+
 
 /* --- Groups --- */
 
@@ -283,12 +322,27 @@ static void put_group(struct edge_context *x, const struct group *g)
         if (compile_watch(x, g->type, &g->buckets[i], b)) {
             b->weight = g->buckets[i].weight;
             actions_init(&b->actions);
-            compile_set(x->vsw, &g->buckets[i].actions, &b->actions);
+            compile_set(x->vsw, &g->buckets[i].actions, 0, &b->actions);
             n++;
         }
     }
     ruleset_group(x->controller->rulesets, vgroup->physical, (enum of_group_type) g->type, buckets, n);
     of_buckets_free(buckets, n);
+}
+
+unsigned compile_group_buckets(struct vsw *vsw, const struct edge *edge, const struct group *g, unsigned *bucket_of)
+{
+    struct edge_context x = {
+        .controller = vsw->controller, .vsw = vsw, .edge = edge, .sw = substrate_find(vsw->controller->substrate, edge->datapath_id),
+    };
+    unsigned n = 0;
+    for (unsigned i = 0; i < g->n_buckets; i++) {
+        struct of_bucket bucket;
+        if (compile_watch(&x, g->type, &g->buckets[i], &bucket)) {
+            bucket_of[n++] = i;
+        }
+    }
+    return n;
 }
 
 static void put_alive_group(struct edge_context *x)
@@ -297,6 +351,8 @@ static void put_alive_group(struct edge_context *x)
     if (x->vsw->n_ff_groups) {
         actions_init(&bucket.actions);
         ruleset_group(x->controller->rulesets, ALIVE_GROUP(x->vsw->id), OFPGT_INDIRECT, &bucket, 1);
+    } else {
+        ruleset_group_gone(x->controller->rulesets, ALIVE_GROUP(x->vsw->id));   /* Behind those that watched it. */
     }
 }
 
@@ -319,15 +375,21 @@ static void edit_each_edge(struct vsw *vsw, void (*fn)(struct edge_context *, co
     }
 }
 
+void compile_unmatched(struct vsw *vsw, uint8_t table) { edit_each_edge(vsw, edit_unmatched, &table); }
+
 static void edit_group(struct edge_context *x, const void *g)
 {
-    put_alive_group(x);
+    if (x->vsw->n_ff_groups) {
+        put_alive_group(x);
+    }
     put_group(x, g);
+    put_alive_group(x);
 }
 
 static void edit_group_gone(struct edge_context *x, const void *g)
 {
     ruleset_group_gone(x->controller->rulesets, ((const struct vgroup *) ((const struct group *) g)->aux)->physical);
+    put_alive_group(x);
 }
 
 void compile_group_put(struct vsw *vsw, const struct group *g) { edit_each_edge(vsw, edit_group, g); }
@@ -368,7 +430,7 @@ static void put_entry_again(struct flow_entry *entry, void *x_)
     struct entry_rule rule;
     entry_rule_init(&rule, x->vsw, entry);
     if (!rule.in_port || vsw_in_port_on(x->vsw, rule.in_port, x->edge)) {
-        rule_put_entry(x->controller->rulesets, entry, &rule);
+        rule_put_entry(x->controller->rulesets, entry, &rule, 0);
     }
     instructions_fini(&rule.instructions);
 }
@@ -385,6 +447,11 @@ void compile_entries(struct vsw *vsw, const struct edge *edge)
         meter_table_each(vsw->meters, put_meter_again, &x);
     }
     flow_tables_each(vsw->flows, &all, false, put_entry_again, &x);
+    for (unsigned table = 0; table < VIRT_N_TABLES; table++) {
+        if (vsw->counts_unmatched[table]) {
+            put_unmatched(&x, table);
+        }
+    }
     put_miss(vsw->controller->rulesets, vsw);
     ruleset_end(vsw->controller->rulesets);
 }

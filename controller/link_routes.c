@@ -52,24 +52,11 @@ uint8_t link_route_class(struct controller *c, const struct port *end)
     return class;
 }
 
-static bool admin_down(const struct vlink *l)
-{
-    return l->admin_down || l->ends[0]->admin_down || l->ends[1]->admin_down;
-}
-
-bool link_is_up(struct controller *c, const struct vlink *l)
+cJSON *link_path_json(struct controller *c, const struct vlink *l)
 {
     struct sw *a = end_switch(c, l->ends[0]), *b = end_switch(c, l->ends[1]);
-    return !admin_down(l) && a && b && a->connected && b->connected && substrate_reachable(c->substrate, a, b);
-}
-
-cJSON *link_status_json(struct controller *c, const struct vlink *l)
-{
-    cJSON *json = cJSON_CreateObject();
-    struct sw *a = end_switch(c, l->ends[0]), *b = end_switch(c, l->ends[1]);
+    cJSON *path = cJSON_CreateArray();
     struct hop hops[MAX_HOPS];
-    json_add_string(json, "state", link_is_up(c, l) ? "up" : admin_down(l) ? "admin-down" : "down");
-    cJSON *path = json_add_array(json, "path");
     unsigned n = 0;
     if (a && a == b) {
         hops[n++] = (struct hop) { a, 0, 0 };
@@ -80,5 +67,5 @@ cJSON *link_status_json(struct controller *c, const struct vlink *l)
     for (unsigned i = 0; i < n; i++) {
         cJSON_AddItemToArray(path, cJSON_CreateString(hops[i].sw->edge->name));
     }
-    return json;
+    return path;
 }

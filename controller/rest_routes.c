@@ -310,11 +310,12 @@ static void get_trace(struct rest_request *r)
 {
     struct err err = ERR_INIT;
     const char *name = rest_query(r, "port"), *to = rest_query(r, "to");
-    const void *port = name ? model_find(rest_controller(r)->model, KIND_PORT, name) : NULL;
+    const struct model *m = rest_controller(r)->model;
+    const void *port = name ? model_find(m, KIND_PORT, name) : NULL, *switch_port = name && !port ? model_find(m, KIND_SWITCH_PORT, name) : NULL;
     if (!name || !to) {
-        err_set(&err, ERR_INVALID, name ? "to" : "port", "give port=TENANT/VPC/NETWORK/PORT and to=ADDRESS");
+        err_set(&err, ERR_INVALID, name ? "to" : "port", "give port=TENANT/VPC/NETWORK/PORT, or TENANT/SLICE/SWITCH/PORT, and to=ADDRESS");
         rest_reply_err(r, &err);
-    } else if (!port || !may_see(r, KIND_PORT, port)) {
+    } else if (!(port && may_see(r, KIND_PORT, port)) && !(switch_port && may_see(r, KIND_SWITCH_PORT, switch_port))) {
         not_found(KIND_PORT, name, &err);
         rest_reply_err(r, &err);
     } else {

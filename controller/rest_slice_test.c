@@ -51,7 +51,7 @@ static void test_slices(void)
     check_count(&s, "/v1/virtual-links?tenant=blue", 0);
     check_count(&s, "/v1/links", 0);            /* The physical ones. */
     check_text(&s, "/v1/virtual-links/red/lab/l1", "status", "state", "down");
-    check_text(&s, "/v1/switch-ports/red/lab/s1/up", "status", "state", "down");
+    check_text(&s, "/v1/switch-ports/red/lab/s1/up", "status", "state", "edge-down");
     check_text(&s, "/v1/switch-ports/red/lab/s1/up", "status", "peer", "red/lab/s2/up");
     check_text(&s, "/v1/switch-ports/red/lab/s1/a", "status", "state", "edge-down");
     check_text(&s, "/v1/switches/red/lab/s1", "spec", "datapath_id", "0000000000000001");

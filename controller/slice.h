@@ -17,7 +17,11 @@ struct fabric;
 
 /* vsw_agent.c */
 extern const struct of_backend_ops vsw_backend_ops;             /* aux: the vsw. */
-/* A packet-in that a rule of a slice made; frames of no slice are dropped. */
+/* Where a packet-out runs (NULL: nowhere now), and the actions that the edge gets, appended. */
+struct of_error vsw_packet_out(const struct vsw *, const struct of_packet_out *, const struct edge **, struct actions *);
+/* What a packet-in of an edge is to the tenant; data stays lent. NULL: it is no slice's, or its port wants none. */
+struct vsw *slice_packet_in_read(const struct fabric *, const struct of_packet_in *, struct of_packet_in *out);
+/* Hands it to the virtual switch's controllers. */
 void slice_packet_in(struct fabric *, const struct of_packet_in *);
 
 /* slice.c: makes the agent what the model wants: none, or a new one when its targets changed. After a change of the network. */

@@ -9,6 +9,7 @@
 #include "controller/edge_tables.h"
 #include "controller/fabric_impl.h"
 #include "controller/slice.h"
+#include "controller/vsw_counters.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,12 +43,6 @@ static struct flow_tables *be_flows(void *vsw) { return ((struct vsw *) vsw)->fl
 static struct group_table *be_groups(void *vsw) { return ((struct vsw *) vsw)->groups; }
 static struct meter_table *be_meters(void *vsw) { return ((struct vsw *) vsw)->meters; }
 
-static void be_table_stats(void *vsw_, uint8_t table, struct of_table_stats *out)
-{
-    const struct vsw *vsw = vsw_;
-    *out = (struct of_table_stats) { .table_id = table, .active_count = flow_tables_count(vsw->flows, table), .max_entries = vsw->network->quota.flows };
-}
-
 static int by_number(const void *a, const void *b)
 {
     uint32_t x = (*(struct vport *const *) a)->number, y = (*(struct vport *const *) b)->number;
@@ -67,24 +62,6 @@ static void be_ports(void *vsw_, void (*fn)(const struct of_port *, void *), voi
         fn(&sorted[i]->told, fn_aux);
     }
     free(sorted);
-}
-
-static bool be_port_stats(void *vsw_, uint32_t port_no, struct of_port_stats *out)
-{
-    const struct vsw *vsw = vsw_;
-    const struct vport *vport = vsw_port_find(vsw, port_no);
-    if (vport) {
-        uint64_t age_ns = clock_now_ns(&vsw->controller->clock) - vport->since_ns;
-        *out = (struct of_port_stats) { .port_no = port_no, .duration_sec = (uint32_t) (age_ns / 1000000000), .duration_nsec = (uint32_t) (age_ns % 1000000000) };
-    }
-    return vport;
-}
-
-static bool be_group_stats(void *vsw UNUSED, struct group *g, struct of_group_stats *out)
-{
-    out->n_buckets = g->n_buckets;
-    out->buckets = xcalloc(g->n_buckets + 1, sizeof *out->buckets);
-    return true;
 }
 
 /* --- Changes --- */
@@ -126,28 +103,39 @@ static const struct edge *packet_out_edge(const struct vsw *vsw, const struct of
     return edge;
 }
 
-static struct of_error be_packet_out(void *vsw_, const struct of_packet_out *po)
+struct of_error vsw_packet_out(const struct vsw *vsw, const struct of_packet_out *po, const struct edge **edge, struct actions *out)
 {
-    const struct vsw *vsw = vsw_;
     struct of_error error = vsw_check_actions(vsw, &po->actions, true);
     if (!of_ok(error)) {
         return error;
     }
-    const struct edge *edge = packet_out_edge(vsw, po);
+    *edge = packet_out_edge(vsw, po);
+    actions_load(out, R_VSW, 0, 32, vsw->id);
+    actions_load(out, R_IN, 0, 32, po->in_port);
+    compile_actions(vsw, &po->actions, out, false);
+    return OF_OK;
+}
+
+static struct of_error be_packet_out(void *vsw_, const struct of_packet_out *po)
+{
+    const struct vsw *vsw = vsw_;
+    const struct edge *edge;
+    struct of_msg msg;
+    of_msg_init(&msg, OFPT_PACKET_OUT, 0);
+    struct of_error error = vsw_packet_out(vsw, po, &edge, &msg.packet_out.actions);
+    if (!of_ok(error)) {
+        return error;
+    }
     const struct sw *sw = edge ? substrate_find(vsw->controller->substrate, edge->datapath_id) : NULL;
     if (!sw || !sw->conn) {
         vsw->fabric->n_packet_outs_lost++;
+        actions_fini(&msg.packet_out.actions);
         return OF_OK;
     }
-    struct of_msg msg;
-    of_msg_init(&msg, OFPT_PACKET_OUT, of_conn_next_xid(sw->conn));
     msg.packet_out.buffer_id = OFP_NO_BUFFER;
     msg.packet_out.in_port = OFPP_CONTROLLER;
     msg.packet_out.data = po->data;                     /* Lent. */
     msg.packet_out.size = po->size;
-    actions_load(&msg.packet_out.actions, R_VSW, 0, 32, vsw->id);
-    actions_load(&msg.packet_out.actions, R_IN, 0, 32, po->in_port);
-    compile_actions(vsw, &po->actions, &msg.packet_out.actions, false);
     of_conn_send(sw->conn, &msg);
     actions_fini(&msg.packet_out.actions);
     vsw->fabric->n_packet_outs++;
@@ -155,9 +143,9 @@ static struct of_error be_packet_out(void *vsw_, const struct of_packet_out *po)
 }
 
 const struct of_backend_ops vsw_backend_ops = {
-    .features = be_features, .desc = be_desc, .flows = be_flows, .groups = be_groups, .meters = be_meters, .table_stats = be_table_stats, .ports = be_ports,
-    .port_stats = be_port_stats, .group_stats = be_group_stats, .port_mod = be_port_mod, .packet_out = be_packet_out, .barrier = be_barrier,
-    .misses_wanted = be_misses_wanted, .request = be_request,
+    .features = be_features, .desc = be_desc, .flows = be_flows, .groups = be_groups, .meters = be_meters, .table_stats = vsw_counters_table, .ports = be_ports,
+    .port_stats = vsw_counters_port, .group_stats = vsw_counters_group, .port_mod = be_port_mod, .packet_out = be_packet_out, .barrier = be_barrier,
+    .misses_wanted = be_misses_wanted, .request = be_request, .refresh = vsw_counters_refresh,
 };
 
 /* --- Packet-in --- */
@@ -175,37 +163,47 @@ static const struct flow_entry *packet_in_entry(const struct vsw *vsw, const str
     return vflow ? vflow->entry : NULL;
 }
 
-void slice_packet_in(struct fabric *f, const struct of_packet_in *pin)
+struct vsw *slice_packet_in_read(const struct fabric *f, const struct of_packet_in *pin, struct of_packet_in *out)
 {
     const struct flow *context = &pin->match.value.flow;
     struct vsw *vsw = fabric_find_vsw(f, be32_get(context->regs[R_VSW - FIELD_REG0]));
     uint32_t in_port = be32_get(context->regs[R_IN - FIELD_REG0]);
-    if (!vsw || !vsw->is_slice || !vsw->agent) {
-        f->n_packet_ins_lost++;
-        return;
+    if (!vsw || !vsw->is_slice) {
+        return NULL;
     }
     bool is_miss = (uint32_t) pin->cookie == COOKIE_MISS;
     const struct flow_entry *entry = is_miss ? NULL : packet_in_entry(vsw, pin);
-    struct of_packet_in out = {
-        .buffer_id = OFP_NO_BUFFER, .total_len = pin->total_len, .reason = pin->reason, .cookie = entry ? entry->cookie : UINT64_MAX,
+    bool from_set = pin->table_id == T_DELIVER;
+    *out = (struct of_packet_in) {
+        .buffer_id = OFP_NO_BUFFER, .total_len = pin->total_len, .reason = pin->reason, .cookie = entry && !from_set ? entry->cookie : UINT64_MAX,
         .table_id = entry ? entry->table_id : pin->table_id >= T_VIRT && pin->table_id <= T_VIRT_LAST ? (uint8_t) (pin->table_id - T_VIRT) : 0,
         .data = pin->data, .size = pin->size,
     };
     if (is_miss) {
-        out.reason = OFPR_IMPLICIT_MISS;
-    } else if (entry && !entry->priority && !entry->match->n && pin->reason != OFPR_INVALID_TTL) {
-        out.reason = OFPR_NO_MATCH;
+        out->reason = OFPR_IMPLICIT_MISS;
+    } else if (entry && !from_set && !entry->priority && !entry->match->n && pin->reason != OFPR_INVALID_TTL) {
+        out->reason = OFPR_NO_MATCH;
     }
     const struct vport *vport = vsw_port_find(vsw, in_port);
-    bool no_match = out.reason == OFPR_NO_MATCH || out.reason == OFPR_IMPLICIT_MISS;
+    bool no_match = out->reason == OFPR_NO_MATCH || out->reason == OFPR_IMPLICIT_MISS;
     if (no_match && vport && vport->config & OFPPC_NO_PACKET_IN) {
-        return;
+        return NULL;
     }
-    match_init(&out.match);
-    match_set_u64(&out.match, FIELD_IN_PORT, in_port);
+    match_init(&out->match);
+    match_set_u64(&out->match, FIELD_IN_PORT, in_port);
     if (context->metadata.v) {
-        match_set_u64(&out.match, FIELD_METADATA, be64_get(context->metadata));
+        match_set_u64(&out->match, FIELD_METADATA, be64_get(context->metadata));
     }
-    f->n_packet_ins++;
-    of_agent_packet_in(vsw->agent, &out);
+    return vsw;
+}
+
+void slice_packet_in(struct fabric *f, const struct of_packet_in *pin)
+{
+    struct of_packet_in out;
+    struct vsw *vsw = slice_packet_in_read(f, pin, &out);
+    if (vsw && vsw->agent && of_agent_packet_in(vsw->agent, &out)) {
+        f->n_packet_ins++;
+    } else {
+        f->n_packet_ins_lost++;
+    }
 }

@@ -69,7 +69,7 @@ static const struct { const char *match, *actions; int code; } rows[] = {
     { "tcp", "push_mpls:0x8847,write_actions(set_field:5->mpls_label)", OK },       /* As the apply-actions leave it. */
     { "tcp", "push_mpls:0x8847,write_actions(set_field:80->tcp_dst)", OFPBAC_MATCH_INCONSISTENT },
     { "ip", "clone(push_mpls:0x8847),write_actions(dec_ttl)", OK },
-    { "", "write_actions(resubmit(,3))", OFPBAC_BAD_TYPE },
+    { "", "write_actions(resubmit(,3))", OK },
     { "", "write_actions(clone(output:1))", OFPBAC_BAD_TYPE },
     { "", "write_actions(drop(anti-spoof))", OFPBAC_BAD_TYPE },
     { "", "write_actions(table)", OFPBAC_BAD_OUT_PORT },

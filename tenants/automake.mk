@@ -21,6 +21,7 @@ bin_PROGRAMS += tenants/vpcctl
 tenants_vpcctl_SOURCES = \
 	tenants/vpcctl.c tenants/vpcctl.h \
 	tenants/vpcctl_apply.c \
+	tenants/vpcctl_create.c \
 	tenants/vpcctl_get.c \
 	tenants/vpcctl_http.c \
 	tenants/vpcctl_misc.c \
@@ -47,6 +48,7 @@ tenants_tenants_test_SOURCES = \
 	tenants/model_test.c \
 	tenants/model_random_test.c \
 	tenants/numbers_test.c \
+	tenants/slice_random_test.c \
 	tenants/slice_test.c \
 	tenants/whois_test.c \
 	tenants/yaml_test.c \
@@ -69,4 +71,7 @@ tests_fuzz_apply_replay_LDADD = tenants/libtenants.a lib/libpolder.a $(POLDER_LI
 EXTRA_DIST += \
 	examples/quickstart/blue.yaml \
 	examples/quickstart/red.yaml \
-	examples/quickstart/substrate.yaml
+	examples/quickstart/substrate.yaml \
+	examples/slice/big-switch.yaml \
+	examples/slice/line.yaml \
+	examples/slice/ring-topology.yaml

@@ -46,7 +46,7 @@ bool command_trace(struct vpcctl *v, struct err *err)
     const char *to = v->args->values[OPT_TO];
     if (!to) {
         err_set(err, ERR_USAGE, "--to", "is missing");
-        return err_hint(err, "usage: vpcctl trace PORT --to IP");
+        return err_hint(err, "usage: vpcctl trace PORT --to IP|MAC");
     }
     char *port = api_path("", v->args->words[0]), *address = api_path("", to);
     char *path = xasprintf("/v1/trace?port=%s&to=%s", port, address);

@@ -96,9 +96,9 @@ class Side:
         return [frames[:-1] for frames in self._frames], ins
 
 
-def pcap_port(host, n):
+def pcap_port(host, n, name=None):
     """A port of vswitchd whose device writes what it sends into a file."""
-    return {"name": f"p{n}", "type": "dpdk", "devargs": f"net_pcap{n},tx_pcap={host.path(f'vswitchd{n}.pcap')}", "ofport": n}
+    return {"name": name or f"p{n}", "type": "dpdk", "devargs": f"net_pcap{n},tx_pcap={host.path(f'vswitchd{n}.pcap')}", "ofport": n}
 
 
 class Bench:

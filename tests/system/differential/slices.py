@@ -90,7 +90,7 @@ class SliceBench(Bench):
                 fabric.port("br0", f"to{i + 1}", ofport=i + 1)
         where = {n: hosts[self.edge_of(n)] for n in range(1, DOWN_PORT + 1)}
         self.edges = [Vswitchd(host, dpid=i + 1, uplinks=["fab0"] if self.n_edges > 1 else [], controllers=[self.ctl.openflow],
-                               ports=[pcap_port(host, n) for n in where if where[n] is host]) for i, host in enumerate(hosts)]
+                               ports=[pcap_port(host, n, f"d{n}") for n in where if where[n] is host]) for i, host in enumerate(hosts)]
         self.vswitchd = self.edges[0]
         lab.wait_for("the edges", self._is_ready, 30)
         pcaps = [where[n].path(f"vswitchd{n}.pcap") for n in range(1, N_PORTS + 1)]
@@ -102,7 +102,7 @@ class SliceBench(Bench):
     def _apply(self, hosts):
         """Before the edges come: from the first moment their ports are known to be the tenant's, and no discovery frame leaves them."""
         quota = {"packet_in_rate": PLENTY, "flow_mod_rate": PLENTY}
-        ports = [{"name": f"p{n}", "number": n, "edge": hosts[self.edge_of(n)].name, "ofport_of": f"p{n}", "admin_down": n == DOWN_PORT}
+        ports = [{"name": f"p{n}", "number": n, "edge": hosts[self.edge_of(n)].name, "ofport_of": f"d{n}", "admin_down": n == DOWN_PORT}
                  for n in range(1, DOWN_PORT + 1)]
         doc = {"edges": [{"name": host.name, "datapath_id": f"{i + 1:016x}"} for i, host in enumerate(hosts)],
                "tenants": [{"name": "red", "quota": quota}],
@@ -138,7 +138,7 @@ class SliceBench(Bench):
 
     def traces(self, in_port, frame):
         edge = self.edges[self.edge_of(in_port)]
-        return edge.vswctl("trace", f"in_port=p{in_port}", "--packet", frame.hex(), check=False).output \
+        return edge.vswctl("trace", f"in_port=d{in_port}", "--packet", frame.hex(), check=False).output \
             + self.ovs.appctl("ofproto/trace", "br0", f"in_port={in_port}", frame.hex())
 
     def story(self):
