@@ -45,6 +45,7 @@ controller_libcontroller_a_SOURCES = \
 	controller/vsw_changes.c \
 	controller/vsw_groups.c \
 	controller/vsw_ports.c \
+	controller/vsw_counters.c controller/vsw_counters.h \
 	controller/vsw_stats.c controller/vsw_stats.h
 controller_libcontroller_a_CFLAGS = $(AM_CFLAGS) $(SQLITE_CFLAGS)
 
@@ -67,7 +68,9 @@ controller_controller_test_SOURCES = \
 	controller/rest_slice_test.c \
 	controller/rest_test.c \
 	controller/store_test.c \
+	controller/substrate_paths_test.c \
 	controller/substrate_test.c \
+	controller/test_bench.c controller/test_bench.h \
 	controller/test_fixture.c controller/test_fixture.h \
 	controller/test_rest.c controller/test_rest.h \
 	controller/test_switch.c controller/test_switch.h \

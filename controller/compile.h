@@ -53,8 +53,12 @@ void compile_actions(const struct vsw *, const struct actions *in, struct action
 /* All entries, groups and meters of a virtual switch on an edge. */
 void compile_entries(struct vsw *, const struct edge *);
 /* One of them, on all its edges: edits. Nothing while vsw.entries_dirty: all will be compiled. */
-void compile_entry_put(struct vsw *, const struct flow_entry *);
-void compile_entry_gone(struct vsw *, const struct flow_entry *);
+void compile_entry_put(struct vsw *, const struct flow_entry *, bool reset_counts);
+/* Returns how many connected switches had a rule for it, and will tell its counters if it has OFPFF_SEND_FLOW_REM. */
+unsigned compile_entry_gone(struct vsw *, const struct flow_entry *);
+void compile_unmatched(struct vsw *, uint8_t table);            /* vsw.counts_unmatched changed. */
+/* Which of the group's buckets the edge has: their indices into bucket_of (room for all), in order; returns their number. */
+unsigned compile_group_buckets(struct vsw *, const struct edge *, const struct group *, unsigned *bucket_of);
 void compile_group_put(struct vsw *, const struct group *);
 void compile_group_gone(struct vsw *, const struct group *);
 void compile_meter_put(struct vsw *, const struct meter *);

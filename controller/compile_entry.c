@@ -22,6 +22,7 @@
 #include "controller/edge_tables.h"
 #include "controller/fabric_impl.h"
 #include "controller/ruleset.h"
+#include "ofproto/polder.h"
 
 /* --- Actions --- */
 
@@ -185,10 +186,11 @@ static void entry_rule_init(struct entry_rule *rule, const struct vsw *vsw, cons
     compile_instructions(vsw, entry, &rule->instructions);
 }
 
-static void rule_put_entry(struct rulesets *rulesets, const struct flow_entry *entry, const struct entry_rule *rule)
+/* reset: OFPFF_RESET_COUNTS or 0. */
+static void rule_put_entry(struct rulesets *rulesets, const struct flow_entry *entry, const struct entry_rule *rule, unsigned reset)
 {
     ruleset_flow_flags(rulesets, (uint8_t) (T_VIRT + entry->table_id), entry->priority, &rule->match, rule->cookie,
-                       entry->flags & OFPFF_SEND_FLOW_REM, &rule->instructions);
+                       (uint16_t) ((entry->flags & OFPFF_SEND_FLOW_REM) | reset), &rule->instructions);
 }
 
 /* A controller of OpenFlow 1.0 gets what matches nothing, unless its own entry is as unspecific as this one. */
@@ -213,7 +215,7 @@ static bool takes_place_of_miss(const struct vsw *vsw, const struct flow_entry *
     return vsw->misses && !entry->table_id && !entry->priority && !entry->match->n;
 }
 
-void compile_entry_put(struct vsw *vsw, const struct flow_entry *entry)
+void compile_entry_put(struct vsw *vsw, const struct flow_entry *entry, bool reset_counts)
 {
     struct rulesets *rulesets = vsw->controller->rulesets;
     struct entry_rule rule;
@@ -222,31 +224,55 @@ void compile_entry_put(struct vsw *vsw, const struct flow_entry *entry)
         const struct edge *edge = vsw->network->landings[i].edge;
         if (!rule.in_port || vsw_in_port_on(vsw, rule.in_port, edge)) {
             ruleset_edit_begin(rulesets, edge->datapath_id, OWNER_ENTRIES(vsw->id));
-            rule_put_entry(rulesets, entry, &rule);
+            rule_put_entry(rulesets, entry, &rule, reset_counts ? OFPFF_RESET_COUNTS : 0);
             ruleset_edit_end(rulesets);
         }
     }
     instructions_fini(&rule.instructions);
 }
 
-void compile_entry_gone(struct vsw *vsw, const struct flow_entry *entry)
+unsigned compile_entry_gone(struct vsw *vsw, const struct flow_entry *entry)
 {
     struct rulesets *rulesets = vsw->controller->rulesets;
     struct match match;
     uint64_t cookie = COOKIE(vsw->id, ((const struct vflow *) entry->aux)->number);
     uint32_t in_port = compile_match(vsw, entry, &match);
+    unsigned n_told = 0;
     for (unsigned i = 0; i < vsw->network->n_landings; i++) {
         const struct edge *edge = vsw->network->landings[i].edge;
         if (!in_port || vsw_in_port_on(vsw, in_port, edge)) {
             ruleset_edit_begin(rulesets, edge->datapath_id, OWNER_ENTRIES(vsw->id));
-            ruleset_flow_gone(rulesets, (uint8_t) (T_VIRT + entry->table_id), entry->priority, &match, cookie);
+            n_told += ruleset_flow_gone(rulesets, (uint8_t) (T_VIRT + entry->table_id), entry->priority, &match, cookie);
             if (takes_place_of_miss(vsw, entry)) {
                 put_miss(rulesets, vsw);
             }
             ruleset_edit_end(rulesets);
         }
     }
+    return n_told;
 }
+
+/* What no entry of the table matches is counted by a rule of its own, where no entry of priority 0 could overlap with it. */
+static void put_unmatched(struct edge_context *x, unsigned table)
+{
+    struct match match;
+    struct instructions in;
+    bool wanted = x->vsw->counts_unmatched[table] && !(x->vsw->misses && !table);
+    match_init(&match);
+    match_set_u64(&match, R_VSW, x->vsw->id);
+    if (wanted) {
+        instructions_init(&in);
+        in.has_apply = true;
+        actions_drop(&in.apply, DROP_NO_MATCH);
+        ruleset_flow(x->controller->rulesets, (uint8_t) (T_VIRT + table), 0, &match, COOKIE(x->vsw->id, COOKIE_UNMATCHED(table)), &in);
+        instructions_fini(&in);
+    } else {
+        ruleset_flow_gone(x->controller->rulesets, (uint8_t) (T_VIRT + table), 0, &match, COOKIE(x->vsw->id, COOKIE_UNMATCHED(table)));
+    }
+}
+
+static void edit_unmatched(struct edge_context *x, const void *table) { put_unmatched(x, *(const uint8_t *) table); }
+
 
 /* --- Groups --- */
 
@@ -304,6 +330,21 @@ static void put_group(struct edge_context *x, const struct group *g)
     of_buckets_free(buckets, n);
 }
 
+unsigned compile_group_buckets(struct vsw *vsw, const struct edge *edge, const struct group *g, unsigned *bucket_of)
+{
+    struct edge_context x = {
+        .controller = vsw->controller, .vsw = vsw, .edge = edge, .sw = substrate_find(vsw->controller->substrate, edge->datapath_id),
+    };
+    unsigned n = 0;
+    for (unsigned i = 0; i < g->n_buckets; i++) {
+        struct of_bucket bucket;
+        if (compile_watch(&x, g->type, &g->buckets[i], &bucket)) {
+            bucket_of[n++] = i;
+        }
+    }
+    return n;
+}
+
 static void put_alive_group(struct edge_context *x)
 {
     struct of_bucket bucket = { .watch_port = OFPP_ANY, .watch_group = OFPG_ANY };
@@ -333,6 +374,8 @@ static void edit_each_edge(struct vsw *vsw, void (*fn)(struct edge_context *, co
         ruleset_edit_end(vsw->controller->rulesets);
     }
 }
+
+void compile_unmatched(struct vsw *vsw, uint8_t table) { edit_each_edge(vsw, edit_unmatched, &table); }
 
 static void edit_group(struct edge_context *x, const void *g)
 {
@@ -387,7 +430,7 @@ static void put_entry_again(struct flow_entry *entry, void *x_)
     struct entry_rule rule;
     entry_rule_init(&rule, x->vsw, entry);
     if (!rule.in_port || vsw_in_port_on(x->vsw, rule.in_port, x->edge)) {
-        rule_put_entry(x->controller->rulesets, entry, &rule);
+        rule_put_entry(x->controller->rulesets, entry, &rule, 0);
     }
     instructions_fini(&rule.instructions);
 }
@@ -404,6 +447,11 @@ void compile_entries(struct vsw *vsw, const struct edge *edge)
         meter_table_each(vsw->meters, put_meter_again, &x);
     }
     flow_tables_each(vsw->flows, &all, false, put_entry_again, &x);
+    for (unsigned table = 0; table < VIRT_N_TABLES; table++) {
+        if (vsw->counts_unmatched[table]) {
+            put_unmatched(&x, table);
+        }
+    }
     put_miss(vsw->controller->rulesets, vsw);
     ruleset_end(vsw->controller->rulesets);
 }

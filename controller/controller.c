@@ -164,6 +164,7 @@ static void on_sw_down(struct sw *sw, void *c_)
 }
 
 static void on_ports_changed(struct sw *sw, void *c_) { fabric_ports_changed(((struct controller *) c_)->fabric, sw); }
+static void on_reach_changed(void *c_) { fabric_reach_changed(((struct controller *) c_)->fabric); }
 static void on_links_changed(void *c_) { fabric_links_changed(((struct controller *) c_)->fabric); }
 static void on_packet_in(struct sw *sw, struct of_packet_in *in, void *c_) { fabric_packet_in(((struct controller *) c_)->fabric, sw, in); }
 
@@ -201,6 +202,7 @@ bool controller_start(struct controller *c, struct err *err)
 {
     static const struct substrate_ops ops = {
         .sw_up = on_sw_up, .sw_down = on_sw_down, .ports_changed = on_ports_changed, .links_changed = on_links_changed,
+        .reach_changed = on_reach_changed,
         .packet_in = on_packet_in, .reply = on_reply,
     };
     c->commits = XNEW(struct commits);

@@ -65,7 +65,10 @@ enum edge_table {
 /* Cookies: who owns a rule, and for tenants' entries which one.  network id << 32 | number. */
 #define COOKIE_SUBSTRATE UINT64_C(1)
 #define COOKIE(NETWORK, NUMBER) ((uint64_t) (NETWORK) << 32 | (uint32_t) (NUMBER))
-enum { COOKIE_TRANSPORT = 1, COOKIE_INTERN = 2, COOKIE_PAIR = 3, COOKIE_MISS = 4, COOKIE_FIRST_VFLOW = 16 };
+enum { COOKIE_TRANSPORT = 1, COOKIE_INTERN = 2, COOKIE_PAIR = 3, COOKIE_MISS = 4, COOKIE_FIRST_VFLOW = 16, COOKIE_LAST_VFLOW = 0x7fffffff };
+/* Rules that deliver to a link's end (each has a kind), and those that count what no entry of a table matches. */
+#define COOKIE_LINK(KIND, PORT) (UINT32_C(0x80000000) | (uint32_t) (KIND) << 16 | (PORT))
+#define COOKIE_UNMATCHED(TABLE) (UINT32_C(0xc0000000) | (TABLE))
 
 /* Where the path class (8 bits) sits in a landing's provider MAC seen as a 48-bit number. */
 #define LANDING_CLASS_OFS 16

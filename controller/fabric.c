@@ -8,6 +8,7 @@
 #include "controller/compile.h"
 #include "controller/edge_tables.h"
 #include "controller/fabric_impl.h"
+#include "controller/vsw_counters.h"
 #include "controller/ruleset.h"
 #include "controller/slice.h"
 #include "lib/json.h"
@@ -280,11 +281,18 @@ void fabric_sw_up(struct fabric *f, struct sw *sw)
 }
 
 /* What a disconnected switch should hold stays as it was; paths are links_changed's. */
-void fabric_sw_down(struct fabric *f UNUSED, struct sw *sw UNUSED)
+void fabric_sw_down(struct fabric *f, struct sw *sw)
 {
+    vsw_stats_sw_down(f->stats, sw);
 }
 
 void fabric_links_changed(struct fabric *f)
+{
+    f->switches_dirty = true;
+    fabric_schedule(f);
+}
+
+void fabric_reach_changed(struct fabric *f)
 {
     struct vsw *vsw;
     HMAP_FOR_EACH (vsw, node, &f->vsws) {
@@ -293,8 +301,6 @@ void fabric_links_changed(struct fabric *f)
             fabric_work(vsw);
         }
     }
-    f->switches_dirty = true;
-    fabric_schedule(f);
 }
 
 void fabric_packet_in(struct fabric *f, struct sw *sw, struct of_packet_in *pin)
@@ -319,16 +325,13 @@ void fabric_refused(struct fabric *f, uint32_t network, enum refused_kind kind, 
     }
 }
 
-void fabric_flow_removed(struct vsw *vsw, const struct flow_entry *entry, uint8_t reason)
-{
-    if (vsw->agent) {
-        of_agent_flow_removed(vsw->agent, entry, reason);
-    }
-}
-
 bool fabric_reply(struct fabric *f, struct sw *sw, struct of_msg *msg)
 {
-    return intern_reply(f->intern, sw, msg);
+    if (msg->type == OFPT_FLOW_REMOVED) {
+        vsw_stats_flow_removed(f->stats, sw, &msg->flow_removed);
+        return true;
+    }
+    return vsw_stats_reply(f->stats, sw, msg) || intern_reply(f->intern, sw, msg);
 }
 
 static void work_cb(evutil_socket_t fd UNUSED, short events UNUSED, void *aux)
@@ -384,6 +387,7 @@ struct fabric *fabric_new(struct controller *controller)
     struct timeval interval = { .tv_sec = 2 };
     event_add(f->retry, &interval);
     f->intern = intern_new(f);
+    f->stats = vsw_stats_new(f, &vsw_counters_ops);
     return f;
 }
 
@@ -401,6 +405,7 @@ void fabric_free(struct fabric *f)
         id_pool_fini(&f->group_ids);
         id_pool_fini(&f->meter_ids);
         intern_free(f->intern);
+        vsw_stats_free(f->stats);
         event_free(f->work);
         event_free(f->retry);
         free(f->known);

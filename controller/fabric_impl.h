@@ -26,12 +26,12 @@ struct fabric {
     uint64_t *known; unsigned n_known;  /* Datapath ids of the model's edges and fabric switches, as last seen. */
     uint64_t n_compiles, compile_ns, n_packet_ins, n_packet_ins_lost, n_packet_outs, n_packet_outs_lost;
     struct intern *intern;
+    struct vsw_stats *stats;
 };
 
 void fabric_schedule(struct fabric *);
 void fabric_work(struct vsw *);                         /* It has something to do in this turn. */
 void fabric_entries_changed(struct vsw *);              /* All of its entries, groups and meters are to be compiled. */
-void fabric_flow_removed(struct vsw *, const struct flow_entry *, uint8_t reason);
 struct usage *fabric_usage_get(struct fabric *, const char *tenant);
 void fabric_usage_put(struct fabric *, struct usage *);
 struct vsw *fabric_find_vsw(const struct fabric *, uint32_t network_id);

@@ -5,6 +5,7 @@
 #include "controller/fabric_impl.h"
 #include "controller/link_routes.h"
 #include "controller/slice.h"
+#include "controller/vsw_counters.h"
 #include "lib/json.h"
 
 static bool edge_connected(struct fabric *f, const struct port *port)
@@ -96,4 +97,5 @@ void fabric_metrics(struct fabric *f, struct buf *out)
                    rows[i].name, rows[i].value);
     }
     intern_metrics(f->intern, out);
+    vsw_stats_metrics(f->stats, out);
 }

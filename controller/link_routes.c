@@ -61,7 +61,8 @@ cJSON *link_path_json(struct controller *c, const struct vlink *l)
     if (a && a == b) {
         hops[n++] = (struct hop) { a, 0, 0 };
     } else if (a && b) {
-        n = substrate_path(c->substrate, a, b, link_route_class(c, l->ends[0]), hops, MAX_HOPS);
+        const uint8_t class = link_route_class(c, l->ends[0]);
+        n = substrate_path(c->substrate, a, b, class ? class : substrate_default_class(c->substrate, a, b), hops, MAX_HOPS);
     }
     for (unsigned i = 0; i < n; i++) {
         cJSON_AddItemToArray(path, cJSON_CreateString(hops[i].sw->edge->name));

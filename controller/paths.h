@@ -24,6 +24,8 @@
  * arrival tells. Where the best way on is the port of arrival itself, the choice says so by being equal to it (OpenFlow
  * sends it back by OFPP_IN_PORT only).
  *
+ * (What comes from a node that only sends is in state start, whatever its arc: it is the trip's begin.)
+ *
  * No loops, whatever fails: in state start the order falls strictly (class 0), then the state changes once, then the
  * order rises strictly until the block's root, which belongs to the block nearer to d; blocks form a tree.
  * One failure, of a link or a switch v: a frame that cannot go down at x turns at x > v and rises from there: it meets

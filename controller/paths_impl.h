@@ -48,15 +48,14 @@ void order_fini(struct order *);
 /* -1: the arc leads into a block farther from the destination. */
 int order_colour(const struct order *, const struct arc *);
 
-/* paths_trees.c: best and second best arc of each colour. `cost`: towards the block's root by the best one. */
-struct tree_node { uint32_t arc[N_COLOURS][2], root, cost[N_COLOURS]; };
+/* paths_trees.c: best and second best arc of each colour. `cost`: towards the block's root by the best one. transit: some node's arc leads here. */
+struct tree_node { uint32_t arc[N_COLOURS][2], root, cost[N_COLOURS]; bool transit; };
 /* Arcs with skip[arc] are left out (NULL: none). */
 void tree_nodes_init(struct tree_node *, struct paths *, const struct order *, unsigned to, const bool *skip);
 void tree_free(struct tree *);
 /* The arrivals of one destination and first colour: see paths_arrivals(). */
 void tree_arrivals(const struct paths *, const struct tree_node *, unsigned at, enum colour first, const bool *skip,
                    void (*fn)(uint32_t in_port, const struct path_choices *, void *aux), void *aux);
-bool tree_is_transit(const struct paths *, const struct tree_node *, unsigned at);
 void tree_start(const struct paths *, const struct tree_node *, unsigned at, enum colour first, struct path_choices *);
 void path_choices_add(struct path_choices *, const struct paths *, uint32_t arc);       /* NO_ARC and repetitions are left out. */
 

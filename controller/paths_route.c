@@ -156,7 +156,7 @@ bool path_route_is_transit(const struct path_route *r, unsigned at)
             return true;
         }
     }
-    return at != r->to && tree_is_transit(r->paths, r->nodes, at);
+    return at != r->to && r->nodes[at].transit;
 }
 
 void path_route_start(const struct path_route *r, unsigned at, struct path_choices *out)

@@ -17,29 +17,48 @@ static uint32_t cost_over(const struct paths *p, const struct tree_node *nodes, 
     return rest == COST_NONE ? COST_NONE : rest + paths_step_cost(p, a->to, to);
 }
 
+/* Equal ways are spread over the fabric: by destination and by node, and the same again after a change elsewhere. */
+static uint64_t preference(const struct arc *a, unsigned to)
+{
+    return hash_mix64(((uint64_t) a->from << 32 | a->to) ^ hash_mix64((uint64_t) to << 32 | a->out_port));
+}
+
+struct candidate { uint32_t arc, cost; bool parallel; uint64_t preference; };
+
+static bool is_better(const struct candidate *a, const struct candidate *b)
+{
+    if (b->arc == NO_ARC || a->parallel != b->parallel) {
+        return b->arc == NO_ARC || b->parallel;
+    }
+    return a->cost != b->cost ? a->cost < b->cost : a->preference < b->preference;
+}
+
 /* The second best leads to another node where it can: it has to help when the best one's node is dead, too. */
 static void choose(struct tree_node *nodes, struct paths *p, const struct order *o, unsigned to, const bool *skip, uint32_t at, enum colour c)
 {
     struct tree_node *t = &nodes[at];
-    uint32_t best = COST_NONE, second = COST_NONE;
-    for (uint32_t i = p->first[at]; i < p->first[at + 1]; i++) {
-        uint32_t cost = (skip && skip[i]) || order_colour(o, &p->arcs[i]) != (int) c ? COST_NONE : cost_over(p, nodes, &p->arcs[i], c, to);
-        if (cost < best) {
-            best = cost;
-            t->arc[c][0] = i;
+    for (unsigned rank = 0; rank < 2; rank++) {
+        struct candidate best = { .arc = NO_ARC };
+        for (uint32_t i = p->first[at]; i < p->first[at + 1]; i++) {
+            const struct arc *a = &p->arcs[i];
+            struct candidate x = { i, COST_NONE, false, 0 };
+            if ((skip && skip[i]) || order_colour(o, a) != (int) c || (x.cost = cost_over(p, nodes, a, c, to)) == COST_NONE || (rank && i == t->arc[c][0])) {
+                continue;
+            }
+            x.parallel = rank && a->to == p->arcs[t->arc[c][0]].to;
+            x.preference = preference(a, to);
+            if (is_better(&x, &best)) {
+                best = x;
+            }
+        }
+        t->arc[c][rank] = best.arc;
+        if (!rank) {
+            t->cost[c] = best.arc == NO_ARC ? COST_NONE : best.cost;
+        }
+        if (best.arc == NO_ARC) {
+            return;
         }
     }
-    bool second_parallel = true;
-    for (uint32_t i = p->first[at]; best != COST_NONE && i < p->first[at + 1]; i++) {
-        uint32_t cost = (skip && skip[i]) || order_colour(o, &p->arcs[i]) != (int) c ? COST_NONE : cost_over(p, nodes, &p->arcs[i], c, to);
-        bool parallel = p->arcs[i].to == p->arcs[t->arc[c][0]].to;
-        if (i != t->arc[c][0] && cost != COST_NONE && ((second_parallel && !parallel) || (parallel == second_parallel && cost < second))) {
-            second = cost;
-            second_parallel = parallel;
-            t->arc[c][1] = i;
-        }
-    }
-    t->cost[c] = best;
 }
 
 /* A colour's way falls, or rises, so what it leads over is known before. */
@@ -53,6 +72,14 @@ void tree_nodes_init(struct tree_node *nodes, struct paths *p, const struct orde
     for (unsigned i = 0; i < o->n; i++) {
         choose(nodes, p, o, to, skip, o->by_block[i], RED);
         choose(nodes, p, o, to, skip, o->by_block[o->n - 1 - i], BLUE);
+    }
+    for (unsigned i = 0; i < p->n; i++) {
+        for (unsigned c = 0; c < 2 * N_COLOURS; c++) {
+            const uint32_t arc = nodes[i].arc[c / 2][c % 2];
+            if (arc != NO_ARC) {
+                nodes[p->arcs[arc].to].transit = true;
+            }
+        }
     }
 }
 
@@ -138,8 +165,8 @@ void tree_arrivals(const struct paths *p, const struct tree_node *nodes, unsigne
     for (uint32_t i = p->first[at]; i < p->first[at + 1]; i++) {
         const uint32_t port = p->arcs[i].out_port, back = p->reverse[i];
         const struct tree_node *sender = &nodes[p->arcs[i].to];
-        if (sender->root == NO_NODE || sender->root == at || (skip && skip[back])) {
-            continue;           /* Nothing comes from there, or a block begins here, or the arc belongs to a route. */
+        if (!sender->transit || sender->root == NO_NODE || sender->root == at || (skip && skip[back])) {
+            continue;           /* Only its own frames come from there, or nothing; or a block begins here; or the arc belongs to a route. */
         }
         if (sender->arc[final][0] == back) {
             fn(port, &last, aux);
@@ -179,24 +206,11 @@ unsigned paths_class(struct paths *p, unsigned from, unsigned to)
 
 bool paths_uses_second(struct paths *p, unsigned to) { return tree_of(p, to)->uses_second; }
 
-bool tree_is_transit(const struct paths *p, const struct tree_node *nodes, unsigned at)
-{
-    for (uint32_t i = p->first[at]; i < p->first[at + 1]; i++) {
-        const struct tree_node *sender = &nodes[p->arcs[i].to];
-        for (unsigned c = 0; c < N_COLOURS; c++) {
-            if (sender->arc[c][0] == p->reverse[i] || sender->arc[c][1] == p->reverse[i]) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
 bool paths_is_transit(struct paths *p, unsigned at, unsigned to)
 {
     assert(at < p->n);
     const struct tree *t = tree_of(p, to);
-    return at != to && tree_is_transit(p, t->nodes, at);
+    return at != to && t->nodes[at].transit;
 }
 
 unsigned paths_walk(struct paths *p, unsigned from, unsigned to, unsigned class, struct path_step *out, unsigned max)

@@ -113,6 +113,7 @@ static void send_flow(struct sw_rules *s, struct batch *batch, struct rule *rule
         msg.flow_mod.flags = rule->flags;
         msg.flow_mod.instructions = rule->instructions; /* Lent. */
         note_sent(batch, rule->xid = msg.xid, rule, DESIRED_RULE);
+        rule->flags &= (uint16_t) ~OFPFF_RESET_COUNTS;  /* Once. */
         s->n_sent_adds++;
     } else {
         s->n_sent_deletes++;

@@ -358,12 +358,15 @@ static void bury_meter(struct sw_rules *s, struct rule_meter *meter)
     make_dirty(s, &meter->dirty, &s->dead_meters);
 }
 
-void ruleset_flow_gone(struct rulesets *r, uint8_t table, uint16_t priority, const struct match *match, uint64_t cookie)
+bool ruleset_flow_gone(struct rulesets *r, uint8_t table, uint16_t priority, const struct match *match, uint64_t cookie)
 {
     struct rule *rule = sw_rules_find_rule(r->open, table, priority, match);
-    if (rule && rule->owner == r->open_owner->owner && rule->cookie == cookie) {
-        bury_rule(r->open, rule);
+    if (!rule || rule->owner != r->open_owner->owner || rule->cookie != cookie) {
+        return false;
     }
+    bool is_there = r->open->sw && (rule->xid || rule->seen) && !rule->failed;
+    bury_rule(r->open, rule);
+    return is_there;
 }
 
 void ruleset_group_gone(struct rulesets *r, uint32_t group_id)

@@ -44,8 +44,9 @@ void ruleset_meter(struct rulesets *, uint32_t meter_id, uint16_t flags, const s
 void ruleset_port(struct rulesets *, const char *name, const char *role, unsigned queues);
 void ruleset_end(struct rulesets *);
 void ruleset_edit_begin(struct rulesets *, uint64_t datapath_id, uint32_t owner);
-/* Withdraws the owner's rule if it has this cookie: not when another entry with the same identity has taken its place. */
-void ruleset_flow_gone(struct rulesets *, uint8_t table, uint16_t priority, const struct match *, uint64_t cookie);
+/* Withdraws the owner's rule if it has this cookie: not when another entry with the same identity has taken its place.
+ * True if the switch is connected and has the rule, or is about to: it will tell when the rule is gone, if that is among its flags. */
+bool ruleset_flow_gone(struct rulesets *, uint8_t table, uint16_t priority, const struct match *, uint64_t cookie);
 void ruleset_group_gone(struct rulesets *, uint32_t group_id);
 void ruleset_meter_gone(struct rulesets *, uint32_t meter_id);
 void ruleset_edit_end(struct rulesets *);

@@ -79,7 +79,9 @@ static void sort_switches(struct substrate *s)
     for (unsigned i = 0; i < s->n_order; i++) {
         s->order[i]->index = i;
     }
-    substrate_forget_paths(s);
+    if (s->paths) {             /* Else nobody has asked yet. */
+        substrate_paths_stale(s);
+    }
 }
 
 static void mark_or_add(struct substrate *s, struct edge *edge, bool is_fabric)
@@ -397,9 +399,8 @@ void substrate_free(struct substrate *s)
     if (s->links_changed) {
         event_free(s->links_changed);
     }
-    substrate_set_routes(s, NULL, 0);
     substrate_forget_paths(s);
-    free(s->routes);
+    substrate_free_routes(s);
     free(s->order);
     free(s->bound);
     free(s);

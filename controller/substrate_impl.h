@@ -149,6 +149,7 @@ void substrate_tick(struct substrate *);                        /* What the time
 /* substrate_paths.c */
 struct paths *substrate_paths(struct substrate *);              /* The current ones. */
 void substrate_forget_paths(struct substrate *);
+void substrate_free_routes(struct substrate *);                 /* At the end. */
 void link_failed(struct substrate *, struct link_impl *);       /* It went down. */
 void link_back(struct substrate *, struct link_impl *);         /* It came up: held or not. */
 void links_release_due(struct substrate *);

@@ -223,6 +223,16 @@ static void free_route(struct sb_route *r)
     path_route_free(r->route);
 }
 
+void substrate_free_routes(struct substrate *s)
+{
+    for (unsigned i = 0; i < s->n_routes; i++) {
+        free_route(&s->routes[i]);
+    }
+    free(s->routes);
+    s->routes = NULL;
+    s->n_routes = 0;
+}
+
 /* The lowest class that no route to that edge has; 0: all are taken. */
 static uint8_t free_class(const struct substrate *s, uint64_t to)
 {

@@ -255,12 +255,21 @@ static void deliver_local(struct edge_context *x, const struct port *port)
     }
 }
 
+/* What a link's end sends is counted by its rules' own cookies (vsw_counters.c). */
+static void count_link(struct rule_builder *r, const struct port *out, unsigned kind)
+{
+    if (out->link) {
+        r->cookie = COOKIE(r->cookie >> 32, COOKIE_LINK(kind, vsw_port_no(out)));
+    }
+}
+
 /* To port's landing, as what the virtual switch sends out of `out`: the port itself, or the end of a link to it.
  * kind 0: another destination MAC than the port's (the id must stand for the pair); 1: the port's; 2: an ARP whose target hardware address is the port's, too. */
 static void deliver_remote(struct edge_context *x, const struct port *out, const struct port *port, unsigned kind)
 {
     struct rule_builder *r = start(x, T_DELIVER, (uint16_t) (100 + 10 * kind));
     match_set_u64(&r->match, R_OUT, vsw_port_no(out));
+    count_link(r, out, kind);
     if (kind >= 1) {
         match_set_mac(&r->match, FIELD_ETH_DST, port->mac);
     }
@@ -302,6 +311,7 @@ static void deliver_link(struct edge_context *x, const struct port *port)
     } else if (peer->edge == x->edge) {
         r = start(x, T_DELIVER, 100);
         match_set_u64(&r->match, R_OUT, vsw_port_no(port));
+        count_link(r, port, 0);
         cross(x, peer, rule_apply(r));
         if (crosses(rule_apply(r))) {
             actions_resubmit(rule_apply(r), T_VIRT);

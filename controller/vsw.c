@@ -7,6 +7,7 @@
 #include "controller/compile.h"
 #include "controller/edge_tables.h"
 #include "controller/fabric_impl.h"
+#include "controller/vsw_stats.h"
 #include "ofproto/agent.h"
 
 /* --- What compile.c can carry --- */
@@ -165,8 +166,8 @@ struct vflow *vsw_find_number(const struct vsw *vsw, uint32_t number)
 static uint32_t next_number(struct vsw *vsw)
 {
     do {
-        vsw->numbers_again |= vsw->next_number == UINT32_MAX;
-        vsw->next_number = vsw->next_number == UINT32_MAX ? COOKIE_FIRST_VFLOW : vsw->next_number + 1;
+        vsw->numbers_again |= vsw->next_number == COOKIE_LAST_VFLOW;
+        vsw->next_number = vsw->next_number == COOKIE_LAST_VFLOW ? COOKIE_FIRST_VFLOW : vsw->next_number + 1;
     } while (vsw->numbers_again && vsw_find_number(vsw, vsw->next_number));
     return vsw->next_number;
 }
@@ -193,13 +194,26 @@ void vsw_review_cost(struct vsw *vsw, struct flow_entry *entry)
     vflow->cost = cost;
 }
 
+/* A table that is in use counts what it does not match, unless an entry of priority 0 may match the same. */
+static void count_entry(struct vsw *vsw, const struct flow_entry *entry, int delta)
+{
+    uint8_t table = entry->table_id;
+    vsw->n_entries[table] += (unsigned) delta;
+    vsw->n_lowest[table] += entry->priority ? 0 : (unsigned) delta;
+    bool counts = !vsw->n_lowest[table] && (!table || vsw->n_entries[table]);
+    if (counts != vsw->counts_unmatched[table]) {
+        vsw->counts_unmatched[table] = counts;
+        compile_unmatched(vsw, table);
+    }
+}
+
 /* The change is an edit of the edges' rulesets, unless all will be compiled in this turn anyway. */
-static void put(struct vsw *vsw, struct flow_entry *entry)
+static void put(struct vsw *vsw, struct flow_entry *entry, bool reset_counts)
 {
     if (!vsw->is_slice) {
         fabric_entries_changed(vsw);
     } else if (!vsw->entries_dirty) {
-        compile_entry_put(vsw, entry);
+        compile_entry_put(vsw, entry, reset_counts);
     }
 }
 
@@ -238,7 +252,11 @@ static struct of_error insert(struct flow_entry *entry, void *aux)
             }
         }
     }
-    put(vsw, entry);
+    put(vsw, entry, !entry->replaces);
+    if (vsw->is_slice) {
+        count_entry(vsw, entry, +1);
+        vsw_stats_timeouts(vsw->fabric->stats, vsw, entry);
+    }
     return OF_OK;
 }
 
@@ -266,7 +284,7 @@ static struct of_error modify(struct flow_entry *entry, const struct instruction
     if (reset) {
         counter_sum_reset(&vflow->sum);
     }
-    put(vsw, entry);
+    put(vsw, entry, reset);
     return OF_OK;
 }
 
@@ -279,11 +297,12 @@ static void remove_entry(struct flow_entry *entry, int reason, void *aux)
         fabric_entries_changed(vsw);
     } else {
         account(vsw, -(int64_t) counted(vflow->cost));
-        if (!vsw->entries_dirty) {
-            compile_entry_gone(vsw, entry);
-        }
-        if (reason >= 0 && !vsw->undoing) {
-            fabric_flow_removed(vsw, entry, (uint8_t) reason);
+        /* Else all will be compiled in this turn, and who has it tells, or the time is over. */
+        unsigned n_told = vsw->entries_dirty ? vflow->cost : compile_entry_gone(vsw, entry);
+        count_entry(vsw, entry, -1);
+        vsw->gone_matched[entry->table_id] += vflow->sum.packets;
+        if (reason >= 0 && !vsw->undoing && entry->flags & OFPFF_SEND_FLOW_REM) {
+            vsw_stats_depart(vsw->fabric->stats, vsw, entry, vflow->number, &vflow->sum, (uint8_t) reason, n_told);
         }
     }
     hmap_remove(&vsw->numbers, &vflow->node);
@@ -326,6 +345,7 @@ struct vsw *vsw_new(struct fabric *fabric, struct network *network)
     if (vsw->is_slice) {
         vsw->usage = fabric_usage_get(fabric, network_tenant(network)->name);
         vsw_groups_init(vsw);
+        vsw->counts_unmatched[0] = true;
     }
     return vsw;
 }
@@ -338,6 +358,7 @@ void vsw_free(struct vsw *vsw)
         list_remove(&pair->node);
         free(pair);
     }
+    vsw_stats_vsw_gone(vsw->fabric->stats, vsw);
     flow_tables_free(vsw->flows);
     if (vsw->is_slice) {
         vsw_groups_fini(vsw);
@@ -348,6 +369,10 @@ void vsw_free(struct vsw *vsw)
     hmap_fini(&vsw->numbers);
     hmap_fini(&vsw->ports);
     list_remove(&vsw->work);
+    for (unsigned i = 0; vsw->unmatched && i < VIRT_N_TABLES; i++) {
+        counter_sum_fini(&vsw->unmatched[i]);
+    }
+    free(vsw->unmatched);
     free(vsw->edges);
     free(vsw);
 }

@@ -19,6 +19,7 @@
 #define CONTROLLER_VSW_H 1
 
 #include "controller/counter_sum.h"
+#include "controller/edge_tables.h"
 #include "lib/hmap.h"
 #include "ofproto/flow_table.h"
 #include "ofproto/meter_table.h"
@@ -64,13 +65,15 @@ struct vflow {                  /* flow_entry.aux */
     uint32_t cost;              /* Edges that have a rule for it. */
     uint64_t change;            /* The latest of vsw.changes that touched it; 0: none. */
     struct former *former;
-    struct counter_sum sum;     /* vsw_stats.c */
+    struct counter_sum sum;     /* vsw_stats.h */
 };
 
 struct vgroup {                 /* group.aux */
     struct hmap_node node;      /* In vsw.group_ids. */
     struct group *group;
     uint32_t physical;
+    struct counter_sum sum, *buckets;           /* vsw_counters.c; one for each of the group's buckets, NULL: none read yet. */
+    unsigned n_buckets;
     uint64_t change;            /* The latest of vsw.changes that touched it; 0: none. */
     struct group_content { uint8_t type; struct of_bucket *buckets; unsigned n; } now, former;  /* former.buckets NULL: there was none before `change`. */
 };
@@ -79,8 +82,12 @@ struct vmeter {                 /* meter.aux */
     struct hmap_node node;      /* In vsw.meter_ids. */
     struct meter *meter;
     uint32_t physical;
+    struct counter_sum sum, *bands;             /* As a group's. */
+    unsigned n_bands;
     uint64_t change;
 };
+
+#define LINK_RULES 4            /* That deliver to a link's end, on one edge. */
 
 /* A port as the tenant sees it, beside what the model says. */
 struct vport {
@@ -90,6 +97,9 @@ struct vport {
     uint32_t config;            /* OFPPC_*, as the tenant's port-mods left it. */
     struct of_port told;        /* What controllers know of it. */
     uint64_t since_ns;
+    struct counter_sum rx, tx;  /* vsw_counters.c: of the device. */
+    struct counter_sum link_tx[LINK_RULES];     /* Of a link's end: of each rule that delivers to it. */
+    struct of_port_stats device;                /* As last read: drops and errors. */
     bool seen;                  /* In the review under way. */
 };
 
@@ -115,6 +125,11 @@ struct vsw {
     unsigned n_ff_groups;
     uint32_t next_number;
     bool numbers_again;         /* They began anew: one may be in use. */
+    /* By table: entries, those of priority 0, whether a rule counts what no entry matches, and what entries had matched that are gone. */
+    uint32_t n_entries[VIRT_N_TABLES], n_lowest[VIRT_N_TABLES];
+    bool counts_unmatched[VIRT_N_TABLES];
+    uint64_t gone_matched[VIRT_N_TABLES];
+    struct counter_sum *unmatched;              /* VIRT_N_TABLES, or NULL: vsw_counters.c. */
     bool misses;                /* A controller of OpenFlow 1.0 is there: what matches nothing goes to it. */
     bool dirty;                 /* Transport to be compiled, on all its edges. */
     bool entries_dirty;         /* Entries, groups and meters, too. */

@@ -9,6 +9,7 @@
 #include "controller/edge_tables.h"
 #include "controller/fabric_impl.h"
 #include "controller/slice.h"
+#include "controller/vsw_counters.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,12 +43,6 @@ static struct flow_tables *be_flows(void *vsw) { return ((struct vsw *) vsw)->fl
 static struct group_table *be_groups(void *vsw) { return ((struct vsw *) vsw)->groups; }
 static struct meter_table *be_meters(void *vsw) { return ((struct vsw *) vsw)->meters; }
 
-static void be_table_stats(void *vsw_, uint8_t table, struct of_table_stats *out)
-{
-    const struct vsw *vsw = vsw_;
-    *out = (struct of_table_stats) { .table_id = table, .active_count = flow_tables_count(vsw->flows, table), .max_entries = vsw->network->quota.flows };
-}
-
 static int by_number(const void *a, const void *b)
 {
     uint32_t x = (*(struct vport *const *) a)->number, y = (*(struct vport *const *) b)->number;
@@ -67,24 +62,6 @@ static void be_ports(void *vsw_, void (*fn)(const struct of_port *, void *), voi
         fn(&sorted[i]->told, fn_aux);
     }
     free(sorted);
-}
-
-static bool be_port_stats(void *vsw_, uint32_t port_no, struct of_port_stats *out)
-{
-    const struct vsw *vsw = vsw_;
-    const struct vport *vport = vsw_port_find(vsw, port_no);
-    if (vport) {
-        uint64_t age_ns = clock_now_ns(&vsw->controller->clock) - vport->since_ns;
-        *out = (struct of_port_stats) { .port_no = port_no, .duration_sec = (uint32_t) (age_ns / 1000000000), .duration_nsec = (uint32_t) (age_ns % 1000000000) };
-    }
-    return vport;
-}
-
-static bool be_group_stats(void *vsw UNUSED, struct group *g, struct of_group_stats *out)
-{
-    out->n_buckets = g->n_buckets;
-    out->buckets = xcalloc(g->n_buckets + 1, sizeof *out->buckets);
-    return true;
 }
 
 /* --- Changes --- */
@@ -166,9 +143,9 @@ static struct of_error be_packet_out(void *vsw_, const struct of_packet_out *po)
 }
 
 const struct of_backend_ops vsw_backend_ops = {
-    .features = be_features, .desc = be_desc, .flows = be_flows, .groups = be_groups, .meters = be_meters, .table_stats = be_table_stats, .ports = be_ports,
-    .port_stats = be_port_stats, .group_stats = be_group_stats, .port_mod = be_port_mod, .packet_out = be_packet_out, .barrier = be_barrier,
-    .misses_wanted = be_misses_wanted, .request = be_request,
+    .features = be_features, .desc = be_desc, .flows = be_flows, .groups = be_groups, .meters = be_meters, .table_stats = vsw_counters_table, .ports = be_ports,
+    .port_stats = vsw_counters_port, .group_stats = vsw_counters_group, .port_mod = be_port_mod, .packet_out = be_packet_out, .barrier = be_barrier,
+    .misses_wanted = be_misses_wanted, .request = be_request, .refresh = vsw_counters_refresh,
 };
 
 /* --- Packet-in --- */

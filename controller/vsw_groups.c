@@ -6,6 +6,7 @@
 
 #include "controller/compile.h"
 #include "controller/fabric_impl.h"
+#include "controller/vsw_counters.h"
 
 static uint32_t id_hash(uint32_t id) { return (uint32_t) hash_mix64(id); }
 
@@ -78,6 +79,7 @@ static struct of_error group_modify(struct group *g, void *aux)
         vgroup->former = vgroup->now;
     }
     content_set(&vgroup->now, g);
+    vgroup_counters_reset(vgroup);
     vgroup->change = vsw->undoing ? 0 : vsw->current;
     compile_group_put(vsw, g);
     return OF_OK;
@@ -94,6 +96,7 @@ static void group_remove(struct group *g, void *aux)
     id_pool_put(&vsw->fabric->group_ids, vgroup->physical);
     content_fini(&vgroup->now);
     content_fini(&vgroup->former);
+    vgroup_counters_fini(vgroup);
     free(vgroup);
     g->aux = NULL;
 }
@@ -137,7 +140,9 @@ static struct of_error meter_insert(struct meter *m, void *aux)
 static struct of_error meter_modify(struct meter *m, void *aux)
 {
     struct vsw *vsw = aux;
-    ((struct vmeter *) m->aux)->change = vsw->current;
+    struct vmeter *vmeter = m->aux;
+    vmeter->change = vsw->current;
+    vmeter_counters_reset(vmeter);
     compile_meter_put(vsw, m);
     return OF_OK;
 }
@@ -150,12 +155,9 @@ static void meter_remove(struct meter *m, void *aux)
     vsw->usage->meters--;
     hmap_remove(&vsw->meter_ids, &vmeter->node);
     id_pool_put(&vsw->fabric->meter_ids, vmeter->physical);
+    vmeter_counters_fini(vmeter);
     free(vmeter);
     m->aux = NULL;
-}
-
-static void meter_counters(const struct meter *m UNUSED, struct of_meter_stats *out UNUSED, void *aux UNUSED)
-{
 }
 
 uint32_t vsw_physical_meter(const struct vsw *vsw, uint32_t id)
@@ -182,7 +184,7 @@ struct vmeter *vsw_find_meter(const struct vsw *vsw, uint32_t physical)
 void vsw_groups_init(struct vsw *vsw)
 {
     static const struct group_ops group_ops = { group_insert, group_modify, group_remove };
-    static const struct meter_ops meter_ops = { meter_insert, meter_modify, meter_remove, meter_counters };
+    static const struct meter_ops meter_ops = { meter_insert, meter_modify, meter_remove, vsw_counters_meter };
     hmap_init(&vsw->group_ids);
     hmap_init(&vsw->meter_ids);
     vsw->groups = group_table_new(MAX_OBJECTS, vsw->controller->clock, &group_ops, vsw);

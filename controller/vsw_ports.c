@@ -11,6 +11,7 @@
 
 #include "controller/compile.h"
 #include "controller/fabric_impl.h"
+#include "controller/vsw_counters.h"
 #include "controller/substrate.h"
 #include "ofproto/agent.h"
 
@@ -153,6 +154,7 @@ void vsw_ports_review(struct vsw *vsw)
         if (!vport->seen) {
             tell(vsw, OFPPR_DELETE, &vport->told);
             hmap_remove(&vsw->ports, &vport->node);
+            vport_counters_fini(vport);
             free(vport);
         }
     }
@@ -201,6 +203,7 @@ void vsw_ports_fini(struct vsw *vsw)
     struct vport *vport;
     HMAP_FOR_EACH (vport, node, &vsw->ports) {
         hmap_remove(&vsw->ports, &vport->node);
+        vport_counters_fini(vport);
         free(vport);
     }
 }

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/log.h"
 
@@ -256,11 +257,13 @@ bool of_agent_packet_in(struct of_agent *agent, const struct of_packet_in *pi)
     LIST_FOR_EACH (ac, node, &agent->conns) {
         bool miss = pi->reason == OFPR_IMPLICIT_MISS;
         uint8_t reason = miss ? (uint8_t) OFPR_NO_MATCH : pi->reason;
+        if (reason > OFPR_INVALID_TTL && reason <= OFPR_PACKET_OUT && of_conn_is_up(ac->conn) && of_conn_version(ac->conn) < OF14_VERSION) {
+            reason = OFPR_ACTION;       /* What 1.4 tells apart was one reason before. */
+        }
         if (of_conn_is_up(ac->conn) && (!miss || wants_misses(ac)) && agent_wants(ac, ac->async.packet_in, reason)
             && ac->controller_id == pi->controller_id && may_send_packet_in(ac, be32_get(pi->match.value.flow.in_port))) {
             msg.packet_in.format = ac->packet_in_format;
-            /* What 1.4 tells apart was one reason before. */
-            msg.packet_in.reason = reason > OFPR_INVALID_TTL && of_conn_version(ac->conn) < OF14_VERSION ? (uint8_t) OFPR_ACTION : reason;
+            msg.packet_in.reason = reason;
             of_conn_send(ac->conn, &msg);
             taken = true;
         }
@@ -280,21 +283,47 @@ void of_agent_flow_removed(struct of_agent *agent, const struct flow_entry *e, u
     }
     struct of_flow_stats fs;
     flow_entry_stats(agent->ops->flows(agent->aux), e, &fs);
-    struct of_msg msg;
-    of_msg_init(&msg, OFPT_FLOW_REMOVED, 0);
-    msg.flow_removed = (struct of_flow_removed) {
+    of_agent_flow_removed_msg(agent, &(struct of_flow_removed) {
         .cookie = fs.cookie, .priority = fs.priority, .reason = reason, .table_id = fs.table_id,
         .duration_sec = fs.duration_sec, .duration_nsec = fs.duration_nsec, .idle_timeout = fs.idle_timeout, .hard_timeout = fs.hard_timeout,
         .packet_count = fs.packet_count, .byte_count = fs.byte_count, .match = fs.match,
-    };
+    });
     of_flow_stats_fini(&fs);
+}
+
+void of_agent_flow_removed_msg(struct of_agent *agent, const struct of_flow_removed *removed)
+{
+    struct of_msg msg;
+    of_msg_init(&msg, OFPT_FLOW_REMOVED, 0);
+    msg.flow_removed = *removed;
     struct agent_conn *ac;
     LIST_FOR_EACH (ac, node, &agent->conns) {
         uint8_t version = of_conn_version(ac->conn);
-        msg.flow_removed.reason = agent_removed_reason(version, reason);
+        msg.flow_removed.reason = agent_removed_reason(version, removed->reason);
         if (of_conn_is_up(ac->conn) && agent_wants(ac, ac->async.flow_removed, msg.flow_removed.reason)) {
             msg.nicira = version == OF10_VERSION && ac->nxm;
             of_conn_send(ac->conn, &msg);
+        }
+    }
+}
+
+/* OpenFlow 1.4 section 7.4.6.  A group-mod and a meter-mod are the same bytes in every version that has them, but for the version's own. */
+void agent_request_forward(struct of_agent *agent, const struct agent_conn *by, uint8_t reason, const uint8_t *raw, size_t size)
+{
+    struct agent_conn *ac;
+    if (size > OF_MAX_MESSAGE - OF_HEADER_SIZE) {
+        LOG_RATE(LOG_WARN, 5, "a request of %zu bytes is too long to be forwarded to other controllers", size);
+        return;
+    }
+    LIST_FOR_EACH (ac, node, &agent->conns) {
+        if (ac != by && of_conn_is_up(ac->conn) && of_conn_version(ac->conn) >= OF14_VERSION && agent_wants(ac, ac->async.requestforward, reason)) {
+            struct of_msg msg;
+            of_msg_init(&msg, OFPT_REQUESTFORWARD, 0);
+            msg.requestforward.data = memcpy(xmalloc(size), raw, size);
+            msg.requestforward.size = (unsigned) size;
+            msg.requestforward.data[0] = of_conn_version(ac->conn);
+            of_conn_send(ac->conn, &msg);
+            of_msg_fini(&msg);
         }
     }
 }
@@ -335,6 +364,8 @@ void of_agent_each_connection(struct of_agent *agent, void (*fn)(const char *pee
         struct of_conn_counters counters;
         of_conn_counters(ac->conn, &counters);
         counters.packet_ins_dropped = ac->packet_ins_dropped;
+        counters.unread_bytes = of_conn_backlog(ac->conn);
+        counters.monitors = ac->monitors.n;
         fn(of_conn_peer(ac->conn), roles[ac->role], &counters, ac->outgoing, aux);
     }
 }

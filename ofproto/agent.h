@@ -76,6 +76,8 @@ void of_agent_free(struct of_agent *);
 /* Asynchronous messages, filtered by role, async config and, for packet-ins, the connection's controller id (NXT_SET_CONTROLLER_ID; 0 at first). */
 bool of_agent_packet_in(struct of_agent *, const struct of_packet_in *);           /* False when no connection took it (limit, none up). */
 void of_agent_flow_removed(struct of_agent *, const struct flow_entry *, uint8_t reason);
+/* The same for an entry that has left already and had OFPFF_SEND_FLOW_REM. */
+void of_agent_flow_removed_msg(struct of_agent *, const struct of_flow_removed *);
 void of_agent_port_status(struct of_agent *, uint8_t reason, const struct of_port *);
 /* The error for a request that seemed to be fine; nothing when its connection has ended. */
 void of_agent_error(struct of_agent *, const struct of_request *, struct of_error);

@@ -117,7 +117,7 @@ struct of_error agent_group_mod(struct agent_conn *ac, struct of_group_mod *gm)
     return group_table_mod(groups, gm);
 }
 
-static struct of_error handle_meter_mod(struct agent_conn *ac, struct of_meter_mod *mm)
+struct of_error agent_meter_mod(struct agent_conn *ac, struct of_meter_mod *mm)
 {
     struct of_agent *agent = ac->agent;
     if (!agent->ops->meters) {
@@ -285,7 +285,7 @@ static struct of_error dispatch(struct agent_conn *ac, struct of_msg *msg, const
     case OFPT_GROUP_MOD:
         return agent_group_mod(ac, &msg->group_mod);
     case OFPT_METER_MOD:
-        return handle_meter_mod(ac, &msg->meter_mod);
+        return agent_meter_mod(ac, &msg->meter_mod);
     case OFPT_PORT_MOD:
         return agent->ops->port_mod(agent->aux, &msg->port_mod);
     case OFPT_TABLE_MOD:
@@ -332,5 +332,7 @@ void agent_message(struct of_conn *conn, struct of_msg *msg, const uint8_t *raw,
     agent_changes_flush(ac->agent);
     if (!of_ok(error)) {
         of_conn_send_error(conn, error, raw, size);
+    } else if (msg->type == OFPT_GROUP_MOD || msg->type == OFPT_METER_MOD) {
+        agent_request_forward(ac->agent, ac, msg->type == OFPT_GROUP_MOD ? OFPRFR_GROUP_MOD : OFPRFR_METER_MOD, raw, size);
     }
 }

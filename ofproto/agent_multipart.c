@@ -486,5 +486,8 @@ struct of_error agent_multipart(struct agent_conn *ac, const struct of_msg *msg,
         return ac->role == OFPCR_ROLE_SLAVE ? OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_IS_SLAVE)
                                             : OF_ERROR(OFPET_TABLE_FEATURES_FAILED, OFPTFFC_EPERM);
     }
+    if ((type == OFPMP_FLOW || type == OFPMP_AGGREGATE) && msg->multipart.filter.table_id != OFPTT_ALL && msg->multipart.filter.table_id >= ac->agent->n_tables) {
+        return OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_BAD_TABLE_ID);
+    }
     return ac->agent->ops->refresh && has_counters(type) ? refresh_and_answer(ac, msg, raw, raw_size) : answer(ac, msg);
 }

@@ -106,6 +106,8 @@ void agent_count_controllers(struct of_agent *);
 /* Reads from the peer unless a job, a barrier or a refresh is in the way. */
 void agent_update_read(struct agent_conn *);
 bool agent_port_exists(struct of_agent *, uint32_t port_no);
+/* To the others that asked for it: `by` has had that request, the whole message at raw, carried out. `reason`: OFPRFR_* */
+void agent_request_forward(struct of_agent *, const struct agent_conn *by, uint8_t reason, const uint8_t *raw, size_t size);
 /* Earlier versions have fewer reasons; all of those are deletions. */
 uint8_t agent_removed_reason(uint8_t version, uint8_t reason);
 
@@ -114,6 +116,7 @@ void agent_message(struct of_conn *, struct of_msg *, const uint8_t *raw, size_t
 void agent_barrier_forget(struct agent_conn *);
 struct of_error agent_flow_mod(struct agent_conn *, struct of_msg *);
 struct of_error agent_group_mod(struct agent_conn *, struct of_group_mod *);
+struct of_error agent_meter_mod(struct agent_conn *, struct of_meter_mod *);
 struct of_error agent_packet_out_check(struct agent_conn *, const struct of_packet_out *);
 
 /* agent_change.c */

@@ -86,6 +86,7 @@ ofproto_ofproto_test_SOURCES += \
 	ofproto/agent_async_test.c \
 	ofproto/agent_bundle_test.c \
 	ofproto/agent_monitor_test.c \
+	ofproto/agent_others_test.c \
 	ofproto/agent_table_test.c \
 	ofproto/flow_table_config_test.c \
 	ofproto/agent_rig_test.c ofproto/agent_rig.h \
@@ -104,3 +105,7 @@ tests_fuzz_of_msg_replay_SOURCES = tests/fuzz/of_msg_fuzz.c tests/fuzz/replay.c
 tests_fuzz_of_msg_replay_LDADD = ofproto/libofproto.a lib/libpolder.a $(POLDER_LIBS)
 
 EXTRA_DIST += tests/golden/of10 tests/golden/of13 tests/golden/of14
+check_PROGRAMS += tests/fuzz/agent_replay
+TESTS += tests/fuzz/agent_replay
+tests_fuzz_agent_replay_SOURCES = tests/fuzz/agent_fuzz.c tests/fuzz/replay.c ofproto/agent_fake.c ofproto/agent_fake.h
+tests_fuzz_agent_replay_LDADD = ofproto/libofproto.a lib/libpolder.a $(POLDER_LIBS)

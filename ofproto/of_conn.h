@@ -45,7 +45,8 @@ void of_conn_send_error(struct of_conn *, struct of_error, const uint8_t *raw, s
 size_t of_conn_backlog(const struct of_conn *);
 void of_conn_read_enable(struct of_conn *, bool);
 struct of_conn_counters { uint64_t rx_messages, tx_messages, rx_errors, reconnects; const char *state; uint64_t up_since_ns;
-                          uint64_t packet_ins_dropped; /* By the agent's rate limit. */ };
+                          /* The agent's: by its rate limit; bytes that wait for the peer; flow monitors. */
+                          uint64_t packet_ins_dropped, unread_bytes, monitors; };
 void of_conn_counters(const struct of_conn *, struct of_conn_counters *);
 
 #endif

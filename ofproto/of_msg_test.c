@@ -59,8 +59,8 @@ static unsigned for_each_golden_of(const char *version, void (*fn)(const char *n
 static void for_each_golden(void (*fn)(const char *name, const struct buf *))
 {
     CU_ASSERT_TRUE(for_each_golden_of("of10", fn) >= 30);
-    CU_ASSERT_TRUE(for_each_golden_of("of13", fn) >= 77);
-    CU_ASSERT_TRUE(for_each_golden_of("of14", fn) >= 28);
+    CU_ASSERT_TRUE(for_each_golden_of("of13", fn) >= 78);
+    CU_ASSERT_TRUE(for_each_golden_of("of14", fn) >= 34);
 }
 
 static void golden_round_trip(const char *name, const struct buf *in)

@@ -600,25 +600,23 @@ static void segment_check(struct segment *s, size_t item)
 
 static void raw_put(struct segment *s, const struct of_multipart_msg *mp)
 {
-    const uint8_t *p = mp->raw.v, *end = p + mp->raw.n;
     bool experimenter = mp->type == OFPMP_EXPERIMENTER;
-    if (experimenter) {                 /* Every segment names the experimenter again. */
-        assert(mp->raw.n >= EXPERIMENTER_HEADER_SIZE);
-        p += EXPERIMENTER_HEADER_SIZE;
-    }
+    size_t at = experimenter ? EXPERIMENTER_HEADER_SIZE : 0;     /* Every segment names the experimenter again. */
+    assert(mp->raw.n >= at);
     do {
-        size_t left = (size_t) (end - p), item = s->b->size;
-        size_t n = experimenter ? MIN(left, OF_MAX_MESSAGE - MULTIPART_HEADER_SIZE - EXPERIMENTER_HEADER_SIZE)
-                 : left ? wire_get16(p) : 0;
+        size_t left = mp->raw.n - at, item = s->b->size;
+        size_t n = experimenter ? MIN(left, OF_MAX_MESSAGE - MULTIPART_HEADER_SIZE - EXPERIMENTER_HEADER_SIZE) : left ? wire_get16(mp->raw.v + at) : 0;
         n = MIN(n, left);
         if (experimenter) {
             buf_put(s->b, mp->raw.v, EXPERIMENTER_HEADER_SIZE);
         }
-        buf_put(s->b, p, n);
+        if (n) {                        /* An empty body has no bytes to point to. */
+            buf_put(s->b, mp->raw.v + at, n);
+        }
         segment_check(s, item);
         assert(n || !left);
-        p += n;
-    } while (p < end);
+        at += n;
+    } while (at < mp->raw.n);
 }
 
 void of_multipart_reply_encode(const struct of_msg *msg, struct buf *b)

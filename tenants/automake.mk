@@ -48,6 +48,7 @@ tenants_tenants_test_SOURCES = \
 	tenants/model_test.c \
 	tenants/model_random_test.c \
 	tenants/numbers_test.c \
+	tenants/slice_random_test.c \
 	tenants/slice_test.c \
 	tenants/whois_test.c \
 	tenants/yaml_test.c \
@@ -70,4 +71,7 @@ tests_fuzz_apply_replay_LDADD = tenants/libtenants.a lib/libpolder.a $(POLDER_LI
 EXTRA_DIST += \
 	examples/quickstart/blue.yaml \
 	examples/quickstart/red.yaml \
-	examples/quickstart/substrate.yaml
+	examples/quickstart/substrate.yaml \
+	examples/slice/big-switch.yaml \
+	examples/slice/line.yaml \
+	examples/slice/ring-topology.yaml

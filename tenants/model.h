@@ -9,7 +9,7 @@
  *
  * Names: tenant "red", VPC "red/main", network "red/main/web", port "red/main/web/a"; slice "red/lab", virtual switch
  * "red/lab/s1", its port "red/lab/s1/p1", virtual link "red/lab/l1"; edges and fabric switches have flat names. Names
- * are unique within a kind. Objects of a kind are kept sorted by name.
+ * are unique within a kind, and no VPC and slice are called alike. Objects of a kind are kept sorted by name.
  *
  * A slice's virtual switch is a `struct network` and its ports are `struct port`s, so that the address plan, landings and
  * everything that is compiled from them serve both; what differs is who programs them. Ids of networks and ports are

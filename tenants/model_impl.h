@@ -270,6 +270,7 @@ enum doc_value { DOC_ABSENT, DOC_NULL, DOC_STRING };
 enum doc_value doc_string(struct json_reader *, const char *key, const char **out);
 const char *doc_name(struct json_reader *, const char *key);    /* Required and valid as a name, or NULL and an error. */
 struct tenant_object *read_owner(struct reading *, struct json_reader *);       /* The member "tenant", who must exist and be the caller's own. */
+bool name_is_free(struct reading *, struct json_reader *, enum model_kind other, const char *full);
 bool read_slice(struct reading *, struct json_reader *, enum model_kind);
 bool read_links(struct reading *, struct json_reader *slice, struct slice_object *);
 /* A port with its id and defaults, or NULL and an error. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tenants/model_fixture.h"
+#include "tenants/yaml.h"
 #include "tests/unit.h"
 
 /* Two switches, one a big one over both edges, with ports and two links between them. */
@@ -131,6 +132,8 @@ static const struct refusal { const char *doc, *field, *message; enum err_code c
     { "{'slices':[{'tenant':'red'}]}", "slices[0].name", "is required", ERR_INVALID },
     { "{'slices':[{'name':'x'}]}", "slices[0].tenant", "is required", ERR_INVALID },
     { "{'slices':[{'name':'x','tenant':'green'}]}", "slices[0].tenant", "there is no tenant green", ERR_INVALID },
+    { "{'slices':[{'name':'main','tenant':'red'}]}", "slices[0].name", "red/main is a VPC already", ERR_CONFLICT },
+    { "{'vpcs':[{'name':'lab','tenant':'red'}]}", "vpcs[0].name", "red/lab is a slice already", ERR_CONFLICT },
     { SLICE("'networks':[]"), "slices[0].networks", "unknown key", ERR_INVALID },
     { SLICE("'controllers':['192.0.2.1:6653']"), "slices[0].controllers[0]", "not a target to connect to", ERR_INVALID },
     { SLICE("'controllers':['tcp:192.0.2.1:6653','tcp:192.0.2.1:6653']"), "slices[0].controllers[1]", "is given twice", ERR_INVALID },
@@ -415,6 +418,56 @@ static void test_topologies(void)
     model_free(m);
 }
 
+/* --- The examples that are shipped --- */
+
+static cJSON *example(const char *name)
+{
+    const char *top = getenv("srcdir");
+    char *path = xasprintf("%s/examples/%s", top ? top : ".", name), text[8192];
+    FILE *f = fopen(path, "re");
+    struct err err;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+    size_t n = fread(text, 1, sizeof text, f);
+    fclose(f);
+    CU_ASSERT_FATAL(n < sizeof text);
+    cJSON *doc = yaml_load(text, n, name, NULL, &err);
+    if (!doc) {
+        fprintf(stderr, "%s\n", err.message);
+    }
+    CU_ASSERT_PTR_NOT_NULL_FATAL(doc);
+    free(path);
+    return doc;
+}
+
+static void test_examples(void)
+{
+    static const char *const names[] = { "quickstart/substrate.yaml", "quickstart/red.yaml", "quickstart/blue.yaml", "slice/big-switch.yaml", "slice/line.yaml",
+        "slice/ring-topology.yaml" };
+    struct model *m = test_model_empty();
+    for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+        cJSON *doc = example(names[i]);
+        if (strstr(names[i], "topology")) {                     /* As "vpcctl create slice --topology" sends it. */
+            cJSON *slice = doc, *edges = json_add_array(slice, "edges");
+            json_add_string(slice, "name", "ring");
+            json_add_string(slice, "tenant", "red");
+            cJSON_AddItemToArray(edges, cJSON_CreateString("host1"));
+            doc = cJSON_CreateObject();
+            cJSON_AddItemToArray(json_add_array(doc, "slices"), slice);
+        }
+        struct err err;
+        struct model_txn *t = model_apply(m, doc, NULL, &err);
+        if (!t) {
+            fprintf(stderr, "%s: %s: %s\n", names[i], err.field, err.message);
+        }
+        CU_ASSERT_PTR_NOT_NULL_FATAL(t);
+        model_txn_commit(t);
+        cJSON_Delete(doc);
+    }
+    CU_ASSERT(model_count(m, KIND_SWITCH) == 7 && model_count(m, KIND_LINK) == 5);
+    test_invariants(m);
+    model_free(m);
+}
+
 /* Slices that come and go take ids, numbers and memory, and give all but port ids back. */
 static void test_cycles(void)
 {
@@ -460,5 +513,5 @@ void slice_test_suite(void)
 {
     UNIT_SUITE("slices", { "create", test_create }, { "delete", test_delete_with_content }, { "store", test_store }, { "refusals", test_refusals },
                { "changes", test_changes }, { "what others hear", test_heard }, { "quotas", test_quotas }, { "tenants", test_tenants },
-               { "topologies", test_topologies }, { "cycles", test_cycles }, { "network ids", test_network_ids });
+               { "topologies", test_topologies }, { "examples", test_examples }, { "cycles", test_cycles }, { "network ids", test_network_ids });
 }

@@ -259,6 +259,17 @@ struct tenant_object *read_owner(struct reading *d, struct json_reader *r)
     return o ? object_public(o) : NULL;
 }
 
+/* A VPC and a slice of a tenant are not called alike: so a port's name says which port, whatever its kind. */
+bool name_is_free(struct reading *d, struct json_reader *r, enum model_kind other, const char *full)
+{
+    if (model_lookup(d->model, other, full)) {
+        json_fail(r, "name", "%s is a %s already", full, other == KIND_VPC ? "VPC" : "slice");
+        d->err->code = ERR_CONFLICT;
+        return false;
+    }
+    return true;
+}
+
 static bool read_vpc(struct reading *d, struct json_reader *r, enum model_kind kind)
 {
     char full[MODEL_NAME_SIZE];
@@ -273,6 +284,9 @@ static bool read_vpc(struct reading *d, struct json_reader *r, enum model_kind k
     if (create) {
         if (tenant->next.vpcs >= tenant_view(tenant)->quota.vpcs) {
             return err_set(d->err, ERR_CONFLICT, r->path, "tenant %s may have %u VPCs and has them", tenant->tenant.name, tenant_view(tenant)->quota.vpcs);
+        }
+        if (!name_is_free(d, r, KIND_SLICE, full)) {
+            return false;
         }
         o = txn_create(d->txn, kind, full);
         ((struct vpc *) object_public(o))->tenant = &tenant->tenant;

@@ -432,6 +432,9 @@ static struct object *slice_get(struct reading *d, struct json_reader *r, struct
         err_set(d->err, ERR_CONFLICT, r->path, "tenant %s may have %u slices and has them", tenant->tenant.name, tenant_view(tenant)->quota.slices);
         return NULL;
     }
+    if (!name_is_free(d, r, KIND_VPC, full)) {
+        return NULL;
+    }
     o = txn_create(d->txn, KIND_SLICE, full);
     ((struct slice *) object_public(o))->tenant = &tenant->tenant;
     tenant->next.slices++;

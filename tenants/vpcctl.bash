@@ -83,7 +83,7 @@ _vpcctl() {
     --token|--timeout|--subnet|--subnet6|--mac|--ip|--to|--if-revision|--number|--datapath-id|--ends) return ;;
     esac
     case $command in
-    "") _vpcctl_words "apply diff get create delete trace whois version completion $common --version" ;;
+    "") _vpcctl_words "apply diff get create delete trace whois path restore version completion $common --version" ;;
     apply) _vpcctl_words "-f --file --wait=installed --dry-run $common" ;;
     diff) _vpcctl_words "-f --file $common" ;;
     get)
@@ -113,6 +113,8 @@ _vpcctl() {
         if [[ $current == -* ]]; then _vpcctl_words "--to $common"
         elif ((position == 0)); then _vpcctl_names ports; _vpcctl_names switch-ports; fi
         ;;
+    path) if [[ $current == -* ]]; then _vpcctl_words "$common"; elif ((position < 2)); then _vpcctl_names edges; fi ;;
+    restore) if [[ $current == -* ]]; then _vpcctl_words "$common"; elif ((position == 0)); then _vpcctl_names links; fi ;;
     completion) if [[ $current == -* ]]; then _vpcctl_words "$common"; else _vpcctl_words bash; fi ;;
     *) _vpcctl_words "$common" ;;
     esac

@@ -26,7 +26,7 @@ static const struct { const char *name; char letter; bool flag; const char *help
     [OPT_MAC] = { "mac", 0, false, "MAC address (default: allocated)" },
     [OPT_IP] = { "ip", 0, false, "IP address (default: lowest free of each subnet); may be repeated" },
     [OPT_EDGE] = { "edge", 0, false, "edge to bind the port to" },
-    [OPT_TO] = { "to", 0, false, "IP address that the packet is for" },
+    [OPT_TO] = { "to", 0, false, "address that the packet is for: IP, from a switch-port also MAC" },
     [OPT_IF_REVISION] = { "if-revision", 0, false, "delete only if the object is still at this revision" },
     [OPT_TOPOLOGY] = { "topology", 0, false, "one-switch, mirror, or a YAML file with the slice's switches and links" },
     [OPT_EDGES] = { "edges", 0, false, "edges, with commas between: where the virtual switch, or those of the slice, may have ports" },
@@ -58,9 +58,13 @@ static const struct command commands[] = {
       "    | slice TENANT/NAME [--topology one-switch|mirror|FILE] [--edges E,E…] [--controller C]…\n"
       "    | switch T/S/NAME --edges E,E… [--datapath-id D] [--listen L]… | switch-port T/S/SW/NAME [--number N] [--edge E] [--mac M] [--ip A]…\n"
       "    | virtual-link T/S/NAME --ends SW/PORT,SW/PORT", "create one object" },
-    { "delete", command_delete, BIT(OPT_WAIT) | BIT(OPT_IF_REVISION), 2, 2, "KIND NAME [--if-revision N] [--wait=installed]", "delete one object that nothing depends on; a slice, switch or virtual-link goes with what is in it" },
-    { "trace", command_trace, BIT(OPT_TO), 1, 1, "PORT --to IP", "follow a packet from a port through virtual network, edges and fabric; exit code 1 if it is dropped" },
+    { "delete", command_delete, BIT(OPT_WAIT) | BIT(OPT_IF_REVISION), 2, 2, "KIND NAME [--if-revision N] [--wait=installed]",
+      "delete one object that nothing depends on; a slice, switch or virtual-link goes with what is in it" },
+    { "trace", command_trace, BIT(OPT_TO), 1, 1, "PORT --to IP|MAC",
+      "follow a packet from a port through virtual network, edges and fabric; exit code 1 if it does not arrive" },
     { "whois", command_whois, 0, 1, 1, "ADDRESS", "say what a provider MAC or IP address stands for" },
+    { "path", command_path, 0, 2, 2, "EDGE EDGE", "show which switches frames from the first to the second edge take, and which when that way fails" },
+    { "restore", command_restore, 0, 1, 1, "LINK", "use a link that is back and held (fabric.restore of controllerd) from now on" },
     { "version", command_version, 0, 0, 0, "", "versions of vpcctl and of controllerd" },
     { "completion", command_completion, 0, 1, 1, "bash", "print the completion script: source <(vpcctl completion bash)" },
 };

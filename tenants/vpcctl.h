@@ -53,6 +53,8 @@ bool command_delete(struct vpcctl *, struct err *);
 bool command_get(struct vpcctl *, struct err *);
 bool command_trace(struct vpcctl *, struct err *);
 bool command_whois(struct vpcctl *, struct err *);
+bool command_path(struct vpcctl *, struct err *);
+bool command_restore(struct vpcctl *, struct err *);
 bool command_version(struct vpcctl *, struct err *);
 bool command_completion(struct vpcctl *, struct err *);
 

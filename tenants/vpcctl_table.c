@@ -184,7 +184,7 @@ static const struct column fabric_columns[] = {
 };
 static const struct column link_columns[] = {
     { "NAME", "name", cell_value, false }, { "A", "status.a", cell_link_end, false }, { "B", "status.b", cell_link_end, false }, { "STATE", "status.state", cell_value, false },
-    { "SECONDS", "status.since_s", cell_value, true }, { 0 },
+    { "SECONDS", "status.since_s", cell_value, true }, { "FAILURES", "status.failures", cell_value, true }, { "HELD-S", "status.held_s", cell_value, true }, { 0 },
 };
 static const struct { const char *plural; const struct column *columns; } tables[] = {
     { "slices", slice_columns }, { "switches", switch_columns }, { "switch-ports", switch_port_columns }, { "virtual-links", virtual_link_columns },

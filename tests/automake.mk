@@ -5,7 +5,7 @@ TESTS += tests/fuzz/json_replay
 tests_fuzz_json_replay_SOURCES = tests/fuzz/json_fuzz.c tests/fuzz/replay.c
 tests_fuzz_json_replay_LDADD = lib/libpolder.a $(POLDER_LIBS)
 
-EXTRA_DIST += tests/fuzz/corpus
+EXTRA_DIST += tests/fuzz/corpus tests/fuzz/campaign
 
 # The translate transport against its promise: the real compiler and datapath cores of a whole site, with the test's own wires.
 check_PROGRAMS += tests/oracle/site_test

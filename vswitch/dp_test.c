@@ -205,13 +205,15 @@ static void test_controller(void)
     fixture_add(&fx, "table=1,priority=2,cookie=0x79,actions=write_actions(CONTROLLER:64)");
     fixture_receive_flow(&fx, 1, TCP);
     CU_ASSERT_EQUAL(fx.n_in, 1);
-    CU_ASSERT_EQUAL(fx.in[0].cookie, UINT64_MAX);
+    CU_ASSERT_TRUE(fx.in[0].cookie == UINT64_MAX && fx.in[0].reason == OFPR_ACTION_SET);
     fixture_group(&fx, OFPGC_ADD, 5, OFPGT_INDIRECT, (const char *const []) { "-|-|-|CONTROLLER:64" }, 1, NULL);
     fixture_add(&fx, "table=1,priority=3,cookie=0x7a,actions=group:5,CONTROLLER:64");
     fixture_receive_flow(&fx, 1, TCP);
     CU_ASSERT_EQUAL(fx.n_in, 2);
-    CU_ASSERT_EQUAL(fx.in[0].cookie, UINT64_MAX);
-    CU_ASSERT_EQUAL(fx.in[1].cookie, 0x7a);
+    CU_ASSERT_TRUE(fx.in[0].cookie == UINT64_MAX && fx.in[0].reason == OFPR_GROUP);
+    CU_ASSERT_TRUE(fx.in[1].cookie == 0x7a && fx.in[1].reason == OFPR_ACTION);
+    fixture_execute(&fx, 1, "CONTROLLER:64", TCP);
+    CU_ASSERT_TRUE(fx.n_in == 1 && fx.in[0].cookie == UINT64_MAX && fx.in[0].reason == OFPR_PACKET_OUT);
     fx.refuse_packet_ins = true;
     fixture_receive_flow(&fx, 1, "arp");
     check_ports(&fx, "", "packet-in-limit");

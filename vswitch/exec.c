@@ -117,14 +117,14 @@ static bool resubmit(struct exec *e, const struct op *op, bool tail)
     }
     uint64_t cookie = e->cookie;
     uint8_t table = e->table;
-    bool is_miss = e->is_miss;
+    uint8_t origin = e->origin;
     uint32_t port = op->resubmit.in_port;
     e->depth++;
     bool more = exec_tables(e, op->resubmit.table == OFPTT_ALL ? table : op->resubmit.table, port == OFPP_IN_PORT ? be32_get(e->flow.flow.in_port) : port, true, tail);
     e->depth--;
     e->cookie = cookie;
     e->table = table;
-    e->is_miss = is_miss;
+    e->origin = origin;
     return more;
 }
 
@@ -296,7 +296,7 @@ bool exec_tables(struct exec *e, uint8_t table, uint32_t as_port, bool resubmitt
         const struct program *p = atomic_load_explicit(&rule->program, memory_order_acquire);
         e->table = table;
         e->cookie = rule->cookie;
-        e->is_miss = rule->is_miss;
+        e->origin = rule->is_miss ? OFPR_NO_MATCH : OFPR_ACTION;
         if (!exec_ops(e, p->ops, p->n_apply, tail && !p->has_goto && !p->n_write)) {
             return false;
         }
@@ -349,7 +349,7 @@ void exec_list(struct exec *e, const struct program *p)
 {
     packet_extract(e->packet, &e->flow.flow);
     e->packet_out = true;
-    e->cookie = UINT64_MAX;
+    exec_no_entry(e, OFPR_PACKET_OUT);
     exec_ops(e, p->ops, p->n_apply, true);
     finish(e);
 }

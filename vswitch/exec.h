@@ -59,7 +59,8 @@ struct exec {
     uint32_t in_port;                   /* Where the frame came from, for drop counters; the key's may have been loaded over. */
     uint64_t cookie;                    /* Of the entry at work, for packet-ins; all ones in a packet-out. */
     uint8_t table;
-    bool is_miss, packet_out;
+    bool packet_out;
+    uint8_t origin;                     /* What a packet-in of an output to the controller is, OFPR_* (1.4 section 7.4.1). */
     uint16_t depth;
     uint32_t n_nested;                  /* Resubmits, clones and buckets so far. */
     uint32_t n_sent;                    /* Outputs and packet-ins. */
@@ -86,10 +87,10 @@ static inline void exec_event(struct exec *e, const struct exec_event *event)
 }
 /* Section 7.4.1: the cookie is all ones when none "can be associated with a particular flow. For example, if the
  * packet-in was generated in a group bucket or from the action set". */
-static inline void exec_no_entry(struct exec *e)
+static inline void exec_no_entry(struct exec *e, uint8_t origin)
 {
     e->cookie = UINT64_MAX;
-    e->is_miss = false;
+    e->origin = origin;
 }
 /* Runs ops on the packet; `tail`: nothing follows. False: this copy has ended. */
 bool exec_ops(struct exec *, const struct op *, unsigned n, bool tail);

@@ -23,6 +23,9 @@ static void add_connection(const char *peer, const char *role, const struct of_c
     json_add_u64(o, "tx_messages", c->tx_messages);
     json_add_u64(o, "rx_errors", c->rx_errors);
     json_add_u64(o, "reconnects", c->reconnects);
+    json_add_u64(o, "packet_ins_dropped", c->packet_ins_dropped);
+    json_add_u64(o, "unread_bytes", c->unread_bytes);
+    json_add_u64(o, "monitors", c->monitors);
 }
 
 static cJSON *rpc_show(struct vswitch *vs, struct json_reader *p)

@@ -79,6 +79,11 @@ uint8_t substrate_route_class(struct substrate *s UNUSED, const struct sw *from 
     return 0;
 }
 
+uint8_t substrate_default_class(struct substrate *s UNUSED, const struct sw *from UNUSED, const struct sw *to UNUSED)
+{
+    return 0;
+}
+
 bool substrate_busy(const struct substrate *substrate UNUSED)
 {
     return false;

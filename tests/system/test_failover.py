@@ -3,6 +3,7 @@
 A mesh of fabric switches with redundant cables, two edges with an endpoint each.  While one sends a numbered frame every millisecond, a cable of the path is cut; how many frames are lost is
 for how many milliseconds nothing came.
 """
+import copy
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ import time
 
 from tests.system import frames as f
 from tests.system.site import Endpoint, Site
-from utilities.lab.daemons import Controllerd, Vswitchd
+from utilities.lab.daemons import Controllerd, Vswitchd, merge
 from utilities.lab.host import say
 from utilities.lab.ovs import Ovs
 
@@ -44,11 +45,11 @@ class OvsEdge:
 class Mesh(Site):
     """Two edges over fabric switches of one kind; with "ovs" all are bridges of one Open vSwitch."""
 
-    def __init__(self, lab, cables, fabric, edge="vswitchd"):
+    def __init__(self, lab, cables, fabric, edge="vswitchd", ctl_extra=None):
         # Not Site's own: its hosts are joined otherwise.
         self.lab, self.fabric_kind, self.edge_kind, self.cables = lab, fabric, edge, cables
         self.hosts = [lab.host("e1"), lab.host("e2")]
-        self.ctl = Controllerd(lab.host("control"), extra=CTL)
+        self.ctl = Controllerd(lab.host("control"), extra=merge(copy.deepcopy(CTL), ctl_extra))
         self.edge_extra = None
         self.edges, self.endpoints = [], []
         self.fabric_names = sorted({name for cable in cables for name in cable} - {"e1", "e2"})
@@ -241,6 +242,28 @@ def test_port_loss_over_vswitchd(lab):
 
 def test_port_loss_open_vswitch_edges(lab):
     port_loss(Mesh(lab, SQUARE, "ovs", edge="ovs"), LIMIT)
+
+
+def test_restore_by_hand(lab):
+    """fabric.restore manual: vpcctl shows both ways, and a mended cable waits for its word."""
+    site = Mesh(lab, SQUARE, "ovs", ctl_extra={"fabric": {"restore": "manual"}})
+    before = site.ctl.json("path", "e1", "e2")
+    ways = {tuple(before["primary"]), tuple(before["backup"])}
+    assert ways == {("e1", "f1", "f2", "e2"), ("e1", "f3", "f4", "e2")} and before["reachable"], before
+    a, b = before["primary"][1:3]
+    site.set_cable(a, b, "down")
+    lab.wait_for("the cut to be known", lambda: site.state(a, b) == "down", 5)
+    assert site.ctl.json("path", "e1", "e2")["primary"] == before["backup"]
+    site.set_cable(a, b, "up")
+    lab.wait_for("the mended cable to be held", lambda: site.state(a, b) == "held", 5)
+    time.sleep(3)
+    assert site.state(a, b) == "held" and site.ctl.json("path", "e1", "e2")["primary"] == before["backup"]
+    assert site.ctl.metrics()["polder_path_links_held"] == 2
+    assert site.ctl.vpcctl("restore", "nowhere:1-f1:1", check=False).rc == 3
+    site.ctl.vpcctl("restore", site.link(a, b)["name"])
+    assert site.state(a, b) == "up" and site.ctl.json("path", "e1", "e2") == before
+    site.wait_synced()
+    assert outage(site, "restored", lambda: None) == 0
 
 
 def test_cut_is_known_at_once(lab):

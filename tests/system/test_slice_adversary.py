@@ -13,6 +13,7 @@ from utilities.lab.cleanup import LabError
 MACS, IPS = ("52:54:00:00:00:01", "52:54:00:00:00:02"), ("10.0.0.11", "10.0.0.12")
 IPS6 = ("fd00::11", "fd00::12")
 EXCHANGE = 20
+PATIENCE = 20                   # s, for a machine that has much else to do.
 MARK = b"blue's own frame "
 
 
@@ -53,7 +54,7 @@ class Scene:
                 here.send(frame)
         self.sent += EXCHANGE
         for e, expected in wanted.items():
-            heard = e.heard(len(expected))
+            heard = e.heard(len(expected), seconds=PATIENCE)
             if heard != expected:
                 raise LabError(f"{e} heard {len(heard)} frames instead of {len(expected)}: {[frame.hex() for frame in heard if frame not in expected][:3]}")
 
@@ -66,7 +67,7 @@ class Scene:
         now = self.snapshot()
         if now != self.before:
             raise LabError(f"{what}: blue's rules were\n{self.before}\nand are\n{now}")
-        counters = self.lab.wait_for("blue's counters", lambda: self.exact(), 5)
+        counters = self.lab.wait_for("blue's counters", lambda: self.exact(), PATIENCE)
         assert counters, what
         isolation.check(self.site.ctl, self.site.edge_tools())
 
@@ -104,7 +105,7 @@ def test_programs(lab):
         for e in (scene.ra, scene.rb):
             e.listen()
             e.send(frame)
-        assert scene.rb.heard(1), what
+        assert scene.rb.heard(1, seconds=PATIENCE), what
         scene.unharmed(f"rewriting {what}")
     scene.red()
     for error, flow in (("OFPBAC_", "actions=load:2->NXM_NX_REG0[],output:2"), ("OFPBAC_", "actions=set_field:2->reg0,output:2"), ("OFPBAC_", "actions=resubmit(,240)"),
@@ -147,12 +148,15 @@ def wire_frames(scene):
     return found
 
 
+def as_received(frame):
+    """af_packet gives the switch an outer tag apart from the frame, and DPDK's driver writes it back as 0x8100 whatever it was."""
+    return frame[:12] + b"\x81\x00" + frame[14:] if frame[12:14] == b"\x88\xa8" else frame
+
+
 def test_frames(lab):
     """What red's machine types, while red's controller floods all of it."""
     scene = Scene(lab)
     site = scene.site
-    with f.inside(site.hosts[0].namespace):
-        pass
     links, tap = sorted(site.links_up()), f.Tap(site.hosts[0].namespace, "fab0")
     scene.red("priority=1,actions=flood")
     real = lab.wait_for("a real discovery frame", lambda: next((frame for frame in (tap.receive(0.5),) if frame and frame[12:14] == b"\x88\xcc"), None), 10)
@@ -160,10 +164,9 @@ def test_frames(lab):
     scene.rb.listen()
     for what, frames in [*wire_frames(scene).items(), ("a replayed discovery frame", [real])]:
         scene.ra.send(*frames)
-        for e in (scene.rb,):
-            heard = e.heard(len(frames), seconds=3)
-            if "discovery" not in what and "LLDP" not in what:
-                assert sorted(heard) == sorted(frames), (what, [frame.hex() for frame in heard])
+        heard = scene.rb.heard(len(frames), seconds=PATIENCE)
+        if "discovery" not in what:             # That is a tenant's frame like any other, but for the controller's own tests of it.
+            assert sorted(heard) == sorted(map(as_received, frames)), (what, [frame.hex() for frame in heard])
         scene.unharmed(what)
         assert sorted(site.links_up()) == links, what
 
