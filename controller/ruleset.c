@@ -314,6 +314,7 @@ void ruleset_flow_flags(struct rulesets *r, uint8_t table, uint16_t priority, co
         assert(rule->owner == r->open_owner->owner);            /* Two owners with one identity: the compiler is wrong. */
         free(mini);
         rule->kept = true;
+        flags |= rule->flags & OFPFF_RESET_COUNTS;      /* Not sent yet. */
         if (rule->cookie == cookie && rule->flags == flags && instructions_equal(&rule->instructions, instructions)) {
             return;
         }

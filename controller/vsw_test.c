@@ -395,7 +395,18 @@ static bool does(const struct flow_entry *e, const char *actions)
     return equal;
 }
 
-static unsigned count_on(struct bench *b, unsigned edge, uint8_t virtual_table) { return flow_tables_count(b->edges[edge].flows, (uint8_t) (T_VIRT + virtual_table)); }
+static void count_entry(struct flow_entry *e, void *n) { *(unsigned *) n += e->priority != 0; }
+
+/* Without the rule that counts what nothing matches. */
+static unsigned count_on(struct bench *b, unsigned edge, uint8_t virtual_table)
+{
+    struct of_flow_filter filter;
+    unsigned n = 0;
+    of_flow_filter_init(&filter);
+    filter.table_id = (uint8_t) (T_VIRT + virtual_table);
+    flow_tables_each(b->edges[edge].flows, &filter, false, count_entry, &n);
+    return n;
+}
 
 /* --- Tests --- */
 

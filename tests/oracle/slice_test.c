@@ -135,7 +135,7 @@ static void note_packet_in(struct seen *seen, unsigned sw, const struct of_packe
     seen->port = in_port;
     /* From an action set: the table of the entry that wrote the output, where the reference tells the last one. */
     seen->table = pin->cookie == UINT64_MAX || pin->reason == OFPR_INVALID_TTL ? 0 : pin->table_id;
-    seen->reason = pin->reason;
+    seen->reason = pin->reason > OFPR_INVALID_TTL ? (uint32_t) OFPR_ACTION : pin->reason;    /* What 1.4 tells apart. */
     /* Whether a TTL ended in the action set or before is compiled away (controller/compile_entry.c). */
     seen->cookie = pin->reason == OFPR_INVALID_TTL ? 0 : pin->cookie;
     seen->metadata = metadata;
@@ -520,7 +520,7 @@ static void audit_rule(uint8_t table, uint16_t priority UNUSED, const struct mat
         ok &= !in->has_goto || (in->goto_table > table && in->goto_table <= T_VIRT_LAST);
     } else {
         bool entry = table == T_CLASSIFY || table == T_LANDING, link = table == T_DELIVER || table == T_LAND;
-        ok &= (table < T_VIRT || table > T_VIRT_LAST) && id < COOKIE_FIRST_VFLOW && (entry || exact);
+        ok &= (table < T_VIRT || table > T_VIRT_LAST) && (id < COOKIE_FIRST_VFLOW || id > COOKIE_LAST_VFLOW) && (entry || exact);
         ok &= entry || link || !(regs & 1);
         ok &= !in->has_goto || in->goto_table == T_VIRT || in->goto_table < T_VIRT || in->goto_table > T_VIRT_LAST;
     }
