@@ -310,9 +310,14 @@ void ruleset_flow_flags(struct rulesets *r, uint8_t table, uint16_t priority, co
     struct rule *rule = find_rule(s, table, priority, mini);
 
     assert(cookie);
+    if (flags & RULE_BEGINS) {
+        flags &= (uint16_t) ~RULE_BEGINS;
+        flags |= !rule || rule->cookie != cookie ? OFPFF_RESET_COUNTS : 0;      /* Without a rule: a dead one may still be on the switch. */
+    }
     if (rule) {
         assert(rule->owner == r->open_owner->owner);            /* Two owners with one identity: the compiler is wrong. */
         free(mini);
+        flags |= rule->flags & OFPFF_RESET_COUNTS;              /* Set only while it was not sent. */
         rule->kept = true;
         if (rule->cookie == cookie && rule->flags == flags && instructions_equal(&rule->instructions, instructions)) {
             return;
