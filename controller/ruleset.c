@@ -309,8 +309,9 @@ void ruleset_flow_flags(struct rulesets *r, uint8_t table, uint16_t priority, co
     struct minimatch *mini = minimatch_new(match);
     struct rule *rule = find_rule(s, table, priority, mini);
 
-    uint16_t kept_flags = flags & (uint16_t) ~OFPFF_RESET_COUNTS;
-    bool reset = flags & OFPFF_RESET_COUNTS;
+    /* Without a rule: a dead one may still be on the switch. */
+    bool reset = flags & OFPFF_RESET_COUNTS || (flags & RULE_BEGINS && (!rule || rule->cookie != cookie));
+    uint16_t kept_flags = flags & (uint16_t) ~(OFPFF_RESET_COUNTS | RULE_BEGINS);
 
     assert(cookie);
     if (rule) {
