@@ -61,6 +61,7 @@ controller_controller_test_SOURCES = \
 	controller/controller_test.c \
 	controller/config_test.c \
 	controller/counter_sum_test.c \
+	controller/link_routes_test.c \
 	controller/lldp_test.c \
 	controller/paths_test.c \
 	controller/paths_trees_test.c \
@@ -74,6 +75,9 @@ controller_controller_test_SOURCES = \
 	controller/test_fixture.c controller/test_fixture.h \
 	controller/test_rest.c controller/test_rest.h \
 	controller/test_switch.c controller/test_switch.h \
+	controller/vsw_test.c \
+	ofproto/of_peer_test.c ofproto/of_peer.h \
+	ofproto/random_model.c ofproto/random_model.h \
 	tests/unit.h
 controller_controller_test_CFLAGS = $(AM_CFLAGS) $(SQLITE_CFLAGS)
 controller_controller_test_LDADD = controller/libcontroller.a tenants/libtenants.a ofproto/libofproto.a lib/libpolder.a $(CUNIT_LIBS) $(SQLITE_LIBS) $(POLDER_LIBS)

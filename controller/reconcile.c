@@ -110,10 +110,10 @@ static void send_flow(struct sw_rules *s, struct batch *batch, struct rule *rule
     minimatch_expand(rule->match, &msg.flow_mod.match);
     if (command == OFPFC_ADD) {
         msg.flow_mod.cookie = rule->cookie;
-        msg.flow_mod.flags = rule->flags;
+        msg.flow_mod.flags = rule->flags | (rule->reset ? OFPFF_RESET_COUNTS : 0);
         msg.flow_mod.instructions = rule->instructions; /* Lent. */
         note_sent(batch, rule->xid = msg.xid, rule, DESIRED_RULE);
-        rule->flags &= (uint16_t) ~OFPFF_RESET_COUNTS;  /* Once. */
+        rule->reset = false;
         s->n_sent_adds++;
     } else {
         s->n_sent_deletes++;
@@ -485,6 +485,21 @@ static void run(struct reconcile *r)
         }
     }
     reconcile_check_waiters(r);
+}
+
+bool reconcile_in_order(const struct reconcile *r, uint64_t datapath_id)
+{
+    const struct sw_rules *s = sw_rules_find(r->controller->rulesets, datapath_id);
+    return s && s->state == SYNC_STEADY;
+}
+
+/* Over the window of batches, if need be: packet-outs are few. */
+void reconcile_flush(struct reconcile *r, uint64_t datapath_id)
+{
+    struct sw_rules *s = sw_rules_find(r->controller->rulesets, datapath_id);
+    if (s && s->state == SYNC_STEADY && s->sent_generation != s->generation) {
+        send_batch(s);
+    }
 }
 
 static void work_cb(evutil_socket_t fd UNUSED, short events UNUSED, void *aux)

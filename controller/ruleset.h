@@ -36,7 +36,10 @@ void rulesets_free(struct rulesets *);
 void ruleset_begin(struct rulesets *, uint64_t datapath_id, uint32_t owner);
 /* Content is copied. cookie: any number, 0 excluded. */
 void ruleset_flow(struct rulesets *, uint8_t table, uint16_t priority, const struct match *, uint64_t cookie, const struct instructions *);
-/* The same with flow-mod flags: OFPFF_SEND_FLOW_REM makes the switch tell the rule's counters when it leaves. */
+/* The same with flow-mod flags: OFPFF_SEND_FLOW_REM makes the switch tell the rule's counters when it leaves; OFPFF_RESET_COUNTS
+ * has the rule sent, changed or not, and count from zero; RULE_BEGINS: what takes the place of another cookie's rule counts from zero, else it goes on with
+ * that one's counters.  A reset holds until it is sent, whatever is put meanwhile. */
+#define RULE_BEGINS 0x8000
 void ruleset_flow_flags(struct rulesets *, uint8_t table, uint16_t priority, const struct match *, uint64_t cookie, uint16_t flags, const struct instructions *);
 void ruleset_group(struct rulesets *, uint32_t group_id, enum of_group_type, const struct of_bucket *, unsigned n);
 void ruleset_meter(struct rulesets *, uint32_t meter_id, uint16_t flags, const struct of_meter_band *, unsigned n);
@@ -76,6 +79,10 @@ void reconcile_wait(struct reconcile *, uint64_t since, unsigned timeout_ms, voi
                     void *aux);
 /* The same for one owner's rules on the switches that are connected now: what is not connected cannot forward either. */
 void reconcile_wait_owner(struct reconcile *, uint32_t owner, unsigned timeout_ms, void (*fn)(const struct err *, void *aux), void *aux);
+/* Whether everything that is desired of the switch reaches it in the order in which it was stated: it is connected and has been read. */
+bool reconcile_in_order(const struct reconcile *, uint64_t datapath_id);
+/* Sends what is to be sent to the switch now, not at the end of the loop turn: a packet-out follows. */
+void reconcile_flush(struct reconcile *, uint64_t datapath_id);
 /* A confirmation: fn is called, from the loop or at once, when each of the switches has confirmed what it should hold by now. A switch that is not connected, or loses
  * its connection meanwhile, is not waited for. O(n) here and O(1) per switch later, however many rules and other waits there are. */
 struct confirm;

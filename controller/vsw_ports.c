@@ -110,6 +110,13 @@ static void tell(struct vsw *vsw, uint8_t reason, const struct of_port *port)
     }
 }
 
+/* Whether the edge can tell. */
+static bool is_known(const struct vsw *vsw, const struct port *port)
+{
+    const struct sw *sw = port->edge ? substrate_find(vsw->controller->substrate, port->edge->datapath_id) : NULL;
+    return !sw || sw->connected;
+}
+
 void vsw_ports_review(struct vsw *vsw)
 {
     struct vport *vport;
@@ -131,6 +138,12 @@ void vsw_ports_review(struct vsw *vsw)
         vport->port = port;
         vport->seen = true;
         vport_describe(vsw, vport, &now);
+        if (!is_new && !is_known(vsw, port)) {          /* A lost control connection cuts no traffic. */
+            now.state = vport->told.state;
+            now.curr = vport->told.curr;
+            now.curr_speed = vport->told.curr_speed;
+            now.max_speed = vport->told.max_speed;
+        }
         if (is_new || !same(&now, &vport->told)) {
             changed |= !is_new && now.state != vport->told.state;
             vport->told = now;

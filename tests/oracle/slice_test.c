@@ -135,7 +135,7 @@ static void note_packet_in(struct seen *seen, unsigned sw, const struct of_packe
     seen->port = in_port;
     /* From an action set: the table of the entry that wrote the output, where the reference tells the last one. */
     seen->table = pin->cookie == UINT64_MAX || pin->reason == OFPR_INVALID_TTL ? 0 : pin->table_id;
-    seen->reason = pin->reason;
+    seen->reason = pin->reason > OFPR_INVALID_TTL ? (uint32_t) OFPR_ACTION : pin->reason;    /* What 1.4 tells apart. */
     /* Whether a TTL ended in the action set or before is compiled away (controller/compile_entry.c). */
     seen->cookie = pin->reason == OFPR_INVALID_TTL ? 0 : pin->cookie;
     seen->metadata = metadata;
@@ -417,6 +417,40 @@ static void change(struct world *w)
     }
 }
 
+static void count_owned(uint8_t table UNUSED, uint16_t priority UNUSED, const struct match *m UNUSED, uint64_t cookie UNUSED, const struct instructions *in UNUSED,
+                        uint32_t owner, void *n)
+{
+    *(unsigned *) n += owner != OWNER_SUBSTRATE;
+}
+static void count_groups(uint32_t id UNUSED, enum of_group_type type UNUSED, const struct of_bucket *b UNUSED, unsigned n_buckets UNUSED, uint32_t owner, void *n)
+{
+    *(unsigned *) n += owner != OWNER_SUBSTRATE;
+}
+
+/* A slice that goes leaves nothing anywhere. */
+static void check_removal(struct world *w)
+{
+    struct controller *c = &w->site->controller;
+    struct err err = ERR_INIT;
+    unsigned n = 0, n_networks;
+    struct model_txn *txn = model_delete(c->model, KIND_SLICE, "red/lab", NULL, 0, &err);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(txn);
+    const uint32_t *ids = model_txn_networks(txn, &n_networks);
+    uint32_t *networks = xcalloc(n_networks + 1, sizeof *networks);
+    memcpy(networks, ids, n_networks * sizeof *networks);
+    model_txn_commit(txn);
+    fabric_networks_changed(c->fabric, networks, n_networks);
+    free(networks);
+    site_sync(w->site);
+    for (unsigned i = 0; i < w->site->n_edges; i++) {
+        ruleset_each(c->rulesets, i + 1, count_owned, &n);
+        ruleset_each_group(c->rulesets, i + 1, count_groups, &n);
+    }
+    CU_ASSERT_EQUAL(n, 0);
+    CU_ASSERT_EQUAL(c->fabric->vsws.n, 0);
+    CU_ASSERT_EQUAL(c->fabric->usages.n, 0);
+}
+
 /* What edits made of the rulesets is what a whole compile makes. */
 static void check_edits(struct world *w)
 {
@@ -429,6 +463,89 @@ static void check_edits(struct world *w)
     }
     site_sync(w->site);
     CU_ASSERT_EQUAL(ruleset_sequence(rulesets), before);
+}
+
+/* --- Isolation over all rules --- */
+
+struct audit { struct world *w; unsigned n, n_bad; };
+
+static bool is_ours(const struct world *w, uint32_t network)
+{
+    for (unsigned i = 0; i < w->shape->n_switches; i++) {
+        if (w->vsws[i]->id == network) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Registers that an action list writes (bit i: reg i); false when reg0 gets anything but a switch of this slice. */
+static bool written(const struct world *w, const struct actions *actions, unsigned *regs)
+{
+    bool ok = true;
+    for (unsigned i = 0; i < actions->n; i++) {
+        const struct action *a = &actions->list[i];
+        const struct field *dst = a->type == ACTION_LOAD ? a->load.dst.field : a->type == ACTION_MOVE ? a->move.dst.field
+                                  : a->type == ACTION_SET_FIELD ? a->set_field.field : NULL;
+        if (a->type == ACTION_CLONE) {
+            ok &= written(w, &a->nested, regs);
+        }
+        for (unsigned r = 0; dst && r < FLOW_N_REGS; r++) {
+            unsigned start = offsetof(struct flow, regs) + 4 * r;
+            *regs |= dst->offset < start + 4 && dst->offset + dst->size > start ? 1u << r : 0;
+        }
+        ok &= !dst || dst != field_row(R_VSW) || (a->type == ACTION_LOAD && a->load.dst.n_bits == 32 && is_ours(w, (uint32_t) a->load.value));
+        ok &= a->type != ACTION_RESUBMIT || a->resubmit.table >= T_VIRT;
+    }
+    return ok;
+}
+
+/* A tenant's entry matches its switch, and writes nothing of the context but the out-port (and whose output it is); only LANDING, and links, choose the switch. */
+static void audit_rule(uint8_t table, uint16_t priority UNUSED, const struct match *m, uint64_t cookie, const struct instructions *in, uint32_t owner, void *audit_)
+{
+    struct audit *audit = audit_;
+    struct world *w = audit->w;
+    unsigned regs = 0;
+    bool ok = written(w, &in->apply, &regs) & written(w, &in->write, &regs);
+    if (owner == OWNER_SUBSTRATE) {
+        return;                                         /* site_test looks at these. */
+    }
+    uint32_t network = OWNER_NETWORK(owner), id = (uint32_t) cookie;
+    bool exact = be32_get(m->mask.flow.regs[0]) == UINT32_MAX && be32_get(m->value.flow.regs[0]) == network;
+    audit->n++;
+    ok &= cookie >> 32 == network && is_ours(w, network);
+    if (owner != network) {
+        ok &= table >= T_VIRT && table <= T_VIRT_LAST && exact && id >= COOKIE_FIRST_VFLOW;
+        ok &= !(regs & ~(1u << (R_OUT - FIELD_REG0) | 1u << (R_ENTRY - FIELD_REG0)));
+        ok &= !in->has_goto || (in->goto_table > table && in->goto_table <= T_VIRT_LAST);
+    } else {
+        bool entry = table == T_CLASSIFY || table == T_LANDING, link = table == T_DELIVER || table == T_LAND;
+        ok &= (table < T_VIRT || table > T_VIRT_LAST) && (id < COOKIE_FIRST_VFLOW || id > COOKIE_LAST_VFLOW) && (entry || exact);
+        ok &= entry || link || !(regs & 1);
+        ok &= !in->has_goto || in->goto_table == T_VIRT || in->goto_table < T_VIRT || in->goto_table > T_VIRT_LAST;
+    }
+    audit->n_bad += !ok;
+}
+
+static void audit_group(uint32_t id, enum of_group_type type UNUSED, const struct of_bucket *buckets, unsigned n, uint32_t owner, void *audit_)
+{
+    struct audit *audit = audit_;
+    for (unsigned i = 0; owner != OWNER_SUBSTRATE && i < n; i++) {
+        unsigned regs = 0;
+        bool ok = written(audit->w, &buckets[i].actions, &regs) && !(regs & 1);
+        audit->n_bad += !ok || (owner != OWNER_NETWORK(owner) && id > TENANT_GROUP_MAX && id != ALIVE_GROUP(OWNER_NETWORK(owner)));
+    }
+}
+
+static void audit(struct world *w)
+{
+    struct audit audit = { .w = w };
+    for (unsigned i = 0; i < w->site->n_edges; i++) {
+        ruleset_each(w->site->controller.rulesets, i + 1, audit_rule, &audit);
+        ruleset_each_group(w->site->controller.rulesets, i + 1, audit_group, &audit);
+    }
+    CU_ASSERT(audit.n > 20);
+    CU_ASSERT_EQUAL(audit.n_bad, 0);
 }
 
 static bool run_packet_out(struct world *w, unsigned place, const uint8_t *frame, unsigned size)
@@ -473,6 +590,8 @@ static void check_shape(const struct shape *shape, bool terminal_sets, unsigned 
             }
         }
         check_edits(w);
+        audit(w);
+        check_removal(w);
         world_free(w);
     }
     CU_ASSERT_EQUAL(n_bad, 0);

@@ -76,7 +76,11 @@ def _of_network(rule, owners):
     named = {rule.network} | rule.loads | ({int(rule.reg0[1], 0)} if rule.reg0 else set())
     if {owners.networks.get(n) for n in named} != {tenant}:
         yield f"names networks of several tenants: {sorted(named)}"
-    if rule.table in (T_CLASSIFY, T_LANDING):
+    if rule.table == T_CLASSIFY and re.search(r"(?:^|,)in_port=(CONTROLLER|4294967293)(?:,|$)", rule.match):
+        # A packet-out, which no tenant's frame can be: controllerd has set reg0, and the rule only leads on.
+        if not rule.reg0 or rule.reg0[2] or int(rule.reg0[1], 0) != rule.network or REG0_ANY.search(rule.plain):
+            yield "takes packet-outs that are not its network's"
+    elif rule.table in (T_CLASSIFY, T_LANDING):
         if rule.loads != {rule.network}:
             yield "gives a frame to another network than its own"
         if rule.table == T_CLASSIFY and owners.ports.get(_match_in_port(rule)) != tenant:

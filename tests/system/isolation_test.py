@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 """The isolation oracle finds what it is there for (run by make check)."""
 import os
 import sys
@@ -17,6 +18,7 @@ def flow(cookie, table, match, actions, priority=100):
 
 GOOD = (flow(1, 0, "in_port=1", "goto_table:1")
         + flow(0x100000001, 0, "in_port=2", "load:0x1->NXM_NX_REG0[],load:0x1->NXM_NX_REG1[],goto_table:16")
+        + flow(0x100000001, 0, "reg0=0x1,in_port=CONTROLLER", "goto_table:16")
         + flow(0x200000001, 1, "dl_dst=02:00:01:00:00:02/ff:ff:ff:00:ff:ff", "load:0x2->NXM_NX_REG0[],goto_table:2")
         + flow(0x100000010, 16, "arp,reg0=0x1", "clone(load:0x2->NXM_NX_REG2[],resubmit(,240)),load:0x3->NXM_NX_REG2[],resubmit(,240)")
         + flow(0x100000001, 240, "reg0=0x1,reg2=0x2", "output:2")
@@ -31,6 +33,9 @@ BAD = {
     "a mask": flow(0x100000010, 16, "reg0=0x1/0x1", "drop"),
     "another's network in the match": flow(0x100000010, 16, "reg0=0x2", "drop"),
     "a port of another": flow(0x100000001, 0, "in_port=3", "load:0x1->NXM_NX_REG0[],goto_table:16"),
+    "another's packet-outs": flow(0x100000001, 0, "reg0=0x2,in_port=CONTROLLER", "goto_table:16"),
+    "everybody's packet-outs": flow(0x100000001, 0, "in_port=CONTROLLER", "goto_table:16"),
+    "packet-outs given to a network": flow(0x100000001, 0, "reg0=0x1,in_port=CONTROLLER", "load:0x1->NXM_NX_REG0[],goto_table:16"),
     "any port": flow(0x100000001, 0, "dl_vlan=3", "load:0x1->NXM_NX_REG0[],goto_table:16"),
     "into another's network": flow(0x100000001, 240, "reg0=0x1,reg2=0x7", "load:0x2->NXM_NX_REG0[],resubmit(,16)"),
     "a tenant writes the register": flow(0x100000010, 16, "reg0=0x1", "move:NXM_OF_ETH_SRC[0..31]->NXM_NX_REG0[],resubmit(,240)"),
