@@ -61,6 +61,7 @@ controller_controller_test_SOURCES = \
 	controller/controller_test.c \
 	controller/config_test.c \
 	controller/counter_sum_test.c \
+	controller/link_routes_test.c \
 	controller/lldp_test.c \
 	controller/paths_test.c \
 	controller/paths_trees_test.c \

@@ -186,7 +186,7 @@ static void entry_rule_init(struct entry_rule *rule, const struct vsw *vsw, cons
     compile_instructions(vsw, entry, &rule->instructions);
 }
 
-/* reset: OFPFF_RESET_COUNTS or 0. */
+/* reset: OFPFF_RESET_COUNTS, RULE_BEGINS or 0. */
 static void rule_put_entry(struct rulesets *rulesets, const struct flow_entry *entry, const struct entry_rule *rule, unsigned reset)
 {
     ruleset_flow_flags(rulesets, (uint8_t) (T_VIRT + entry->table_id), entry->priority, &rule->match, rule->cookie,
@@ -206,7 +206,7 @@ static void put_miss(struct rulesets *rulesets, struct vsw *vsw)
     in.has_apply = true;
     output_controller(&in.apply);
     match_set_u64(&all, R_VSW, vsw->id);
-    ruleset_flow(rulesets, T_VIRT, 0, &all, COOKIE(vsw->id, COOKIE_MISS), &in);
+    ruleset_flow_flags(rulesets, T_VIRT, 0, &all, COOKIE(vsw->id, COOKIE_MISS), RULE_BEGINS, &in);
     instructions_fini(&in);
 }
 
@@ -264,7 +264,7 @@ static void put_unmatched(struct edge_context *x, unsigned table)
         instructions_init(&in);
         in.has_apply = true;
         actions_drop(&in.apply, DROP_NO_MATCH);
-        ruleset_flow(x->controller->rulesets, (uint8_t) (T_VIRT + table), 0, &match, COOKIE(x->vsw->id, COOKIE_UNMATCHED(table)), &in);
+        ruleset_flow_flags(x->controller->rulesets, (uint8_t) (T_VIRT + table), 0, &match, COOKIE(x->vsw->id, COOKIE_UNMATCHED(table)), RULE_BEGINS, &in);
         instructions_fini(&in);
     } else {
         ruleset_flow_gone(x->controller->rulesets, (uint8_t) (T_VIRT + table), 0, &match, COOKIE(x->vsw->id, COOKIE_UNMATCHED(table)));
@@ -430,7 +430,7 @@ static void put_entry_again(struct flow_entry *entry, void *x_)
     struct entry_rule rule;
     entry_rule_init(&rule, x->vsw, entry);
     if (!rule.in_port || vsw_in_port_on(x->vsw, rule.in_port, x->edge)) {
-        rule_put_entry(x->controller->rulesets, entry, &rule, 0);
+        rule_put_entry(x->controller->rulesets, entry, &rule, ((const struct vflow *) entry->aux)->took_over ? 0 : RULE_BEGINS);
     }
     instructions_fini(&rule.instructions);
 }

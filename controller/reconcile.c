@@ -110,10 +110,10 @@ static void send_flow(struct sw_rules *s, struct batch *batch, struct rule *rule
     minimatch_expand(rule->match, &msg.flow_mod.match);
     if (command == OFPFC_ADD) {
         msg.flow_mod.cookie = rule->cookie;
-        msg.flow_mod.flags = rule->flags;
+        msg.flow_mod.flags = rule->flags | (rule->reset ? OFPFF_RESET_COUNTS : 0);
         msg.flow_mod.instructions = rule->instructions; /* Lent. */
         note_sent(batch, rule->xid = msg.xid, rule, DESIRED_RULE);
-        rule->flags &= (uint16_t) ~OFPFF_RESET_COUNTS;  /* Once. */
+        rule->reset = false;
         s->n_sent_adds++;
     } else {
         s->n_sent_deletes++;

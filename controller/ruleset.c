@@ -309,13 +309,16 @@ void ruleset_flow_flags(struct rulesets *r, uint8_t table, uint16_t priority, co
     struct minimatch *mini = minimatch_new(match);
     struct rule *rule = find_rule(s, table, priority, mini);
 
+    /* Without a rule: a dead one may still be on the switch. */
+    bool reset = flags & OFPFF_RESET_COUNTS || (flags & RULE_BEGINS && (!rule || rule->cookie != cookie));
+    uint16_t kept_flags = flags & (uint16_t) ~(OFPFF_RESET_COUNTS | RULE_BEGINS);
+
     assert(cookie);
     if (rule) {
         assert(rule->owner == r->open_owner->owner);            /* Two owners with one identity: the compiler is wrong. */
         free(mini);
         rule->kept = true;
-        flags |= rule->flags & OFPFF_RESET_COUNTS;      /* Not sent yet. */
-        if (rule->cookie == cookie && rule->flags == flags && instructions_equal(&rule->instructions, instructions)) {
+        if (rule->cookie == cookie && rule->flags == kept_flags && !reset && instructions_equal(&rule->instructions, instructions)) {
             return;
         }
         instructions_fini(&rule->instructions);
@@ -331,7 +334,8 @@ void ruleset_flow_flags(struct rulesets *r, uint8_t table, uint16_t priority, co
         hmap_insert(&s->rules, &rule->node, rule_hash(table, priority, mini));
     }
     rule->cookie = cookie;
-    rule->flags = flags;
+    rule->flags = kept_flags;
+    rule->reset |= reset;
     instructions_copy(&rule->instructions, instructions);
     rule_set_failed(s, &rule->failed, false);
     rule->seen = false;

@@ -36,7 +36,10 @@ void rulesets_free(struct rulesets *);
 void ruleset_begin(struct rulesets *, uint64_t datapath_id, uint32_t owner);
 /* Content is copied. cookie: any number, 0 excluded. */
 void ruleset_flow(struct rulesets *, uint8_t table, uint16_t priority, const struct match *, uint64_t cookie, const struct instructions *);
-/* The same with flow-mod flags: OFPFF_SEND_FLOW_REM makes the switch tell the rule's counters when it leaves. */
+/* The same with flow-mod flags: OFPFF_SEND_FLOW_REM makes the switch tell the rule's counters when it leaves; OFPFF_RESET_COUNTS
+ * has the rule sent, changed or not, and count from zero; RULE_BEGINS: what takes the place of another cookie's rule counts from zero, else it goes on with
+ * that one's counters.  A reset holds until it is sent, whatever is put meanwhile. */
+#define RULE_BEGINS 0x8000
 void ruleset_flow_flags(struct rulesets *, uint8_t table, uint16_t priority, const struct match *, uint64_t cookie, uint16_t flags, const struct instructions *);
 void ruleset_group(struct rulesets *, uint32_t group_id, enum of_group_type, const struct of_bucket *, unsigned n);
 void ruleset_meter(struct rulesets *, uint32_t meter_id, uint16_t flags, const struct of_meter_band *, unsigned n);

@@ -20,6 +20,7 @@ struct rule {
     struct minimatch *match;
     struct instructions instructions;
     bool kept;                  /* Put in the current pass. */
+    bool reset;                 /* Its counters begin anew when it is sent next. */
     bool failed;                /* The switch refused it on this connection. */
     bool seen;                  /* While reading back: the switch has it as it should be. */
     uint32_t xid;               /* Of the flow-mod that carried it last; a batch in flight may have it. */

@@ -7,6 +7,7 @@
 #include "controller/compile.h"
 #include "controller/edge_tables.h"
 #include "controller/fabric_impl.h"
+#include "controller/vsw_counters.h"
 #include "controller/vsw_stats.h"
 #include "ofproto/agent.h"
 
@@ -203,6 +204,7 @@ static void count_entry(struct vsw *vsw, const struct flow_entry *entry, int del
     bool counts = !vsw->n_lowest[table] && (!table || vsw->n_entries[table]);
     if (counts != vsw->counts_unmatched[table]) {
         vsw->counts_unmatched[table] = counts;
+        vsw_unmatched_restarted(vsw, table);
         compile_unmatched(vsw, table);
     }
 }
@@ -245,6 +247,7 @@ static struct of_error insert(struct flow_entry *entry, void *aux)
         account(vsw, counted(cost));
         if (entry->replaces) {
             struct vflow *old = entry->replaces->aux;
+            vflow->took_over = true;
             vflow->sum = old->sum;
             old->sum = (struct counter_sum) { 0 };
             if (vflow->change) {

@@ -62,6 +62,7 @@ struct vflow {                  /* flow_entry.aux */
     struct flow_entry *entry;
     uint32_t number;            /* Cookie of its physical entries: COOKIE(network, number). */
     bool kept;                  /* By the VPC application's current pass. */
+    bool took_over;             /* It goes on with the counters of the entry that it replaced. */
     uint32_t cost;              /* Edges that have a rule for it. */
     uint64_t change;            /* The latest of vsw.changes that touched it; 0: none. */
     struct former *former;

@@ -113,14 +113,28 @@ static void threads(struct vswitch *vs, struct buf *b)
     }
 }
 
+struct connections { uint64_t unread_bytes, monitors; };
+
+static void add_connection(const char *peer UNUSED, const char *role UNUSED, const struct of_conn_counters *c, bool outgoing UNUSED, void *sum_)
+{
+    struct connections *sum = sum_;
+    sum->unread_bytes += c->unread_bytes;
+    sum->monitors += c->monitors;
+}
+
 char *metrics_text(struct vswitch *vs)
 {
+    struct connections sum = { 0, 0 };
+    of_agent_each_connection(vs->agent, add_connection, &sum);
     struct buf b = BUF_INIT;
     ports(vs, &b);
     queues(vs, &b);
     drops(vs, &b);
     threads(vs, &b);
     single(&b, "flows", "gauge", "Flow entries in all tables.", flow_tables_count(dp_flows(vs->dp), OFPTT_ALL));
+    single(&b, "flow_evictions_total", "counter", "Flow entries that made room for others in a full table.", flow_tables_evicted(dp_flows(vs->dp)));
+    single(&b, "flow_monitors", "gauge", "OpenFlow flow monitors of all connections.", sum.monitors);
+    single(&b, "openflow_unread_bytes", "gauge", "Bytes that wait for OpenFlow peers to read them.", sum.unread_bytes);
     single(&b, "groups", "gauge", "Groups.", group_table_count(dp_groups(vs->dp)));
     single(&b, "packet_ins_total", "counter", "Packet-ins that controllers were sent.", vs->punts.delivered);
     single(&b, "packet_ins_refused_total", "counter", "Packet-ins that no controller took (none connected, or over its limit).", vs->punts.refused);

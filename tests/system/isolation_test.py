@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 """The isolation oracle finds what it is there for (run by make check)."""
 import os
 import sys

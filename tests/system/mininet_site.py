@@ -157,9 +157,11 @@ class MininetSite:
         part, before = self.parts(), self.ask(echoes=True)
         got, after = self.pings([tenant], count=2), self.ask(echoes=True)
         heard = {name: after[name] - before[name] for name in after}
-        most = {i: 2 * (sum(part[i] == part[j] for j in part) - 1) for i in part}
-        if any(n > (most[int(name.removeprefix(tenant))] if name.startswith(tenant) else 0) for name, n in heard.items()):
+        share = {i: 2 * (sum(part[i] == part[j] for j in part) - 1) for i in part}
+        if any(n for name, n in heard.items() if not name.startswith(tenant)):
             raise LabError(f"{tenant} pings, and hosts hear {heard}")
         if any(n and part[a] != part[b] for (_, a, b), n in got.items()):
             raise LabError(f"{tenant}'s pings get through where no cable leads: {got}")
-        return {key: n for key, n in got.items() if n != 2 * (part[key[1]] == part[key[2]])}
+        # More than its share: what was late in an earlier round.
+        return {key: n for key, n in got.items() if n != 2 * (part[key[1]] == part[key[2]])} or \
+            {i: heard[self.name(tenant, i)] for i in part if heard[self.name(tenant, i)] != share[i]}

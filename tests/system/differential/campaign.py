@@ -21,7 +21,7 @@ class Campaign:
         self.plain = plain
         self.bench, self.seed, self.n_packets, self.per_program = bench, seed, n_packets, per_program
         self.n_since_fresh = 0          # Packet-ins on this connection.
-        self.n_done = self.n_programs = self.n_frames = self.n_packet_ins = self.n_refused = 0
+        self.n_done = self.n_programs = self.n_frames = self.n_packet_ins = self.n_refused = self.n_conjunctive = 0
         self.failures = []
 
     def run(self):
@@ -36,7 +36,8 @@ class Campaign:
             if len(self.failures) >= MOST_SHOWN:
                 break
         say(f"     seed {self.seed}: {self.n_done} packets through {self.n_programs} programs in {time.monotonic() - begun:.0f} s; "
-            f"{self.n_frames} frames and {self.n_packet_ins} packet-ins came out the same, {self.n_refused} entries were refused by both")
+            f"{self.n_frames} frames and {self.n_packet_ins} packet-ins came out the same, {self.n_conjunctive} hits were conjunctions', "
+            f"{self.n_refused} entries were refused by both")
         if (refused := self.bench.recorder.refused):
             say(f"     ovs-ofctl refused {len(refused)} lines, the first: {refused[0]}")
         if self.failures:
@@ -175,6 +176,10 @@ class Campaign:
     def _statistics(self, index, program, before, batch, tags):
         after = self._counters(tags, program.n_tables)
         wrong = self._uneven(before, after)
+        for line in program.flows:
+            if "conj_id=" in line:
+                counted = after[0].get(line.split(",", 1)[0] + ",", 0)
+                self.n_conjunctive += counted if isinstance(counted, int) else counted[0]
         if not wrong:
             return
         lines = "\n".join(f"    {next((l for l in program.flows + program.groups if l.startswith(name)), name)}\n"
