@@ -16,6 +16,7 @@
 #include "controller/store.h"
 #include "controller/substrate.h"
 #include "controller/test_fixture.h"
+#include "lib/json.h"
 #include "ofproto/agent.h"
 #include "ofproto/meter_table.h"
 #include "ofproto/of_peer.h"
@@ -650,9 +651,115 @@ static void test_ports(void)
     bench_fini(&b);
 }
 
+/* --- Changes of the slice while its controller is there --- */
+
+static void commit(struct bench *b, struct model_txn *txn)
+{
+    unsigned n;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(txn);
+    const uint32_t *ids = model_txn_networks(txn, &n);
+    uint32_t *networks = xcalloc(n + 1, sizeof *networks);
+    memcpy(networks, ids, n * sizeof *networks);
+    model_txn_commit(txn);
+    fabric_networks_changed(b->f.c.fabric, networks, n);
+    free(networks);
+}
+
+static void apply(struct bench *b, const char *document)
+{
+    struct err err = ERR_INIT;
+    char *text = fixture_quote(document);
+    cJSON *tree = json_parse(text, strlen(text), 1 << 20, &err);
+    commit(b, model_apply(b->f.c.model, tree, NULL, &err));
+    cJSON_Delete(tree);
+    free(text);
+}
+
+static void delete(struct bench *b, enum model_kind kind, const char *name)
+{
+    struct err err = ERR_INIT;
+    commit(b, model_delete(b->f.c.model, kind, name, NULL, 0, &err));
+}
+
+static void count_tenants(uint8_t table UNUSED, uint16_t priority UNUSED, const struct match *m UNUSED, uint64_t cookie, const struct instructions *in UNUSED,
+                          uint32_t owner UNUSED, void *n)
+{
+    *(unsigned *) n += cookie >> 32 != 0;
+}
+
+static unsigned tenant_rules(struct bench *b)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < N_EDGES; i++) {
+        ruleset_each(b->f.c.rulesets, i + 1, count_tenants, &n);
+    }
+    return n;
+}
+
+#define IN_SLICE(SWITCHES, LINKS) "{'slices':[{'name':'lab','tenant':'red','topology':'custom','switches':[" SWITCHES "],'links':[" LINKS "]}]}"
+
+static void test_changes(void)
+{
+    struct bench b;
+    bench_init(&b);
+    say_flow(&b, OFPFC_ADD, 0, 1, "in_port=3", "output:1");
+    say_flow(&b, OFPFC_ADD, 0, 2, "", "output:3");
+    barrier(&b);
+    CU_ASSERT_EQUAL(b.vsw->cost, 3);                    /* Port 3 is nowhere yet, and counts as one. */
+    CU_ASSERT_EQUAL(count_on(&b, 0, 0) + count_on(&b, 1, 0), 2);
+    apply(&b, IN_SLICE("{'name':'s1','edges':['e1','e2'],'ports':[{'name':'c','number':3,'edge':'e2','ofport_of':'d2'}]}", ""));
+    expect_port_status(&b, OFPPR_ADD, 3, 0, OFPPS_LIVE);
+    barrier(&b);
+    settle(&b);
+    CU_ASSERT_EQUAL(count_on(&b, 0, 0), 1);
+    CU_ASSERT_EQUAL(count_on(&b, 1, 0), 2);             /* What was said of the port before it was there holds now. */
+    /* A link to a second switch, on the other edge: its end is a port, down until the edges reach each other. */
+    apply(&b, IN_SLICE("{'name':'s2','edges':['e2'],'ports':[]}", "{'name':'l1','ends':[{'switch':'s1','port':'x','number':9,'edge':'e1'},{'switch':'s2','port':'x'}]}"));
+    expect_port_status(&b, OFPPR_ADD, 9, 0, OFPPS_LINK_DOWN);
+    barrier(&b);
+    delete(&b, KIND_LINK, "red/lab/l1");
+    expect_port_status(&b, OFPPR_DELETE, 9, 0, OFPPS_LINK_DOWN);
+    delete(&b, KIND_SWITCH_PORT, "red/lab/s1/c");
+    expect_port_status(&b, OFPPR_DELETE, 3, 0, OFPPS_LIVE);
+    barrier(&b);
+    settle(&b);
+    CU_ASSERT_EQUAL(count_on(&b, 1, 0), 1);
+    CU_ASSERT_PTR_NOT_NULL(entry(&b, 0, "in_port=3"));  /* The model keeps what the tenant said. */
+    CU_ASSERT_EQUAL(b.tenant->n_down, 0);
+    delete(&b, KIND_SLICE, "red/lab");
+    CU_ASSERT_TRUE(loop_until(b.f.c.base, &b.tenant->n_down, 1));
+    settle(&b);
+    CU_ASSERT_EQUAL(tenant_rules(&b), 0);
+    CU_ASSERT_EQUAL(b.f.c.fabric->usages.n, 0);
+    bench_fini(&b);
+}
+
+/* A slice that comes and goes leaves nothing: no rule, no group, no meter, no id. */
+static void test_cycles(void)
+{
+    struct bench b;
+    bench_init(&b);
+    unsigned rules = tenant_rules(&b);
+    for (unsigned i = 0; i < 300; i++) {
+        apply(&b, "{'slices':[{'name':'more','tenant':'red','topology':'custom','switches':[{'name':'t1','edges':['e1','e2'],'ports':["
+                  "{'name':'a','edge':'e1','ofport_of':'d2'}]},{'name':'t2','edges':['e2'],'ports':[{'name':'a','edge':'e2','ofport_of':'d2'}]}],"
+                  "'links':[{'name':'l','ends':['t1/l','t2/l']}]}]}");
+        if (i % 3) {
+            fixture_turn(&b.f, 1);
+        }
+        delete(&b, KIND_SLICE, "red/more");
+    }
+    settle(&b);
+    CU_ASSERT_EQUAL(tenant_rules(&b), rules);
+    CU_ASSERT_EQUAL(b.f.c.fabric->vsws.n, 1);
+    barrier(&b);                                        /* The other slice's controller noticed nothing. */
+    CU_ASSERT_EQUAL(b.tenant->n_messages, 1);
+    bench_fini(&b);
+}
+
 void vsw_test_suite(void)
 {
     UNIT_SUITE("vsw", { "refused add", test_refused_add }, { "refused change", test_refused_change }, { "refused group", test_refused_group },
                { "quotas", test_quotas }, { "barrier", test_barrier }, { "what a plain switch has not", test_refused_by_name }, { "packets", test_packets },
-               { "ports", test_ports });
+               { "ports", test_ports }, { "changes", test_changes }, { "cycles", test_cycles });
 }
