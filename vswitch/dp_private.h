@@ -12,6 +12,7 @@
 #include "lib/hmap.h"
 #include "vswitch/classifier.h"
 #include "vswitch/dp.h"
+#include "vswitch/perf.h"
 #include "vswitch/program.h"
 
 #define OFPP_UNSET UINT32_C(0xfffffff7)         /* ONF extension: the action set has no output. */
@@ -104,6 +105,7 @@ struct dp_thread {
     struct dp *dp;
     unsigned index;
     void *aux;                                  /* The device layer's. */
+    struct perf perf;
     struct { _Atomic uint64_t lookups, matches; } tables[OF_N_TABLES];
     _Atomic uint64_t drops[DP_MAX_PORTS][DROP_N_REASONS];
 };
