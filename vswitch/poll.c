@@ -103,9 +103,14 @@ static unsigned drain_control(struct poll_thread *t)
 static unsigned iterate(struct poll_thread *t, uint64_t tsc)
 {
     struct poll_plan *plan = atomic_load_explicit(&t->plan, memory_order_acquire);
-    unsigned n = rte_ring_empty(t->from_control) ? 0 : drain_control(t), flushed = 0;
+    unsigned n = rte_ring_empty(t->from_control) ? 0 : drain_control(t), flushed = 0, round = t->n_busy_rounds;
     for (unsigned i = 0; i < plan->n; i++) {
-        n += receive(t, plan->rxq[i].port, plan->rxq[i].queue, tsc);
+        if (plan->quiet[i] == POLL_QUIET_ROUNDS && round && (round + i) % POLL_QUIET_EVERY) {
+            continue;
+        }
+        unsigned got = receive(t, plan->rxq[i].port, plan->rxq[i].queue, tsc);
+        plan->quiet[i] = got ? 0 : RTE_MIN(plan->quiet[i] + 1, POLL_QUIET_ROUNDS);
+        n += got;
         if (n - flushed >= POLL_FLUSH_EVERY) {
             poll_flush(t);
             flushed = n;
@@ -114,6 +119,7 @@ static unsigned iterate(struct poll_thread *t, uint64_t tsc)
     if (n != flushed) {
         poll_flush(t);
     }
+    t->n_busy_rounds = n ? round + 1 : 0;
     perf_round(t->perf, n);
     return n;
 }
@@ -155,6 +161,7 @@ static void disarm(struct poll_thread *t)
 static unsigned idle(struct poll_thread *t)
 {
     unsigned n_fds, us = arm(t, &n_fds);
+    t->n_busy_rounds = 0;                       /* The last look is one at every queue. */
     atomic_store(&t->sleeping, true);           /* Sequentially consistent, against poll_wake(). */
     unsigned n = iterate(t, rte_rdtsc());
     if (!n && !atomic_load(&t->poll->stop)) {
@@ -261,8 +268,9 @@ static void publish(struct poll *poll, struct poll_thread *t, struct poll_plan *
 static struct poll_plan *plan_with_room(const struct poll_plan *old, unsigned more)
 {
     unsigned n = old ? old->n : 0;
-    struct poll_plan *plan = xcalloc(1, sizeof *plan + (n + more) * sizeof plan->rxq[0]);
+    struct poll_plan *plan = xcalloc(1, sizeof *plan + (n + more) * (sizeof plan->rxq[0] + sizeof plan->quiet[0]));
     plan->n = n;
+    plan->quiet = (uint8_t *) &plan->rxq[n + more];
     if (n) {
         memcpy(plan->rxq, old->rxq, n * sizeof plan->rxq[0]);
     }

@@ -8,6 +8,9 @@
  * Idle: after POLL_SPIN_US without a frame a thread turns on the wake-ups of its queues, looks once more (a frame that came before the wake-up was on is
  * seen by that look), leaves the RCU protocol and waits in ppoll(). vhost queues wake it by the guest's kick; a queue without a descriptor (an ethdev)
  * bounds the wait, 50 µs at first and doubling to 1 ms. With all queues waking, the wait is bounded by POLL_SLEEP_MAX_US all the same.
+ *
+ * Busy: a look at an empty vhost queue costs about as much as forwarding a frame to the end, so beside busy queues those that have been empty for long are looked at in one
+ * round out of POLL_QUIET_EVERY, each in another. A round without any frame is followed by one that looks everywhere.
  */
 #ifndef VSWITCH_POLL_H
 #define VSWITCH_POLL_H 1
@@ -25,10 +28,13 @@
 #define POLL_MAX_WAITS 1024
 #define POLL_RING_SIZE 2048
 #define POLL_CLOCK_US 1000              /* How long the time stamp counter stands in for the clock. */
+#define POLL_QUIET_ROUNDS 64            /* A queue that was empty for so many rounds is looked at in one of … */
+#define POLL_QUIET_EVERY 8              /* … so many, while others have frames. */
 #define POLL_FLUSH_EVERY (4 * DP_BATCH) /* Frames received before what was sent must leave, when there are many queues. */
 
 struct poll_plan {
     unsigned n;
+    uint8_t *quiet;             /* The thread's, one per queue: rounds in a row in which it had no frame, at most POLL_QUIET_ROUNDS. In the same block. */
     struct { struct port *port; unsigned queue; } rxq[];
 };
 
@@ -51,6 +57,7 @@ struct poll_thread {
     /* The thread's alone. */
     struct port *dirty[DP_MAX_PORTS];   /* Ports with frames in their transmit buffer of this thread. */
     unsigned n_dirty;
+    unsigned n_busy_rounds;             /* In a row, with frames. */
     unsigned step_us;
     uint64_t clock_ns, clock_tsc, now_ns;       /* The clock at that time stamp; what the latest batch was given. */
     uint64_t clock_ticks, clock_scale;          /* POLL_CLOCK_US in ticks; nanoseconds per tick, times 2^32.  Immutable. */
