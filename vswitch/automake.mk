@@ -47,9 +47,17 @@ vswitch_vswitch_test_LDADD = vswitch/libdatapath.a ofproto/libofproto.a lib/libp
 # The datapath core: no DPDK.
 noinst_LIBRARIES += vswitch/libdatapath.a
 vswitch_libdatapath_a_SOURCES = \
+	vswitch/cache.c vswitch/cache.h \
+	vswitch/cache_check.c \
+	vswitch/cache_key.c \
+	vswitch/cache_memory.c \
+	vswitch/cache_plan.c \
+	vswitch/cache_record.c \
+	vswitch/cache_run.c vswitch/cache_run.h \
 	vswitch/checksum.c vswitch/checksum.h \
 	vswitch/classifier.c vswitch/classifier.h \
 	vswitch/classifier_lookup.c \
+	vswitch/counters.c vswitch/counters.h \
 	vswitch/dp.c vswitch/dp.h vswitch/dp_private.h \
 	vswitch/dp_bundle.c \
 	vswitch/dp_group.c \
@@ -58,6 +66,7 @@ vswitch_libdatapath_a_SOURCES = \
 	vswitch/exec.c vswitch/exec.h \
 	vswitch/exec_group.c \
 	vswitch/exec_output.c \
+	vswitch/exec_record.h \
 	vswitch/exec_set.c \
 	vswitch/meter.c vswitch/meter.h \
 	vswitch/packet.c vswitch/packet.h \

@@ -15,47 +15,6 @@ void dp_defer(void (*fn)(void *), void *arg, void *dp_)
     }
 }
 
-/* --- Counters --- */
-
-struct counters *counters_new(unsigned n_threads)
-{
-    struct counters *c = xcalloc(1, sizeof *c + n_threads * sizeof c->threads[0]);
-    c->refs = 1;
-    c->n = n_threads;
-    return c;
-}
-
-void counters_put(struct dp *dp, struct counters *c)
-{
-    if (!--c->refs) {
-        dp_defer(free, c, dp);
-    }
-}
-
-static void counters_raw(const struct counters *c, uint64_t *packets, uint64_t *bytes, uint64_t *used_ns)
-{
-    *packets = *bytes = *used_ns = 0;
-    for (unsigned i = 0; i < c->n; i++) {
-        uint64_t used = atomic_load_explicit(&c->threads[i].used_ns, memory_order_relaxed);
-        *packets += atomic_load_explicit(&c->threads[i].packets, memory_order_relaxed);
-        *bytes += atomic_load_explicit(&c->threads[i].bytes, memory_order_relaxed);
-        *used_ns = MAX(*used_ns, used);
-    }
-}
-
-void counters_sum(const struct counters *c, uint64_t *packets, uint64_t *bytes, uint64_t *used_ns)
-{
-    counters_raw(c, packets, bytes, used_ns);
-    *packets -= c->base_packets;
-    *bytes -= c->base_bytes;
-}
-
-void counters_reset(struct counters *c)
-{
-    uint64_t used;
-    counters_raw(c, &c->base_packets, &c->base_bytes, &used);
-}
-
 /* --- Flow entries --- */
 
 static void rule_free(void *rule_)
@@ -95,12 +54,15 @@ static struct of_error insert(struct flow_entry *entry, void *dp_)
         rule->counters = ((struct dp_rule *) entry->replaces->aux)->counters;
         rule->counters->refs++;
     } else {
-        rule->counters = counters_new(dp->n_threads);
+        rule->counters = counters_new(dp, entry->table_id);
     }
     entry->aux = rule;
+    cache_cover_rule(dp, rule->table, rule->cls.match, program);
     classifier_insert(&dp->tables[entry->table_id], &rule->cls);
     if (dp->stage) {
         dp_stage_insert(dp, entry);
+    } else {
+        dp_rule_begins(dp, rule);
     }
     return OF_OK;
 }
@@ -115,7 +77,9 @@ static struct of_error modify(struct flow_entry *entry, const struct instruction
         return error;
     }
     struct program *former = atomic_load_explicit(&rule->program, memory_order_relaxed);
+    cache_cover_rule(dp, rule->table, rule->cls.match, program);
     atomic_store_explicit(&rule->program, program, memory_order_release);
+    cache_note_id(dp, rule->counters->id);
     program_retire(dp, former);
     if (reset_counts) {
         counters_reset(rule->counters);
@@ -132,10 +96,23 @@ static void remove_entry(struct flow_entry *entry, int reason, void *dp_)
         return;
     }
     classifier_remove(&dp->tables[entry->table_id], &rule->cls);
+    dp_rule_ends(dp, rule);
     if (reason >= 0 && entry->flags & OFPFF_SEND_FLOW_REM && dp->ops.flow_removed) {
         dp->ops.flow_removed(entry, (uint8_t) reason, dp->aux);
     }
     dp_rule_retire(dp, rule);
+}
+
+void dp_rule_begins(struct dp *dp, struct dp_rule *rule)
+{
+    counters_own(rule->counters, rule);
+    cache_note_added(dp, rule->table, rule->cls.match);
+}
+
+void dp_rule_ends(struct dp *dp, struct dp_rule *rule)
+{
+    counters_disown(rule->counters, rule);
+    cache_note_id(dp, rule->counters->id);
 }
 
 void dp_rule_retire(struct dp *dp, struct dp_rule *rule)
@@ -176,6 +153,8 @@ struct dp *dp_new(unsigned n_threads, unsigned max_flows, unsigned max_groups, s
         dp->threads[i]->dp = dp;
         dp->threads[i]->index = i;
     }
+    counter_space_init(dp);
+    cache_init(dp);
     dp->flows = flow_tables_new(max_flows, clock, &dp_flow_ops, dp);
     dp->groups = group_table_new(max_groups, clock, &dp_group_ops, dp);
     dp->meters = meter_table_new(DP_MAX_METERS, clock, &dp_meter_ops, dp);
@@ -196,6 +175,8 @@ void dp_free(struct dp *dp)
     }
     assert(!dp->group_slots.n);
     hmap_fini(&dp->group_slots);
+    cache_fini(dp);
+    counter_space_fini(dp);
     for (unsigned i = 0; i < dp->n_threads; i++) {
         free(dp->threads[i]);
     }
@@ -271,6 +252,7 @@ static void set_port(struct dp *dp, uint32_t port_no, uint32_t state)
         publish_ports(dp);
     }
     dp_groups_refresh_liveness(dp);
+    cache_note_all(dp);
 }
 
 void dp_port_set(struct dp *dp, uint32_t port_no, uint32_t config, bool live)
@@ -286,11 +268,13 @@ void dp_port_remove(struct dp *dp, uint32_t port_no)
 void dp_set_misses(struct dp *dp, bool on)
 {
     atomic_store_explicit(&dp->misses, on, memory_order_relaxed);
+    cache_note_all(dp);
 }
 
 void dp_set_standalone(struct dp *dp, bool on)
 {
     atomic_store_explicit(&dp->standalone, on, memory_order_relaxed);
+    cache_note_all(dp);
 }
 
 /* --- Statistics --- */
@@ -299,10 +283,7 @@ void dp_table_stats(struct dp *dp, uint8_t table, struct of_table_stats *out)
 {
     assert(table < OF_N_TABLES);
     *out = (struct of_table_stats) { .table_id = table, .active_count = flow_tables_count(dp->flows, table) };
-    for (unsigned i = 0; i < dp->n_threads; i++) {
-        out->lookup_count += atomic_load_explicit(&dp->threads[i]->tables[table].lookups, memory_order_relaxed);
-        out->matched_count += atomic_load_explicit(&dp->threads[i]->tables[table].matches, memory_order_relaxed);
-    }
+    counters_table(dp, table, &out->lookup_count, &out->matched_count);
 }
 
 static uint64_t raw_drops(const struct dp *dp, uint32_t port_no, unsigned reason)
