@@ -54,6 +54,8 @@ struct dp_controller { uint16_t max_len, id, userdata_size; const uint8_t *userd
 struct dp_ops {
     /* Takes the packet. Counting tx (and its drops: port-down, tx-full, too-long) is the device layer's, with dp_thread_drop(). */
     void (*output)(struct dp_thread *, struct packet *, uint32_t port_no, void *aux);
+    /* [poll] The same for n packets that leave by one port, in this order; at most DP_BATCH. */
+    void (*output_batch)(struct dp_thread *, struct packet **, unsigned n, uint32_t port_no, void *aux);
     struct packet *(*copy)(struct dp_thread *, const struct packet *, void *aux);     /* NULL: no memory (the core counts the drop). */
     void (*free)(struct dp_thread *, struct packet *, void *aux);
     /* Does not take the packet. False: queue full (the core counts packet-in-limit). cookie, table, reason as OpenFlow has them; `flow` carries the pipeline fields. */

@@ -29,6 +29,14 @@ static void output(struct dp_thread *t UNUSED, struct packet *p, uint32_t port, 
     free(p);
 }
 
+static void output_batch(struct dp_thread *t, struct packet **packets, unsigned n, uint32_t port, void *fx)
+{
+    ((struct fixture *) fx)->n_batches++;
+    for (unsigned i = 0; i < n; i++) {
+        output(t, packets[i], port, fx);
+    }
+}
+
 static struct packet *copy(struct dp_thread *t UNUSED, const struct packet *p, void *fx_)
 {
     struct fixture *fx = fx_;
@@ -81,7 +89,8 @@ static uint64_t now(void *fx)
 
 void fixture_init(struct fixture *fx)
 {
-    static const struct dp_ops ops = { .output = output, .copy = copy, .free = free_packet, .packet_in = packet_in, .defer = defer, .flow_removed = flow_removed };
+    static const struct dp_ops ops = { .output = output, .output_batch = output_batch, .copy = copy, .free = free_packet, .packet_in = packet_in, .defer = defer,
+                                       .flow_removed = flow_removed };
     memset(fx, 0, sizeof *fx);
     fx->now_ns = 1000000000;
     fx->dp = dp_new(2, 100000, 1000, (struct clock) { now, fx }, &ops, fx);
@@ -198,7 +207,7 @@ void fixture_compose(const char *text, struct buf *b)
 
 static void forget(struct fixture *fx)
 {
-    fx->n_out = fx->n_in = fx->n_copies = 0;
+    fx->n_out = fx->n_in = fx->n_copies = fx->n_batches = 0;
 }
 
 void fixture_receive(struct fixture *fx, uint32_t in_port, const void *data, uint32_t len)

@@ -21,7 +21,7 @@ struct fixture {
     struct fixture_packet_in in[FIXTURE_MAX];
     unsigned n_in;
     unsigned n_live;            /* Packets that somebody still has to free or output. */
-    unsigned n_copies;
+    unsigned n_copies, n_batches;       /* Since the latest fixture_receive(): copies, and calls of output_batch. */
     unsigned fail_copies;       /* The next so many copies fail. */
     bool refuse_packet_ins;
     unsigned n_removed;

@@ -78,6 +78,8 @@ bool poll_send(struct poll *, struct port *, struct rte_mbuf *);
 
 /* poll_output.c [poll] Puts a frame into the port's transmit buffer of this thread; takes it. */
 void poll_output(struct poll_thread *, struct port *, struct rte_mbuf *);
+/* The same for n packets, at most DP_BATCH; the link is looked at once. */
+void poll_output_batch(struct poll_thread *, struct port *, struct packet **, unsigned n);
 void poll_flush(struct poll_thread *);
 
 #endif

@@ -44,13 +44,8 @@ static void flush_port(struct poll_thread *t, struct port *p)
     }
 }
 
-void poll_output(struct poll_thread *t, struct port *p, struct rte_mbuf *m)
+static void put(struct poll_thread *t, struct port *p, struct port_thread *pt, struct rte_mbuf *m)
 {
-    struct port_thread *pt = &p->threads[t->index + 1];
-    if (!device_link_up(p->device)) {
-        drop(t, p, m, DROP_PORT_DOWN);
-        return;
-    }
     if (!mbuf_fits_mtu(m, p->device->mtu)) {
         drop(t, p, m, DROP_TOO_LONG);
         return;
@@ -61,6 +56,29 @@ void poll_output(struct poll_thread *t, struct port *p, struct rte_mbuf *m)
         flush_port(t, p);       /* Stays in the dirty list. */
     }
     pt->tx[pt->n_tx++] = m;
+}
+
+void poll_output(struct poll_thread *t, struct port *p, struct rte_mbuf *m)
+{
+    if (device_link_up(p->device)) {
+        put(t, p, &p->threads[t->index + 1], m);
+    } else {
+        drop(t, p, m, DROP_PORT_DOWN);
+    }
+}
+
+void poll_output_batch(struct poll_thread *t, struct port *p, struct packet **packets, unsigned n)
+{
+    struct port_thread *pt = &p->threads[t->index + 1];
+    bool up = device_link_up(p->device);
+    for (unsigned i = 0; i < n; i++) {
+        struct rte_mbuf *m = mbuf_from_packet(packets[i]);
+        if (up) {
+            put(t, p, pt, m);
+        } else {
+            drop(t, p, m, DROP_PORT_DOWN);
+        }
+    }
 }
 
 void poll_flush(struct poll_thread *t)
