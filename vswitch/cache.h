@@ -6,9 +6,9 @@
  * take the same walk; the walk's outcome is recorded once and replayed.  One mask means one probe: no tuple space, so no rule set and no traffic can
  * make lookups slow; they can only make flows many.  Rules for one port only leave no bits at all: then a whole batch has one entry.
  *
- * Files.  cache_plan.c [control]: the mask, kept up as rules come and go, and what has changed of late.  cache_key.c [poll]: a batch's keys.
- * cache_memory.c [control]: the table's life; cache.c [poll]: the table.  exec_record.h, cache_record.c [poll]: what a walk writes down.  cache_run.c [poll]: batches through it all.
- * cache_check.c [poll]: the test mode.
+ * Files.  cache_plan.c [control]: the mask, kept up as rules come and go, and what has changed of late.  cache_memory.c [control]: the table's
+ * life.  cache_key.c [poll]: a batch's keys.  cache.c [poll]: the table.  exec_record.h, cache_record.c [poll]: what a walk writes down.
+ * cache_run.c [poll]: batches through it all.  cache_check.c [poll]: the test mode.
  *
  * An entry has the packed key, the numbers of all counters that the walk moved (vswitch/counters.h), and a program: a short list of plain steps
  * (write MAC addresses, take from the TTL, output, drop).  Programs are shared by all entries that do the same, so they are few and hot, and frames

@@ -1,7 +1,8 @@
 /*
  * Inside the datapath: what dp.c, the executor and the trace share.  Nobody else includes this.
  *
- * Who writes what: the control thread writes everything here but the counters; `_Atomic` members are those that poll-mode threads read while it does.  Counters: vswitch/counters.h.
+ * Who writes what: the control thread writes everything here but the counters; `_Atomic` members are those that poll-mode threads read while it does.
+ * Counters: vswitch/counters.h.
  */
 #ifndef VSWITCH_DP_PRIVATE_H
 #define VSWITCH_DP_PRIVATE_H 1

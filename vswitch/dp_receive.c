@@ -18,6 +18,7 @@ void dp_receive(struct dp_thread *t, struct packet **packets, unsigned n, uint32
             dp_thread_drop(t, in_port, refused ? DROP_PORT_CONFIG : DROP_RUNT);
             dp->ops.free(t, p, dp->aux);
         } else {
+            p->in_port = in_port;
             packets[kept++] = p;
         }
     }

@@ -348,6 +348,7 @@ void vswitch_fini(struct vswitch *vs)
             of_agent_free(vs->agent);
             vs->agent = NULL;
         }
+        rcu_run(&vs->rcu);
         dp_free(vs->dp);
         rcu_fini(&vs->rcu);
         poll_fini(&vs->poll);
