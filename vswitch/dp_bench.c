@@ -1,7 +1,7 @@
 /*
  * The datapath core by itself: nanoseconds per packet through dp_receive(), no ports, no DPDK, one thread.
  *
- *     vswitch/dp_bench RULES FLOWS [--packets=N] [--cache=FLOWS] [--fresh] [--mods=EVERY]
+ *     vswitch/dp_bench RULES FLOWS [--packets=N] [--cache=FLOWS] [--fresh] [--mods=EVERY] [--verbose]
  *
  * RULES: entries as ovs-ofctl takes them, one a line.  FLOWS: as utilities/bench/flows.h has them (`utilities/bench/rules.py RULES FLOWS` makes both).  Flows are sent in
  * turn, in batches of 32, from port 1.  --fresh: a new source port in each round.  --mods: a flow-mod that no packet meets every so many packets.
@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 #include "lib/util.h"
-#include "vswitch/dp.h"
+#include "vswitch/dp_private.h"
 #include "vswitch/packet.h"
 
 enum { HEAD = 64, ROOM = 128, SLOTS = 64 };
@@ -201,12 +201,14 @@ int main(int argc, char **argv)
     struct bench b = { .n_flows = 0 };
     struct plan plan = { .packets = 20000000 };
     size_t cache = 1 << 20;
+    bool verbose = false;
     if (argc < 3) {
-        fprintf(stderr, "usage: dp_bench RULES FLOWS [--packets=N] [--cache=FLOWS] [--fresh] [--mods=EVERY]\n");
+        fprintf(stderr, "usage: dp_bench RULES FLOWS [--packets=N] [--cache=FLOWS] [--fresh] [--mods=EVERY] [--verbose]\n");
         return 2;
     }
     for (int i = 3; i < argc; i++) {
         uint64_t value;
+        verbose = verbose || !strcmp(argv[i], "--verbose");
         plan.fresh = plan.fresh || !strcmp(argv[i], "--fresh");
         take(argv[i], "--packets=", &plan.packets);
         take(argv[i], "--mods=", &plan.mods);
@@ -234,6 +236,16 @@ int main(int argc, char **argv)
     printf("%6.1f ns/packet  (%zu flows, sent %llu of %llu; key %u words, entry %u, cache %llu flows; misses %llu, evictions %llu, stale %llu)\n",
            (spent - empty) * 1e9 / (double) plan.packets, b.n_flows, (unsigned long long) b.sent, (unsigned long long) plan.packets, s.key_words, s.stride,
            (unsigned long long) s.n_flows, (unsigned long long) s.misses, (unsigned long long) s.evictions, (unsigned long long) s.stale);
+    for (unsigned t = 0; verbose && t < OF_N_TABLES; t++) {
+        const struct cls_vector *v = atomic_load(&b.dp->tables[t].vector);
+        for (unsigned i = 0; v && i < v->n; i++) {
+            printf("table %u: subtable of %zu slots, priority %u, words", t, v->entries[i].subtable->n_heads, v->entries[i].max_priority);
+            for (unsigned k = 0; k < v->entries[i].subtable->n; k++) {
+                printf(" %u:%016llx", v->entries[i].subtable->index[k], (unsigned long long) v->entries[i].subtable->masks[k]);
+            }
+            printf("\n");
+        }
+    }
     dp_free(b.dp);
     free(b.frames);
     free(b.flows);
