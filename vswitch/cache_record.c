@@ -96,11 +96,12 @@ void recorder_finish(struct recorder *r, bool sent, uint8_t drop)
     p->port = p->n_cells ? p->cells[p->n_cells - 1].port : 0;
     p->ttl = r->ttl;
     p->ttl_ofs = r->ttl_ofs;
-    p->hash = 0;
     uint64_t words[sizeof *p / 8], h = 0;
-    memcpy(words, p, sizeof *p);
-    for (unsigned i = 0; i < sizeof words / sizeof words[0]; i++) {
-        h = hash_mix64(h ^ words[i]);
+    memcpy(words, p, sizeof *p);        /* The hash itself is zero still. */
+    unsigned n = (unsigned) (offsetof(struct cache_program, cells) + p->n_cells * sizeof p->cells[0] + 7) / 8;
+    for (unsigned i = 0; i < n; i++) {
+        h = (h ^ words[i]) * UINT64_C(0x9e3779b97f4a7c15);
+        h ^= h >> 32;
     }
     p->hash = h;
 }

@@ -6,7 +6,8 @@
 #include <string.h>
 #include "lib/util.h"
 
-#define MIN_SLOTS 8
+#define MIN_SLOTS 16
+#define SLOTS_PER_HEAD 4        /* At least half of that: most first slots that nobody is in are empty. */
 
 struct priority_count { struct hmap_node node; uint16_t priority; size_t n; };
 
@@ -48,7 +49,7 @@ static void array_put(struct cls_array *a, uint64_t slot, uint32_t hash)
 static void subtable_rebuild(struct classifier *cls, struct cls_subtable *st)
 {
     size_t n_slots = MIN_SLOTS;
-    while (n_slots < 2 * (st->n_heads + 1)) {
+    while (n_slots < SLOTS_PER_HEAD * (st->n_heads + 1)) {
         n_slots *= 2;
     }
     struct cls_array *old = atomic_load_explicit(&st->array, memory_order_relaxed), *a = array_new(n_slots);
@@ -143,7 +144,7 @@ static bool subtable_hash(const struct cls_subtable *st, const struct minimatch 
         if (!(m->map & bit) || st->masks[i] & ~minimatch_masks(m)[k]) {
             return false;
         }
-        h = cls_hash_step(h, minimatch_values(m)[k] & st->masks[i]);
+        h = cls_hash_step(h, i, minimatch_values(m)[k] & st->masks[i]);
     }
     *hash = cls_hash_finish(h);
     return true;
@@ -355,8 +356,7 @@ void classifier_insert(struct classifier *cls, struct cls_rule *rule)
         st->n_used += atomic_load_explicit(free_slot, memory_order_relaxed) == CLS_EMPTY;
         st->n_heads++;
         atomic_store_explicit(free_slot, cls_slot(rule), memory_order_release);
-        /* At least a quarter of the slots stays empty, so that probes end. */
-        if (4 * (st->n_used + 1) > 3 * (a->mask + 1)) {
+        if (SLOTS_PER_HEAD / 2 * (st->n_used + 1) > a->mask + 1) {
             subtable_rebuild(cls, st);
         }
     }
@@ -390,7 +390,7 @@ void classifier_remove(struct classifier *cls, struct cls_rule *rule)
     } else {
         atomic_store_explicit(slot, CLS_TOMBSTONE, memory_order_release);
         st->n_heads--;
-        if (a->mask + 1 > MIN_SLOTS && 8 * st->n_heads < a->mask + 1) {
+        if (a->mask + 1 > MIN_SLOTS && 4 * SLOTS_PER_HEAD * st->n_heads < a->mask + 1) {
             subtable_rebuild(cls, st);
         }
     }

@@ -99,13 +99,12 @@ struct cls_vector {
     struct { struct cls_subtable *subtable; uint32_t max_priority; } entries[];
 };
 
-/* Hash of a key's masked words; `words` is indexed as the key (flow) or as the mask (minimatch values), by `index` or in sequence. */
-static inline uint64_t cls_hash_step(uint64_t h, uint64_t word)
+/* Hash of a key's masked words, of which this is number i: a sum of products, which do not wait for each other. */
+static inline uint64_t cls_hash_step(uint64_t h, unsigned i, uint64_t word)
 {
-    h = (h ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-    return h ^ h >> 32;
+    return h + (word ^ word >> 32) * (UINT64_C(0x9e3779b97f4a7c15) * (2 * i + 1));
 }
-static inline uint32_t cls_hash_finish(uint64_t h) { return (uint32_t) (hash_mix64(h) >> 16); }
+static inline uint32_t cls_hash_finish(uint64_t h) { return (uint32_t) ((h ^ h >> 32) * UINT64_C(0xd6e8feb86659fd93) >> 32); }
 static inline uint64_t cls_slot(const struct cls_rule *r) { return (uint64_t) (r->hash >> 16) << 48 | (uint64_t) (uintptr_t) r; }
 static inline struct cls_rule *cls_slot_rule(uint64_t slot) { return (struct cls_rule *) (uintptr_t) (slot & UINT64_C(0xffffffffffff)); }
 static inline bool cls_slot_is_rule(uint64_t slot) { return slot > CLS_TOMBSTONE; }

@@ -1,6 +1,7 @@
 /* The control side of the datapath: its life, flow entries, ports, counters. */
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 #include "lib/util.h"
 #include "vswitch/dp_private.h"
 #include "vswitch/meter.h"
@@ -17,19 +18,13 @@ void dp_defer(void (*fn)(void *), void *arg, void *dp_)
 
 /* --- Flow entries --- */
 
-static void rule_free(void *rule_)
-{
-    struct dp_rule *rule = rule_;
-    free((void *) rule->cls.match);
-    free(rule);
-}
-
-static struct minimatch *minimatch_clone(const struct minimatch *m)
+/* A rule and its match, side by side: whoever looks at one looks at the other.  The entry's own match goes with the entry; readers may outlive it. */
+static struct dp_rule *rule_new(const struct minimatch *m)
 {
     size_t size = sizeof *m + 2 * m->n * sizeof m->words[0];
-    struct minimatch *copy = xmalloc(size);
-    memcpy(copy, m, size);
-    return copy;
+    struct dp_rule *rule = xcalloc(1, sizeof *rule + size);
+    rule->cls.match = memcpy(rule + 1, m, size);
+    return rule;
 }
 
 static struct of_error insert(struct flow_entry *entry, void *dp_)
@@ -40,9 +35,7 @@ static struct of_error insert(struct flow_entry *entry, void *dp_)
     if (!program) {
         return error;
     }
-    struct dp_rule *rule = XNEW(struct dp_rule);
-    /* The entry's own match goes with the entry; readers may outlive it. */
-    rule->cls.match = minimatch_clone(entry->match);
+    struct dp_rule *rule = rule_new(entry->match);
     rule->cls.priority = entry->priority;
     rule->cls.added = dp_stage_version(dp);
     atomic_init(&rule->program, program);
@@ -119,7 +112,7 @@ void dp_rule_retire(struct dp *dp, struct dp_rule *rule)
 {
     program_retire(dp, atomic_load_explicit(&rule->program, memory_order_relaxed));
     counters_put(dp, rule->counters);
-    dp_defer(rule_free, rule, dp);
+    dp_defer(free, rule, dp);
 }
 
 static void counters(const struct flow_entry *entry, uint64_t *packets, uint64_t *bytes, uint64_t *used_ns, void *dp UNUSED)
