@@ -23,6 +23,7 @@ vswitch_vswitchd_SOURCES = \
 	vswitch/rcu.c vswitch/rcu.h \
 	vswitch/rpc.c vswitch/rpc.h \
 	vswitch/rpc_flows.c \
+	vswitch/rpc_perf.c \
 	vswitch/rpc_ports.c \
 	vswitch/vswitch.c vswitch/vswitch.h
 vswitch_vswitchd_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
@@ -73,6 +74,7 @@ vswitch_libdatapath_a_SOURCES = \
 	vswitch/packet_compose.c \
 	vswitch/packet_tags.c \
 	vswitch/packet_write.c \
+	vswitch/perf.c vswitch/perf.h \
 	vswitch/program.c vswitch/program.h \
 	vswitch/trace.c
 
@@ -92,6 +94,7 @@ vswitch_datapath_test_SOURCES = \
 	vswitch/packet_edit_test.c \
 	vswitch/packet_random.c vswitch/packet_random.h \
 	vswitch/packet_test.c \
+	vswitch/perf_test.c \
 	vswitch/trace_test.c \
 	tests/unit.h
 vswitch_datapath_test_LDADD = vswitch/libdatapath.a ofproto/libofproto.a lib/libpolder.a $(CUNIT_LIBS) $(POLDER_LIBS)

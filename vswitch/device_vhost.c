@@ -192,7 +192,9 @@ static uint16_t vhost_tx(struct device *dev, unsigned thread, struct rte_mbuf **
     rte_spinlock_lock(&d->tx_lock[q]);
     uint16_t sent = rte_vhost_enqueue_burst(vid, (uint16_t) (2 * q), mbufs, n);
     rte_spinlock_unlock(&d->tx_lock[q]);
-    rte_pktmbuf_free_bulk(mbufs, sent);         /* Copied to the guest. */
+    if (sent) {
+        mbuf_free_burst(mbufs, sent);           /* Copied to the guest. */
+    }
     return sent;
 }
 

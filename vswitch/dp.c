@@ -205,6 +205,11 @@ unsigned dp_thread_index(const struct dp_thread *t)
     return t->index;
 }
 
+struct perf *dp_thread_perf(struct dp_thread *t)
+{
+    return &t->perf;
+}
+
 void *dp_thread_aux(const struct dp_thread *t)
 {
     return t->aux;

@@ -28,6 +28,7 @@
 
 struct dp;
 struct dp_thread;
+struct perf;
 
 #define DP_MAX_THREADS 17       /* Thread 0 is the control thread's. */
 #define DP_MAX_PORTS 4096       /* Port numbers handed out are 1..DP_MAX_PORTS-1; an array serves as the map. */
@@ -77,6 +78,7 @@ void dp_table_stats(struct dp *, uint8_t table, struct of_table_stats *);
 bool dp_group_stats(struct dp *, const struct group *, struct of_group_stats *);
 struct dp_thread *dp_thread(struct dp *, unsigned i);   /* i < n_threads; storage belongs to dp. */
 unsigned dp_thread_index(const struct dp_thread *);
+struct perf *dp_thread_perf(struct dp_thread *);        /* vswitch/perf.h */
 void *dp_thread_aux(const struct dp_thread *);          /* For the device layer: set once before the thread runs. */
 void dp_thread_set_aux(struct dp_thread *, void *);
 

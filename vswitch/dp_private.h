@@ -13,6 +13,7 @@
 #include "vswitch/classifier.h"
 #include "vswitch/counters.h"
 #include "vswitch/dp.h"
+#include "vswitch/perf.h"
 #include "vswitch/program.h"
 
 #define OFPP_UNSET UINT32_C(0xfffffff7)         /* ONF extension: the action set has no output. */
@@ -88,6 +89,7 @@ struct dp_thread {
     void *aux;                                  /* The device layer's. */
     struct cache cache;
     struct counter_cells cells;                 /* vswitch/counters.h */
+    struct perf perf;
     _Atomic uint64_t drops[DP_MAX_PORTS][DROP_N_REASONS];
 };
 

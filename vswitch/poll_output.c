@@ -1,4 +1,4 @@
-/* Transmit side of a poll-mode thread: frames collect in a buffer per port and thread and leave in bursts at the end of each batch. */
+/* Transmit side of a poll-mode thread: frames collect in a buffer per port and thread, and leave in bursts when it is full or at the end of the round. */
 #include "vswitch/capture.h"
 #include "vswitch/poll.h"
 
@@ -11,20 +11,21 @@ static void drop(struct poll_thread *t, struct port *p, struct rte_mbuf *m, enum
     rte_pktmbuf_free(m);
 }
 
-static void flush_port(struct poll_thread *t, struct port *p)
+static __attribute__((noinline)) void flush_port(struct poll_thread *t, struct port *p)
 {
     struct port_thread *pt = &p->threads[t->index + 1];
-    uint32_t len[DP_BATCH];
     unsigned n = pt->n_tx, sent = 0;
-    uint64_t bytes = 0;
+    uint64_t bytes = pt->tx_bytes;
 
-    pt->n_tx = 0;
-    struct capture_tap *tap = atomic_load_explicit(&p->tap, memory_order_acquire);
-    if (tap) {
-        capture_run(tap, pt->tx, n, true);
+    if (!n) {
+        return;
     }
-    for (unsigned i = 0; i < n; i++) {
-        len[i] = pt->tx[i]->pkt_len;
+    perf_lap(t->perf, PERF_ACTIONS, 0);         /* A full buffer leaves while actions run. */
+    pt->n_tx = 0;
+    pt->tx_bytes = 0;
+    struct capture_tap *tap = atomic_load_explicit(&p->tap, memory_order_acquire);
+    if (__builtin_expect(tap != NULL, 0)) {
+        capture_run(tap, pt->tx, n, true);
     }
     for (unsigned tries = 0; sent < n && tries < FLUSH_TRIES; tries++) {
         unsigned k = p->device->ops->tx(p->device, t->index, pt->tx + sent, (uint16_t) (n - sent));
@@ -33,57 +34,74 @@ static void flush_port(struct poll_thread *t, struct port *p)
         }
         sent += k;
     }
-    for (unsigned i = 0; i < sent; i++) {
-        bytes += len[i];
+    if (__builtin_expect(sent < n, 0)) {
+        enum drop_reason reason = device_link_up(p->device) ? DROP_TX_FULL : DROP_PORT_DOWN;
+        for (unsigned i = sent; i < n; i++) {
+            bytes -= pt->tx[i]->pkt_len;
+            drop(t, p, pt->tx[i], reason);
+        }
     }
     counter_add(&pt->counters.tx_packets, sent);
     counter_add(&pt->counters.tx_bytes, bytes);
-    enum drop_reason reason = device_link_up(p->device) ? DROP_TX_FULL : DROP_PORT_DOWN;
-    for (unsigned i = sent; i < n; i++) {
-        drop(t, p, pt->tx[i], reason);
+    perf_lap(t->perf, PERF_TX, n);
+}
+
+/* A frame of that length into the buffer, which has room afterwards. */
+static inline void put(struct poll_thread *t, struct port *p, struct port_thread *pt, struct rte_mbuf *m, uint32_t len)
+{
+    pt->tx[pt->n_tx] = m;
+    pt->tx_bytes += len;
+    if (++pt->n_tx == DP_BATCH) {
+        flush_port(t, p);
     }
 }
 
-static void put(struct poll_thread *t, struct port *p, struct port_thread *pt, struct rte_mbuf *m)
+/* The port will be flushed at the end of the round. */
+static inline void note_dirty(struct poll_thread *t, struct port *p, struct port_thread *pt)
 {
-    if (!mbuf_fits_mtu(m, p->device->mtu)) {
-        drop(t, p, m, DROP_TOO_LONG);
-        return;
-    }
-    if (!pt->n_tx) {
+    if (!pt->dirty) {
+        pt->dirty = true;
         t->dirty[t->n_dirty++] = p;
-    } else if (pt->n_tx == DP_BATCH) {
-        flush_port(t, p);       /* Stays in the dirty list. */
     }
-    pt->tx[pt->n_tx++] = m;
 }
 
 void poll_output(struct poll_thread *t, struct port *p, struct rte_mbuf *m)
 {
-    if (device_link_up(p->device)) {
-        put(t, p, &p->threads[t->index + 1], m);
-    } else {
+    struct port_thread *pt = &p->threads[t->index + 1];
+    if (!device_link_up(p->device)) {
         drop(t, p, m, DROP_PORT_DOWN);
+    } else if (!mbuf_fits_mtu(m, p->device->mtu)) {
+        drop(t, p, m, DROP_TOO_LONG);
+    } else {
+        note_dirty(t, p, pt);
+        put(t, p, pt, m, m->pkt_len);
     }
 }
 
 void poll_output_batch(struct poll_thread *t, struct port *p, struct packet **packets, unsigned n)
 {
     struct port_thread *pt = &p->threads[t->index + 1];
+    unsigned mtu = p->device->mtu;
     bool up = device_link_up(p->device);
+    note_dirty(t, p, pt);
     for (unsigned i = 0; i < n; i++) {
+        uint32_t len = packets[i]->len;
         struct rte_mbuf *m = mbuf_from_packet(packets[i]);
-        if (up) {
-            put(t, p, pt, m);
-        } else {
+        if (__builtin_expect(!up, 0)) {
             drop(t, p, m, DROP_PORT_DOWN);
+        } else if (__builtin_expect(len > mtu + MBUF_L2, 0) && !mbuf_fits_tagged(m, mtu)) {
+            drop(t, p, m, DROP_TOO_LONG);
+        } else {
+            put(t, p, pt, m, len);
         }
     }
 }
 
 void poll_flush(struct poll_thread *t)
 {
+    perf_begin(t->perf);
     for (unsigned i = 0; i < t->n_dirty; i++) {
+        t->dirty[i]->threads[t->index + 1].dirty = false;
         flush_port(t, t->dirty[i]);
     }
     t->n_dirty = 0;
