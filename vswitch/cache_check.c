@@ -120,9 +120,23 @@ static void replay(struct cache_batch *b, const struct cache_entry *entry, struc
     memcpy(s->rules, ids, s->n_rules * sizeof ids[0]);
 }
 
+/* Section 6.4: of overlapping entries of one priority either may be met.  So the two ways may part at such a pair, and then anything goes. */
+static bool may_part(const struct seen *walked, const struct seen *cached)
+{
+    unsigned i = 0, n = MIN(walked->n_rules, cached->n_rules);
+    while (i < n && walked->rules[i] == cached->rules[i]) {
+        i++;
+    }
+    if (i == n || walked->rules[i] < OF_N_TABLES || cached->rules[i] < OF_N_TABLES) {
+        return false;
+    }
+    const struct dp_rule *a = dp_rule_of_counter(walked->dp, walked->rules[i]), *b = dp_rule_of_counter(walked->dp, cached->rules[i]);
+    return a && b && a->table == b->table && a->cls.priority == b->cls.priority;
+}
+
 static bool agree(const struct seen *walked, const struct seen *cached, bool plain)
 {
-    if (walked->no_memory || cached->no_memory) {
+    if (walked->no_memory || cached->no_memory || may_part(walked, cached)) {
         return true;
     }
     /* Of a plain entry the ids go on with groups and buckets. */
@@ -140,6 +154,7 @@ static struct packet *clone(struct cache_batch *b, const struct packet *p)
         c->l2_len = p->l2_len;
         c->l3_ofs = p->l3_ofs;
         c->l4_ofs = p->l4_ofs;
+        c->queue = p->queue;
     }
     return c;
 }

@@ -156,7 +156,7 @@ static void add_op(struct cache_use *u, const struct op *op)
             u->writes.flow.in_port.v = UINT32_MAX;
         }
         break;
-    case OP_OUTPUT: case OP_CONTROLLER: case OP_CLONE: case OP_DROP: case OP_UNSUPPORTED: case N_OP_CODES:
+    case OP_OUTPUT: case OP_CONTROLLER: case OP_CLONE: case OP_DROP: case OP_SET_QUEUE: case OP_CONJUNCTION: case OP_UNSUPPORTED: case N_OP_CODES:
         break;
     }
 }

@@ -77,6 +77,7 @@ void cache_execute(struct cache_out *o, const struct cache_program *prog, struct
             copy->l2_len = p->l2_len;
             copy->l3_ofs = p->l3_ofs;
             copy->l4_ofs = p->l4_ofs;
+            copy->queue = p->queue;
             put(o, copy, s->port);
         }
     }

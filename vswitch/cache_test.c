@@ -35,6 +35,9 @@ static void random_match_text(struct rng *r, struct buf *b)
     if (rng_below(r, 8) == 0) {
         buf_printf(b, "metadata=%u,", rng_below(r, 2));
     }
+    if (rng_below(r, 10) == 0) {
+        buf_printf(b, "conj_id=%u,", 1 + rng_below(r, 2));
+    }
     if (rng_below(r, 4) == 0) {
         buf_printf(b, "%s,", PICK(r, "dl_dst=02:00:00:00:00:01", "dl_dst=02:00:00:00:00:02", "dl_dst=01:00:00:00:00:00/01:00:00:00:00:00", "dl_dst=02:00:00:00:00:0a"));
     }
@@ -53,7 +56,7 @@ static void random_match_text(struct rng *r, struct buf *b)
 
 static void random_action_text(struct rng *r, struct buf *b, unsigned table, unsigned depth)
 {
-    switch (rng_below(r, 22)) {
+    switch (rng_below(r, 23)) {
     case 0: case 1: case 2: case 3: case 4: buf_printf(b, "output:%u,", 1 + rng_below(r, 4)); break;
     case 5: buf_printf(b, "%s,", PICK(r, "IN_PORT", "FLOOD", "ALL", "CONTROLLER:100", "NORMAL")); break;
     case 6: buf_printf(b, "set_field:02:00:00:00:00:%02x->eth_dst,", 0x0a + rng_below(r, 2)); break;
@@ -82,6 +85,7 @@ static void random_action_text(struct rng *r, struct buf *b, unsigned table, uns
         }
         break;
     case 18: buf_puts(b, "load:3->NXM_NX_REG1[],output:NXM_NX_REG1[],"); break;
+    case 20: buf_puts(b, "set_queue:3,"); break;
     case 19: buf_printf(b, "resubmit(%u,%u),", 1 + rng_below(r, 3), table + 1 < N_TABLES ? table + 1 : 200); break;
     default: break;
     }
@@ -92,9 +96,14 @@ static void random_rule_text(struct rng *r, struct buf *b)
     unsigned table = rng_below(r, N_TABLES);
     struct buf match = BUF_INIT;
     random_match_text(r, &match);
+    bool conjunctive = rng_below(r, 8) == 0;
     /* Which of two overlapping rules of one priority counts is nobody's to say, so different matches have different ones. */
-    buf_printf(b, "table=%u,priority=%u,cookie=%u,%sactions=", table, match.size ? 1 + hash_bytes(match.data, match.size, 0) % 65000 : 0, rng_below(r, 100), buf_cstr(&match));
+    buf_printf(b, "table=%u,priority=%u,cookie=%u,%sactions=", table, conjunctive ? 65001 : match.size ? 1 + hash_bytes(match.data, match.size, 0) % 65000 : 0, rng_below(r, 100), buf_cstr(&match));
     buf_fini(&match);
+    if (conjunctive) {
+        buf_printf(b, "conjunction(%u,%u/2)", 1 + rng_below(r, 2), 1 + rng_below(r, 2));
+        return;
+    }
     for (unsigned i = rng_below(r, 4); i; i--) {
         random_action_text(r, b, table, 1);
     }

@@ -18,13 +18,72 @@ void dp_defer(void (*fn)(void *), void *arg, void *dp_)
 
 /* --- Flow entries --- */
 
-/* A rule and its match, side by side: whoever looks at one looks at the other.  The entry's own match goes with the entry; readers may outlive it. */
-static struct dp_rule *rule_new(const struct minimatch *m)
+struct minimatch *minimatch_clone(const struct minimatch *m)
 {
     size_t size = sizeof *m + 2 * m->n * sizeof m->words[0];
+    struct minimatch *copy = xmalloc(size);
+    memcpy(copy, m, size);
+    return copy;
+}
+
+/* Takes the program; the counters are shared with `former` when there is one. */
+static struct dp_rule *rule_new(struct dp *dp, struct flow_entry *entry, struct program *program, const struct dp_rule *former)
+{
+    /* The rule and its match side by side: whoever looks at one looks at the other.  The entry's own goes with the entry; readers may outlive it. */
+    size_t size = sizeof *entry->match + 2 * entry->match->n * sizeof entry->match->words[0];
     struct dp_rule *rule = xcalloc(1, sizeof *rule + size);
-    rule->cls.match = memcpy(rule + 1, m, size);
+    rule->cls.match = memcpy(rule + 1, entry->match, size);
+    rule->cls.priority = entry->priority;
+    rule->cls.added = dp_stage_version(dp);
+    atomic_init(&rule->program, program);
+    rule->cookie = entry->cookie;
+    rule->table = entry->table_id;
+    rule->is_miss = !entry->priority && !entry->match->n;
+    rule->entry = entry;
+    if (former) {
+        rule->counters = former->counters;
+        rule->counters->refs++;
+    } else {
+        rule->counters = counters_new(dp, entry->table_id);
+    }
     return rule;
+}
+
+static bool is_conjunctive(const struct dp_rule *rule)
+{
+    return program_is_conjunctive(atomic_load_explicit(&rule->program, memory_order_relaxed));
+}
+
+/* Makes the rule visible; false (and the rule is gone again): there is no room for one more mask. */
+static bool rule_link(struct dp *dp, struct dp_rule *rule)
+{
+    cache_cover_rule(dp, rule->table, rule->cls.match, atomic_load_explicit(&rule->program, memory_order_relaxed));
+    if (!is_conjunctive(rule)) {
+        classifier_insert(&dp->tables[rule->table], &rule->cls);
+    } else if (!conjunctions_insert(&dp->conjunctions[rule->table], rule)) {
+        dp_rule_retire(dp, rule);
+        return false;
+    }
+    rule->entry->aux = rule;
+    return true;
+}
+
+void dp_rule_unlink(struct dp *dp, struct dp_rule *rule)
+{
+    if (is_conjunctive(rule)) {
+        conjunctions_remove(&dp->conjunctions[rule->table], rule);
+    } else {
+        classifier_remove(&dp->tables[rule->table], &rule->cls);
+    }
+}
+
+/* The cache is told that a rule is not what it was.  Conjunctive ones count nothing, so no cached walk names them: whoever matches may be concerned. */
+static void note_change(struct dp *dp, struct dp_rule *rule)
+{
+    if (is_conjunctive(rule)) {
+        cache_note_added(dp, rule->table, rule->cls.match);
+    }
+    cache_note_id(dp, rule->counters->id);
 }
 
 static struct of_error insert(struct flow_entry *entry, void *dp_)
@@ -35,27 +94,13 @@ static struct of_error insert(struct flow_entry *entry, void *dp_)
     if (!program) {
         return error;
     }
-    struct dp_rule *rule = rule_new(entry->match);
-    rule->cls.priority = entry->priority;
-    rule->cls.added = dp_stage_version(dp);
-    atomic_init(&rule->program, program);
-    rule->cookie = entry->cookie;
-    rule->table = entry->table_id;
-    rule->is_miss = !entry->priority && !entry->match->n;
-    rule->entry = entry;
-    if (entry->replaces) {
-        rule->counters = ((struct dp_rule *) entry->replaces->aux)->counters;
-        rule->counters->refs++;
-    } else {
-        rule->counters = counters_new(dp, entry->table_id);
+    if (!rule_link(dp, rule_new(dp, entry, program, entry->replaces ? entry->replaces->aux : NULL))) {
+        return OF_ERROR(OFPET_FLOW_MOD_FAILED, OFPFMFC_TABLE_FULL);
     }
-    entry->aux = rule;
-    cache_cover_rule(dp, rule->table, rule->cls.match, program);
-    classifier_insert(&dp->tables[entry->table_id], &rule->cls);
     if (dp->stage) {
         dp_stage_insert(dp, entry);
     } else {
-        dp_rule_begins(dp, rule);
+        dp_rule_begins(dp, entry->aux);
     }
     return OF_OK;
 }
@@ -70,10 +115,22 @@ static struct of_error modify(struct flow_entry *entry, const struct instruction
         return error;
     }
     struct program *former = atomic_load_explicit(&rule->program, memory_order_relaxed);
-    cache_cover_rule(dp, rule->table, rule->cls.match, program);
-    atomic_store_explicit(&rule->program, program, memory_order_release);
-    cache_note_id(dp, rule->counters->id);
-    program_retire(dp, former);
+    if (program_is_conjunctive(program) != program_is_conjunctive(former)) {
+        /* It moves to another structure: the new one is there before the old one leaves. */
+        if (!rule_link(dp, rule_new(dp, entry, program, rule))) {
+            return OF_ERROR(OFPET_FLOW_MOD_FAILED, OFPFMFC_TABLE_FULL);
+        }
+        dp_rule_begins(dp, entry->aux);
+        dp_rule_unlink(dp, rule);
+        dp_rule_ends(dp, rule);
+        dp_rule_retire(dp, rule);
+        rule = entry->aux;
+    } else {
+        cache_cover_rule(dp, rule->table, rule->cls.match, program);
+        atomic_store_explicit(&rule->program, program, memory_order_release);
+        note_change(dp, rule);
+        program_retire(dp, former);
+    }
     if (reset_counts) {
         counters_reset(rule->counters);
     }
@@ -88,7 +145,7 @@ static void remove_entry(struct flow_entry *entry, int reason, void *dp_)
         dp_stage_remove(dp, entry, reason);
         return;
     }
-    classifier_remove(&dp->tables[entry->table_id], &rule->cls);
+    dp_rule_unlink(dp, rule);
     dp_rule_ends(dp, rule);
     if (reason >= 0 && entry->flags & OFPFF_SEND_FLOW_REM && dp->ops.flow_removed) {
         dp->ops.flow_removed(entry, (uint8_t) reason, dp->aux);
@@ -105,7 +162,7 @@ void dp_rule_begins(struct dp *dp, struct dp_rule *rule)
 void dp_rule_ends(struct dp *dp, struct dp_rule *rule)
 {
     counters_disown(rule->counters, rule);
-    cache_note_id(dp, rule->counters->id);
+    note_change(dp, rule);
 }
 
 void dp_rule_retire(struct dp *dp, struct dp_rule *rule)
@@ -136,6 +193,7 @@ struct dp *dp_new(unsigned n_threads, unsigned max_flows, unsigned max_groups, s
     dp->aux = aux;
     for (unsigned i = 0; i < OF_N_TABLES; i++) {
         classifier_init(&dp->tables[i], dp_defer, dp);
+        conjunctions_init(&dp->conjunctions[i], dp);
     }
     hmap_init(&dp->group_slots);
     list_init(&dp->watched);
@@ -165,6 +223,7 @@ void dp_free(struct dp *dp)
     meter_table_free(dp->meters);
     for (unsigned i = 0; i < OF_N_TABLES; i++) {
         classifier_fini(&dp->tables[i]);
+        conjunctions_fini(&dp->conjunctions[i]);
     }
     assert(!dp->group_slots.n);
     hmap_fini(&dp->group_slots);

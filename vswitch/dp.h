@@ -43,6 +43,7 @@ struct packet {
     uint32_t len;
     uint32_t headroom, tailroom;        /* Bytes free before and behind. */
     uint32_t in_port;
+    uint32_t queue;                     /* Of the port that it is output to: set_queue's, else 0. */
     uint16_t l3_ofs, l4_ofs;            /* From data; 0 when there is none. Set by packet_extract(). */
     uint16_t l2_len;                    /* Ethernet header with VLAN tags (offset of the innermost ethertype's payload). */
 };
@@ -130,8 +131,8 @@ void dp_drops_clear(struct dp *, uint32_t port_no);
 
 /* --- Looking in [control] --- */
 /* What would happen to this packet now: nothing is sent, no counter moves. The steps as JSON:
- * {"input":"…flow text…","steps":[{"depth","table","match":"priority=…,…" |
- * "miss","cookie","actions"}|{"depth","group","bucket"}|{"depth","output"|"drop"|"controller"|…, "flow": text when
+ * {"input":"…flow text…","steps":[{"depth","table","conj_id" (of the conjunction that led there),"match":"priority=…,…" |
+ * "miss","cookie","actions"}|{"depth","group","bucket"}|{"depth","output" (and "queue")|"drop"|"controller"|…, "flow": text when
  * changed}…],
  *  "verdict":{"outputs":[{"port":N,"packet":"hex"}],"drops":[{"reason":"anti-spoof","text":"…"}],"controller":N},"final_flow":"…"} */
 struct cJSON *dp_trace(struct dp *, const struct packet *, uint32_t in_port);

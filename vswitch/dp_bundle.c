@@ -97,7 +97,7 @@ struct leaving { struct dp *dp; struct dp_rule *rule; struct group_slot *slot; s
 static void rule_leaves(void *leaving_)
 {
     struct leaving *l = leaving_;
-    classifier_remove(&l->dp->tables[l->rule->table], &l->rule->cls);
+    dp_rule_unlink(l->dp, l->rule);
     dp_rule_retire(l->dp, l->rule);
     free(l);
 }
@@ -178,7 +178,7 @@ static void undo(struct dp *dp, const struct step *s)
 {
     switch (s->kind) {
     case STEP_INSERT:
-        classifier_remove(&dp->tables[s->rule->table], &s->rule->cls);
+        dp_rule_unlink(dp, s->rule);
         dp_rule_retire(dp, s->rule);
         break;
     case STEP_REMOVE:

@@ -22,6 +22,7 @@ static void output(struct dp_thread *t UNUSED, struct packet *p, uint32_t port, 
     if (fx->n_out++ < FIXTURE_MAX) {
         struct fixture_out *o = &fx->out[fx->n_out - 1];
         o->port = port;
+        o->queue = p->queue;
         o->len = p->len;
         memcpy(o->data, p->data, p->len);
     }

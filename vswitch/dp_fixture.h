@@ -10,7 +10,7 @@
 #define FIXTURE_MAX 256
 #define FIXTURE_ROOM 128        /* Headroom and tailroom of packets. */
 
-struct fixture_out { uint32_t port; uint8_t data[2048]; uint32_t len; };
+struct fixture_out { uint32_t port, queue; uint8_t data[2048]; uint32_t len; };
 struct fixture_packet_in { struct flow flow; uint64_t cookie; uint8_t table, reason; uint16_t max_len, id, userdata_size; uint8_t userdata[DP_MAX_USERDATA]; uint32_t len; };
 
 struct fixture {

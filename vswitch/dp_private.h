@@ -12,6 +12,7 @@
 #include "vswitch/cache.h"
 #include "vswitch/classifier.h"
 #include "vswitch/counters.h"
+#include "vswitch/conjunction.h"
 #include "vswitch/dp.h"
 #include "vswitch/perf.h"
 #include "vswitch/program.h"
@@ -108,6 +109,7 @@ struct dp {
     struct counter_space counters;
     struct cache_control *cache;
     _Atomic(struct cache_plan *) plan;          /* Never NULL. */
+    struct conjunctions conjunctions[OF_N_TABLES];
     struct hmap group_slots;
     struct list watched;                        /* Group slots that some bucket watches. */
     _Atomic uint32_t ports[DP_MAX_PORTS];
@@ -121,6 +123,7 @@ struct dp {
 
 /* The grace period: dp_ops.defer, or at once when the datapath is being freed.  `dp` is passed as void * so that a classifier can call it. */
 void dp_defer(void (*fn)(void *), void *arg, void *dp);
+struct minimatch *minimatch_clone(const struct minimatch *);    /* free() */
 
 /* --- Bundles (dp_bundle.c) [control] --- */
 /* The version that new rules and groups are to have: the one that the bundle at work will publish, else 0. */
@@ -131,9 +134,10 @@ void dp_stage_remove(struct dp *, struct flow_entry *, int reason);
 /* Puts `g` (NULL: a marker that the group is gone) over the slot's current group. */
 void dp_stage_group(struct dp *, struct group_slot *, struct dp_group *g);
 /* dp.c, dp_group.c: for dp_bundle.c. */
-void dp_rule_begins(struct dp *, struct dp_rule *);     /* It is in the classifier, and from now on seen: the cache is told. */
+void dp_rule_begins(struct dp *, struct dp_rule *);     /* It is in its table, and from now on seen: the cache is told. */
 void dp_rule_ends(struct dp *, struct dp_rule *);       /* It is not seen any more: before it is retired. */
-void dp_rule_retire(struct dp *, struct dp_rule *);     /* Not in the classifier any more. */
+void dp_rule_unlink(struct dp *, struct dp_rule *);     /* Out of its table's classifier or conjunctions. */
+void dp_rule_retire(struct dp *, struct dp_rule *);     /* Unlinked before. */
 void dp_group_retire(struct dp *, struct dp_group *);
 
 void dp_groups_refresh_liveness(struct dp *);      /* After a port or a group has changed. */

@@ -154,14 +154,14 @@ static bool resubmit(struct exec *e, const struct op *op, bool tail)
     }
     uint64_t cookie = e->cookie;
     uint8_t table = e->table;
-    bool is_miss = e->is_miss;
+    uint8_t origin = e->origin;
     uint32_t port = op->resubmit.in_port;
     e->depth++;
     bool more = exec_tables(e, op->resubmit.table == OFPTT_ALL ? table : op->resubmit.table, port == OFPP_IN_PORT ? be32_get(e->flow.flow.in_port) : port, true, tail);
     e->depth--;
     e->cookie = cookie;
     e->table = table;
-    e->is_miss = is_miss;
+    e->origin = origin;
     return more;
 }
 
@@ -189,7 +189,7 @@ static void record_op(struct exec *e, const struct op *op)
         rec->tainted = true;
         rec->plain = false;
         break;
-    case OP_PUSH_VLAN: case OP_TAG: case OP_SET_NW_TTL: case OP_SET_MPLS_TTL: case OP_CONTROLLER: case OP_METER:
+    case OP_SET_QUEUE: case OP_PUSH_VLAN: case OP_TAG: case OP_SET_NW_TTL: case OP_SET_MPLS_TTL: case OP_CONTROLLER: case OP_METER:
         rec->plain = false;
         break;
     default:
@@ -224,6 +224,7 @@ bool exec_op(struct exec *e, const struct op *op, bool tail)
     case OP_DEC_MPLS_TTL: return decrement_ttl(e, true);
     case OP_COPY_TTL_OUT: inapplicable_unless(e, packet_copy_ttl_out(p, f)); return true;
     case OP_COPY_TTL_IN: inapplicable_unless(e, packet_copy_ttl_in(p, f)); return true;
+    case OP_SET_QUEUE: p->queue = op->queue; return true;
     case OP_RESUBMIT: return resubmit(e, op, tail);
     case OP_CONTROLLER:
         if (exec_meter_allows(e, op->controller.meter)) {
@@ -240,7 +241,7 @@ bool exec_op(struct exec *e, const struct op *op, bool tail)
         return true;
     case OP_DROP: exec_note(e, op->drop_reason, op->drop_reason == DROP_IN_PORT ? RANK_WENT_WRONG : RANK_DROP_ACTION); return false;
     case OP_METER: return exec_meter(e, op->meter);
-    case OP_UNSUPPORTED: exec_note(e, DROP_BAD_ACTION, RANK_WENT_WRONG); return true;
+    case OP_CONJUNCTION: case OP_UNSUPPORTED: exec_note(e, DROP_BAD_ACTION, RANK_WENT_WRONG); return true;
     case N_OP_CODES: break;
     }
     __builtin_unreachable();
@@ -270,6 +271,7 @@ struct packet *exec_take_or_copy(struct exec *e, bool tail)
         return NULL;
     }
     copy->in_port = p->in_port;
+    copy->queue = p->queue;
     copy->l2_len = p->l2_len;
     copy->l3_ofs = p->l3_ofs;
     copy->l4_ofs = p->l4_ofs;
@@ -342,7 +344,7 @@ static bool guided(struct exec *e, uint8_t table, const struct dp_rule **rule)
     return false;
 }
 
-static const struct dp_rule *find_rule(struct exec *e, uint8_t table, be32 as)
+static const struct dp_rule *find_rule(struct exec *e, uint8_t table, be32 as, uint32_t *conj_id)
 {
     const struct dp_rule *rule;
     if (e->guide && guided(e, table, &rule)) {
@@ -352,6 +354,9 @@ static const struct dp_rule *find_rule(struct exec *e, uint8_t table, be32 as)
     be32 in_port = e->flow.flow.in_port;
     e->flow.flow.in_port = as;
     struct cls_rule *found = classifier_lookup(&e->dp->tables[table], &e->flow, e->version);
+    if (__builtin_expect(conjunctions_any(&e->dp->conjunctions[table]), 0)) {
+        found = conjunctions_lookup(&e->dp->conjunctions[table], &e->dp->tables[table], &e->flow, e->version, found, conj_id);
+    }
     e->flow.flow.in_port = in_port;
     rule = found ? CONTAINER_OF(found, struct dp_rule, cls) : NULL;
     if (e->rec) {
@@ -367,8 +372,9 @@ bool exec_tables(struct exec *e, uint8_t table, uint32_t as_port, bool resubmitt
             exec_note(e, DROP_NO_MATCH, RANK_NO_MATCH);
             return true;
         }
-        const struct dp_rule *rule = find_rule(e, table, as);
-        exec_event(e, &(struct exec_event) { .type = EVENT_TABLE, .table = table, .rule = rule });
+        uint32_t conj_id = 0;
+        const struct dp_rule *rule = find_rule(e, table, as, &conj_id);
+        exec_event(e, &(struct exec_event) { .type = EVENT_TABLE, .table = table, .rule = rule, .conj_id = conj_id });
         if (!rule) {
             if (!e->observe) {
                 count_packets(&e->thread->cells, table, 1, e->packet->len, e->now_ns);
@@ -388,7 +394,7 @@ bool exec_tables(struct exec *e, uint8_t table, uint32_t as_port, bool resubmitt
         const struct program *p = atomic_load_explicit(&rule->program, memory_order_acquire);
         e->table = table;
         e->cookie = rule->cookie;
-        e->is_miss = rule->is_miss;
+        e->origin = rule->is_miss ? OFPR_NO_MATCH : OFPR_ACTION;
         if (!exec_ops(e, p->ops, p->n_apply, tail && !p->has_goto && !p->n_write)) {
             return false;
         }
@@ -432,7 +438,7 @@ void exec_run(struct exec *e)
     struct dp *dp = e->dp;
     packet_extract(e->packet, &e->flow.flow);
     if (__builtin_expect(atomic_load_explicit(&dp->standalone, memory_order_relaxed), 0)
-        && !atomic_load_explicit(&dp->tables[0].vector, memory_order_relaxed)) {
+        && !atomic_load_explicit(&dp->tables[0].vector, memory_order_relaxed) && !conjunctions_any(&dp->conjunctions[0])) {
         exec_output(e, OFPP_NORMAL, 0, true);
     } else {
         exec_pipeline(e, true);
@@ -444,7 +450,7 @@ void exec_list(struct exec *e, const struct program *p)
 {
     packet_extract(e->packet, &e->flow.flow);
     e->packet_out = true;
-    e->cookie = UINT64_MAX;
+    exec_no_entry(e, OFPR_PACKET_OUT);
     exec_ops(e, p->ops, p->n_apply, true);
     finish(e);
 }

@@ -39,7 +39,9 @@ struct exec_event {
     enum exec_event_type type;
     uint8_t table;                      /* TABLE */
     const struct dp_rule *rule;         /* TABLE; NULL: a miss */
+    uint32_t conj_id;                   /* TABLE: of the conjunction that led to the rule, or 0 */
     uint32_t group, bucket, port;
+    uint32_t queue;                     /* OUTPUT */
     uint8_t reason;                     /* CONTROLLER: OFPR_*; NOTE, DROP: enum drop_reason */
 };
 
@@ -60,7 +62,8 @@ struct exec {
     uint32_t in_port;                   /* Where the frame came from, for drop counters; the key's may have been loaded over. */
     uint64_t cookie;                    /* Of the entry at work, for packet-ins; all ones in a packet-out. */
     uint8_t table;
-    bool is_miss, packet_out;
+    bool packet_out;
+    uint8_t origin;                     /* What a packet-in of an output to the controller is, OFPR_* (1.4 section 7.4.1). */
     uint16_t depth;
     uint32_t n_nested;                  /* Resubmits, clones and buckets so far. */
     uint32_t n_sent;                    /* Outputs and packet-ins. */
@@ -102,10 +105,10 @@ static inline void exec_not_plain(struct exec *e)
 }
 /* Section 7.4.1: the cookie is all ones when none "can be associated with a particular flow. For example, if the
  * packet-in was generated in a group bucket or from the action set". */
-static inline void exec_no_entry(struct exec *e)
+static inline void exec_no_entry(struct exec *e, uint8_t origin)
 {
     e->cookie = UINT64_MAX;
-    e->is_miss = false;
+    e->origin = origin;
 }
 /* Runs ops on the packet; `tail`: nothing follows. False: this copy has ended. */
 bool exec_ops(struct exec *, const struct op *, unsigned n, bool tail);

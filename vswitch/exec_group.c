@@ -85,11 +85,11 @@ static void run_bucket(struct exec *e, const struct group_slot *slot, const stru
     count(e, b->counters);
     exec_event(e, &(struct exec_event) { .type = EVENT_BUCKET, .group = slot->id, .bucket = i });
     uint64_t cookie = e->cookie;
-    bool is_miss = e->is_miss;
-    exec_no_entry(e);
+    uint8_t origin = e->origin;
+    exec_no_entry(e, OFPR_GROUP);
     exec_scoped(e, b->program->ops, b->program->n_apply, tail);
     e->cookie = cookie;
-    e->is_miss = is_miss;
+    e->origin = origin;
 }
 
 void exec_group(struct exec *e, struct group_slot *slot, bool tail)

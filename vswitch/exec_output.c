@@ -23,7 +23,7 @@ static void send(struct exec *e, uint32_t port, bool tail)
     if (e->rec) {
         recorder_output(e->rec, port);
     }
-    exec_event(e, &(struct exec_event) { .type = EVENT_OUTPUT, .port = port });
+    exec_event(e, &(struct exec_event) { .type = EVENT_OUTPUT, .port = port, .queue = p->queue });
     e->ops->output(e->thread, p, port, e->aux);
 }
 
@@ -81,7 +81,7 @@ static void submit(struct exec *e, bool tail)
         exec_pipeline(e, true);
         e->packet_out = true;
         e->cookie = cookie;
-        e->is_miss = false;
+        e->origin = OFPR_PACKET_OUT;
         e->table = 0;
         exec_scope_leave(e, &scope);
     }
@@ -92,7 +92,7 @@ void exec_output(struct exec *e, uint32_t port, uint16_t max_len, bool tail)
     uint32_t ingress = be32_get(e->flow.flow.in_port);
     switch (port) {
     case OFPP_IN_PORT: send(e, ingress, tail); return;
-    case OFPP_CONTROLLER: exec_packet_in(e, e->is_miss ? OFPR_NO_MATCH : OFPR_ACTION, &(struct dp_controller) { .max_len = max_len }); return;
+    case OFPP_CONTROLLER: exec_packet_in(e, e->origin, &(struct dp_controller) { .max_len = max_len }); return;
     case OFPP_ALL: case OFPP_FLOOD: flood(e, tail); return;
     case OFPP_TABLE: submit(e, tail); return;
     case OFPP_NORMAL: {

@@ -97,7 +97,7 @@ static void remove_meter(struct meter *meter, void *dp_)
     struct dp *dp = dp_;
     struct meter_slot *slot = meter->aux;
     struct dp_meter *old = atomic_load_explicit(&slot->current, memory_order_relaxed);
-    if (!dp->closing) {
+    if (!dp->closing && !meter_table_find(dp->meters, meter->id)) {     /* A bundle may have put another in its place. */
         flow_tables_meter_deleted(dp->flows, meter->id);
     }
     /* A thread that is still running one of those entries measures nothing any more. */
