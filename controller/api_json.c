@@ -43,7 +43,7 @@ static void add_switch_status(struct controller *c, cJSON *status, const struct 
 /* Where QEMU connects, once vswitchd has made it. */
 static void add_port_status(struct controller *c, cJSON *status, const struct port *port)
 {
-    struct sw *sw = port->edge ? substrate_find(c->substrate, port->edge->datapath_id) : NULL;
+    struct sw *sw = port->edge && !port->link ? substrate_find(c->substrate, port->edge->datapath_id) : NULL;
     char name[33];
     const struct sw_port *device = sw && sw->connected ? sw_port_by_name(sw, port_device_name(port, name)) : NULL;
     const char *path = device ? sw_port_socket(sw, device->of.port_no) : NULL;
@@ -55,7 +55,10 @@ static void add_port_status(struct controller *c, cJSON *status, const struct po
 /* What a tenant may read of its objects' status: nothing of the substrate. */
 static void keep_tenant_status(cJSON *status)
 {
-    static const char *const keys[] = { "state", "ports", "ports_up" };
+    static const char *const keys[] = {
+        "state", "ports", "ports_up", "vpcs", "networks", "slices", "switches", "links",                /* Counts, also those that quotas limit. */
+        "mac", "link", "peer", "controllers", "error", "flow_entries", "groups", "meters", "physical_entries",
+    };
     for (cJSON *item = status->child, *next; item; item = next) {
         bool keep = false;
         next = item->next;
@@ -74,17 +77,19 @@ cJSON *api_object(struct controller *c, enum model_kind kind, const void *object
     json_add_string(o, "kind", kind_name(kind));
     json_add_string(o, "name", object_name(kind, object));
     json_add_format(o, "revision", "%llu", (unsigned long long) object_revision(kind, object));
-    cJSON_AddItemToObject(o, "spec", model_spec_json(kind, object));
+    cJSON *spec = model_spec_json(kind, object);
+    cJSON_AddItemToObject(o, "spec", spec);
     cJSON *status = json_add_object(o, "status");
     merge(status, fabric_status_json(c->fabric, kind, object));
     merge(status, model_alloc_json(c->model, kind, object));
     if (kind == KIND_EDGE || kind == KIND_FABRIC_SWITCH) {
         add_switch_status(c, status, object);
-    } else if (kind == KIND_PORT) {
+    } else if (kind == KIND_PORT || kind == KIND_SWITCH_PORT) {
         add_port_status(c, status, object);
     }
     if (!for_operator) {
         keep_tenant_status(status);
+        cJSON_DeleteItemFromObjectCaseSensitive(spec, "via");   /* Fabric switches. */
     }
     return o;
 }

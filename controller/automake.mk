@@ -4,30 +4,49 @@ controller_libcontroller_a_SOURCES = \
 	controller/api_json.c \
 	controller/auth.c controller/auth.h \
 	controller/compile.c controller/compile.h \
+	controller/compile_entry.c \
 	controller/compile_switch.c \
 	controller/config.c controller/config.h \
 	controller/controller.c controller/controller.h \
+	controller/counter_sum.c controller/counter_sum.h \
 	controller/edge_tables.h \
 	controller/fabric.c controller/fabric.h controller/fabric_impl.h \
+	controller/fabric_status.c \
+	controller/fabric_pools.c \
 	controller/intern.c \
+	controller/link_routes.c controller/link_routes.h \
 	controller/lldp.c controller/lldp.h \
-	controller/paths.c controller/paths.h \
-	controller/reconcile.c \
+	controller/neighbours.c \
+	controller/paths.c controller/paths.h controller/paths_impl.h \
+	controller/paths_order.c \
+	controller/paths_route.c \
+	controller/paths_trees.c \
+	controller/reconcile.c controller/reconcile_impl.h \
+	controller/reconcile_read.c \
+	controller/reconcile_wait.c \
 	controller/rest.c controller/rest.h controller/rest_impl.h \
 	controller/rest_connections.c controller/rest_connections.h \
 	controller/rest_routes.c \
 	controller/ruleset.c controller/ruleset.h controller/ruleset_impl.h \
+	controller/slice.c controller/slice.h \
 	controller/southbound.c \
 	controller/southbound_request.c \
 	controller/store.c controller/store.h \
 	controller/substrate.c controller/substrate.h controller/substrate_impl.h \
 	controller/substrate_json.c \
 	controller/substrate_lldp.c \
+	controller/substrate_paths.c \
 	controller/trace.c \
 	controller/transport.c \
 	controller/unix_socket.c controller/unix_socket.h \
 	controller/vpc.c \
-	controller/vsw.c controller/vsw.h
+	controller/vsw.c controller/vsw.h \
+	controller/vsw_agent.c \
+	controller/vsw_changes.c \
+	controller/vsw_groups.c \
+	controller/vsw_ports.c \
+	controller/vsw_counters.c controller/vsw_counters.h \
+	controller/vsw_stats.c controller/vsw_stats.h
 controller_libcontroller_a_CFLAGS = $(AM_CFLAGS) $(SQLITE_CFLAGS)
 
 CONTROLLER_LDADD = controller/libcontroller.a tenants/libtenants.a ofproto/libofproto.a lib/libpolder.a $(SQLITE_LIBS) $(POLDER_LIBS)
@@ -41,13 +60,19 @@ TESTS += controller/controller_test
 controller_controller_test_SOURCES = \
 	controller/controller_test.c \
 	controller/config_test.c \
+	controller/counter_sum_test.c \
 	controller/lldp_test.c \
 	controller/paths_test.c \
+	controller/paths_trees_test.c \
 	controller/reconcile_test.c \
+	controller/rest_slice_test.c \
 	controller/rest_test.c \
 	controller/store_test.c \
+	controller/substrate_paths_test.c \
 	controller/substrate_test.c \
+	controller/test_bench.c controller/test_bench.h \
 	controller/test_fixture.c controller/test_fixture.h \
+	controller/test_rest.c controller/test_rest.h \
 	controller/test_switch.c controller/test_switch.h \
 	tests/unit.h
 controller_controller_test_CFLAGS = $(AM_CFLAGS) $(SQLITE_CFLAGS)

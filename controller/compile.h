@@ -6,9 +6,8 @@
 #define CONTROLLER_COMPILE_H 1
 
 #include "controller/controller.h"
+#include "controller/substrate.h"
 #include "controller/vsw.h"
-
-struct sw;
 
 /* A rule under construction, and where it goes. */
 struct rule_builder {
@@ -35,8 +34,10 @@ struct edge_context {
 uint32_t edge_device_port(const struct edge_context *, const struct port *);      /* 0: the device does not exist (yet). */
 void rule_drop(struct edge_context *, unsigned reason);
 
-/* compile.c: everything of a network on an edge where it has ports (rulesets are opened and closed inside). */
+/* compile.c: the transport of a network on an edge where it has ports (rulesets are opened and closed inside). */
 void compile_network(struct controller *, const struct vsw *, const struct edge *);
+/* The same on an edge where only the other end of a virtual link is: what arrives from here is given back its addresses. */
+void compile_network_guest(struct controller *, const struct vsw *, const struct edge *);
 /* Withdraws a network from a switch. */
 void compile_network_gone(struct controller *, uint32_t network, uint64_t datapath_id);
 /* compile_switch.c: a switch's own rules: uplinks, LLDP, fabric forwarding, table-misses. */
@@ -47,6 +48,20 @@ void transport_restore(struct edge_context *);
 void transport_deliver(struct edge_context *);
 void transport_translate(struct edge_context *);
 
-/* The tenant's action list as the edge runs it (compile.c; clone_last: something may still follow). */
-void compile_actions(const struct actions *in, struct actions *out, bool clone_last);
+/* compile_entry.c. The tenant's action list as the edge runs it (clone_last: something may still follow). */
+void compile_actions(const struct vsw *, const struct actions *in, struct actions *out, bool clone_last);
+/* All entries, groups and meters of a virtual switch on an edge. */
+void compile_entries(struct vsw *, const struct edge *);
+/* One of them, on all its edges: edits. Nothing while vsw.entries_dirty: all will be compiled. */
+void compile_entry_put(struct vsw *, const struct flow_entry *, bool reset_counts);
+/* Returns how many connected switches had a rule for it, and will tell its counters if it has OFPFF_SEND_FLOW_REM. */
+unsigned compile_entry_gone(struct vsw *, const struct flow_entry *);
+void compile_unmatched(struct vsw *, uint8_t table);            /* vsw.counts_unmatched changed. */
+/* Which of the group's buckets the edge has: their indices into bucket_of (room for all), in order; returns their number. */
+unsigned compile_group_buckets(struct vsw *, const struct edge *, const struct group *, unsigned *bucket_of);
+void compile_group_put(struct vsw *, const struct group *);
+void compile_group_gone(struct vsw *, const struct group *);
+void compile_meter_put(struct vsw *, const struct meter *);
+void compile_meter_gone(struct vsw *, const struct meter *);
+void compile_groups_again(struct vsw *);        /* Liveness changed. */
 #endif

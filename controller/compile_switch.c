@@ -1,10 +1,18 @@
 /*
  * A switch's own rules: what is there without any tenant.
  *
- * Fabric switches get plain OpenFlow 1.3 in table 0: LLDP to the controller, one entry per (edge, path class), a
+ * Fabric switches get plain OpenFlow 1.3 in table 0: LLDP to the controller, entries per (edge, path class), a
  * table-miss that drops. Nothing in them grows with tenants, ports or flows.
+ *
+ * Where there are several ways on, a fast-failover group (section 5.6.1) takes the first whose port is live, without
+ * asking anybody. Groups are named by what they hold, so one serves all edges and classes with the same ways on, and
+ * none ever changes: other ways are another group. On an edge, a frame that it sends itself (reg0 says whose it is) may
+ * leave with another class than one in transit has (substrate_each_path()).
  */
 #include "controller/compile.h"
+
+#include <stdlib.h>
+
 #include "controller/edge_tables.h"
 #include "controller/ruleset.h"
 #include "controller/substrate.h"
@@ -40,22 +48,115 @@ static void lldp(struct edge_context *x, uint16_t priority, uint32_t in_port)
     rule_put(r);
 }
 
-/* One entry per other edge: (edge, path class 0) to the next hop. */
-static void forward(struct edge_context *x, uint8_t table)
+/* --- Ways on --- */
+
+struct way { struct hmap_node node; uint32_t id, in_port; struct path_choices choices; };       /* A group that this switch has. */
+struct ways { struct edge_context *x; uint8_t table; struct hmap groups; };
+
+/* Where a choice leads: a switch sends nothing out of the port of arrival but by this name (section 7.2.5). */
+static uint32_t way_port(const struct way *w, unsigned i)
 {
-    for (unsigned i = 0; i < model_count(x->controller->model, KIND_EDGE); i++) {
-        const struct edge *edge = model_at(x->controller->model, KIND_EDGE, i);
-        const struct sw *to = substrate_find(x->controller->substrate, edge->datapath_id);
-        uint32_t hop = edge == x->edge || !to || !x->sw ? 0 : substrate_next_hop(x->controller->substrate, x->sw, to);
-        if (hop) {
-            struct rule_builder *r = start(x, table, 100);
-            match_set_mac_masked(&r->match, FIELD_ETH_DST, mac_from_u64(provider_landing_mac(edge->index, 0, 0)),
-                                 mac_from_u64(EDGE_CLASS_MASK));
-            actions_output(rule_apply(r), hop);
-            rule_put(r);
+    return w->choices.step[i].out_port == w->in_port ? OFPP_IN_PORT : w->choices.step[i].out_port;
+}
+
+static bool same_way(const struct way *a, const struct way *b)
+{
+    bool same = a->choices.n == b->choices.n;
+    for (unsigned i = 0; same && i < a->choices.n; i++) {
+        same = a->choices.step[i].out_port == b->choices.step[i].out_port && way_port(a, i) == way_port(b, i);
+    }
+    return same;
+}
+
+static void put_group(struct ways *ways, const struct way *w)
+{
+    struct of_bucket buckets[PATHS_CHOICES];
+    for (unsigned i = 0; i < w->choices.n; i++) {
+        buckets[i] = (struct of_bucket) { .watch_port = w->choices.step[i].out_port, .watch_group = OFPG_ANY };
+        actions_init(&buckets[i].actions);
+        actions_output(&buckets[i].actions, way_port(w, i));
+    }
+    ruleset_group(ways->x->controller->rulesets, w->id, OFPGT_FF, buckets, w->choices.n);
+    for (unsigned i = 0; i < w->choices.n; i++) {
+        actions_fini(&buckets[i].actions);
+    }
+}
+
+static const struct way *find_group(const struct ways *ways, uint32_t id)
+{
+    const struct way *w;
+    HMAP_FOR_EACH_WITH_HASH (w, node, (uint32_t) hash_mix64(id), &ways->groups) {
+        if (w->id == id) {
+            return w;
+        }
+    }
+    return NULL;
+}
+
+/* The group's number comes from what it holds; the next one if another group has it. */
+static uint32_t group_of(struct ways *ways, const struct way *wanted)
+{
+    uint64_t hash = wanted->choices.n;
+    for (unsigned i = 0; i < wanted->choices.n; i++) {
+        hash = hash_mix64(hash ^ ((uint64_t) wanted->choices.step[i].out_port << 32 | way_port(wanted, i)));
+    }
+    for (uint32_t i = 0;; i++) {
+        const uint32_t id = PATH_GROUP(hash + i);
+        const struct way *found = find_group(ways, id);
+        if (found && same_way(found, wanted)) {
+            return id;
+        }
+        if (!found) {
+            struct way *w = xmalloc(sizeof *w);
+            *w = *wanted;
+            w->id = id;
+            hmap_insert(&ways->groups, &w->node, (uint32_t) hash_mix64(id));
+            put_group(ways, w);
+            return id;
         }
     }
 }
+
+static void put_path(const struct path_rule *rule, void *ways_)
+{
+    struct ways *ways = ways_;
+    struct edge_context *x = ways->x;
+    const struct way way = { .in_port = rule->in_port, .choices = *rule->choices };
+    struct rule_builder *r = start(x, ways->table, rule->in_port ? 120 : rule->local ? 100 : 110);
+    match_set_mac_masked(&r->match, FIELD_ETH_DST, mac_from_u64(provider_landing_mac(rule->to->index, rule->class, 0)),
+                         mac_from_u64(EDGE_CLASS_MASK));
+    if (rule->in_port) {
+        match_set_u64(&r->match, FIELD_IN_PORT, rule->in_port);
+    } else if (!rule->local && ways->table == T_FABRIC) {
+        match_set_u64(&r->match, R_VSW, 0);
+    }
+    if (rule->local && rule->send_as != rule->class) {
+        actions_load(rule_apply(r), FIELD_ETH_DST, LANDING_CLASS_OFS, 8, rule->send_as);
+    }
+    if (way.choices.n > 1) {
+        actions_group(rule_apply(r), group_of(ways, &way));
+    } else {
+        actions_output(rule_apply(r), way_port(&way, 0));
+    }
+    rule_put(r);
+}
+
+static void forward(struct edge_context *x, uint8_t table)
+{
+    struct ways ways = { .x = x, .table = table };
+    struct way *w;
+    hmap_init(&ways.groups);
+    if (x->sw) {
+        substrate_each_path(x->controller->substrate, x->sw, put_path, &ways);
+    }
+    HMAP_FOR_EACH (w, node, &ways.groups) {
+        hmap_remove(&ways.groups, &w->node);
+        free(w);
+    }
+    hmap_fini(&ways.groups);
+}
+
+/* --- An edge's own tables --- */
 
 static void drop(struct edge_context *x, uint8_t table, uint16_t priority, enum drop_reason reason)
 {

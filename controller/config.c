@@ -10,6 +10,8 @@
 
 #define CONFIG_MAX_SIZE (1 << 20)
 #define MAX_LISTENERS 16
+#define DEFAULT_KEEPALIVE_MS 500
+#define DEFAULT_HOLD_MS 5000
 
 static char *dup_opt(const char *s) { return s ? xstrdup(s) : NULL; }
 
@@ -91,9 +93,29 @@ static void read_lldp(struct json_reader *root, struct controller_config *c)
 {
     struct json_reader r;
     c->lldp_interval_ms = 1000;
+    c->lldp_keepalive_ms = DEFAULT_KEEPALIVE_MS;
     if (json_member(root, "lldp", false, &r) && json_is_object(&r)) {
         c->lldp_interval_ms = (unsigned) json_u64(&r, "interval_ms", 50, 60000, 1000);
+        c->lldp_keepalive_ms = (unsigned) json_u64(&r, "keepalive_ms", 50, 60000, MIN(c->lldp_interval_ms, DEFAULT_KEEPALIVE_MS));
+        if (c->lldp_keepalive_ms > c->lldp_interval_ms) {
+            json_fail(&r, "keepalive_ms", "%u is longer than interval_ms, %u", c->lldp_keepalive_ms, c->lldp_interval_ms);
+        }
         c->lldp_key_file = dup_opt(json_string_opt(&r, "key_file"));
+        json_end(&r);
+    }
+}
+
+static void read_fabric(struct json_reader *root, struct controller_config *c)
+{
+    struct json_reader r;
+    c->restore_hold_ms = DEFAULT_HOLD_MS;
+    if (json_member(root, "fabric", false, &r) && json_is_object(&r)) {
+        const char *restore = json_string(&r, "restore", "auto");
+        if (restore && strcmp(restore, "auto") && strcmp(restore, "manual")) {
+            json_fail(&r, "restore", "%s is neither auto nor manual", restore);
+        }
+        c->restore_manual = restore && !strcmp(restore, "manual");
+        c->restore_hold_ms = (unsigned) json_u64(&r, "restore_hold_ms", 0, 3600000, DEFAULT_HOLD_MS);
         json_end(&r);
     }
 }
@@ -160,6 +182,7 @@ bool config_load(const char *path, struct controller_config *c, enum log_level *
         read_openflow(&r, c);
         read_rest(&r, c);
         read_lldp(&r, c);
+        read_fabric(&r, c);
         read_provider(&r, c);
         read_intern(&r, c);
         json_end(&r);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "controller/fabric.h"
+#include "controller/link_routes.h"
 #include "controller/rest.h"
 #include "controller/ruleset.h"
 #include "controller/store.h"
@@ -100,6 +101,8 @@ static void on_stored(const struct err *err, void *c_)
     if (n) {
         memcpy(networks, touched, n * sizeof *networks);
     }
+    unsigned n_slices;
+    model_txn_slices(q->txn, &n_slices);
     bool substrate_changed = model_txn_substrate_changed(q->txn);
     c->revisions[model_txn_revision(q->txn) % ARRAY_SIZE(c->revisions)] =
         (struct revision_mark) { model_txn_revision(q->txn), ruleset_sequence(c->rulesets) };
@@ -113,6 +116,9 @@ static void on_stored(const struct err *err, void *c_)
     }
     if (n) {
         substrate_bindings_changed(c->substrate);
+    }
+    if (n_slices || substrate_changed) {
+        link_routes_update(c);
     }
     fabric_networks_changed(c->fabric, networks, n);
     free(networks);
@@ -158,6 +164,7 @@ static void on_sw_down(struct sw *sw, void *c_)
 }
 
 static void on_ports_changed(struct sw *sw, void *c_) { fabric_ports_changed(((struct controller *) c_)->fabric, sw); }
+static void on_reach_changed(void *c_) { fabric_reach_changed(((struct controller *) c_)->fabric); }
 static void on_links_changed(void *c_) { fabric_links_changed(((struct controller *) c_)->fabric); }
 static void on_packet_in(struct sw *sw, struct of_packet_in *in, void *c_) { fabric_packet_in(((struct controller *) c_)->fabric, sw, in); }
 
@@ -195,6 +202,7 @@ bool controller_start(struct controller *c, struct err *err)
 {
     static const struct substrate_ops ops = {
         .sw_up = on_sw_up, .sw_down = on_sw_down, .ports_changed = on_ports_changed, .links_changed = on_links_changed,
+        .reach_changed = on_reach_changed,
         .packet_in = on_packet_in, .reply = on_reply,
     };
     c->commits = XNEW(struct commits);
@@ -208,12 +216,14 @@ bool controller_start(struct controller *c, struct err *err)
         return false;
     }
     c->model = model_new(&c->config.provider);
+    model_set_neighbours(c->model, substrate_neighbours, c);
     c->store = store_open(c->config.store_path, c->base, err);
     if (!c->store || !store_load(c->store, c->model, err)) {
         return false;
     }
-    LOG(LOG_INFO, "%s: revision %llu, %u tenants, %u networks, %u ports, %u edges", c->config.store_path, (unsigned long long) model_revision(c->model),
-        model_count(c->model, KIND_TENANT), model_count(c->model, KIND_NETWORK), model_count(c->model, KIND_PORT), model_count(c->model, KIND_EDGE));
+    LOG(LOG_INFO, "%s: revision %llu, %u tenants, %u networks, %u virtual switches, %u ports, %u edges", c->config.store_path, (unsigned long long) model_revision(c->model),
+        model_count(c->model, KIND_TENANT), model_count(c->model, KIND_NETWORK), model_count(c->model, KIND_SWITCH),
+        model_count(c->model, KIND_PORT) + model_count(c->model, KIND_SWITCH_PORT), model_count(c->model, KIND_EDGE));
     c->substrate = substrate_new(c, &ops, c, err);
     if (!c->substrate) {
         return false;
@@ -221,6 +231,7 @@ bool controller_start(struct controller *c, struct err *err)
     c->rulesets = rulesets_new(c);
     c->reconcile = reconcile_new(c);
     c->fabric = fabric_new(c);
+    link_routes_update(c);
     fabric_load(c->fabric);
     c->rest = rest_new(c, err);
     return c->rest && substrate_listen(c->substrate, err);

@@ -24,7 +24,9 @@ struct controller_config {      /* Strings owned; see controllerd(8). */
     char **openflow_listen; unsigned n_openflow_listen;
     char *of_key, *of_cert, *of_ca;
     char *rest_unix, *rest_listen, *rest_key, *rest_cert, *rest_ca, *tokens_file;
-    unsigned lldp_interval_ms;
+    unsigned lldp_interval_ms, lldp_keepalive_ms;               /* keepalive 0: the interval. */
+    unsigned restore_hold_ms;   /* Before a link that failed is used again. */
+    bool restore_manual;        /* …only when the operator says so. */
     char *lldp_key_file;
     struct provider provider;
     unsigned intern_pairs_per_network, intern_idle_s;

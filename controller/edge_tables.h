@@ -3,7 +3,8 @@
  *
  *            VM                                                  fabric
  *             |                                                     |
- *        +----v-------------------------------- 0 CLASSIFY ---------v----+     a bound port: load context, go to the tenant's tables
+ *        +----v-------------------------------- 0 CLASSIFY ---------v----+     a bound port: load context, go to the tenant's tables;
+ *        |                                                               |     a packet-out to a slice's tables: go there
  *        |  reg0 = virtual switch, reg1 = virtual in-port                |     an uplink: to LANDING;  LLDP: to the controller
  *        +----+-------------------------------------------------+--------+
  *             |                                                 |
@@ -22,11 +23,17 @@
  *        242 X_SIP     registered source IP to its provider IP, flag
  *        243 X_DIP     registered destination IP to its provider IP, flag
  *        244 X_OUT     provider MACs into the frame, flags into the source MAC
- *        245 FABRIC    (edge, path class) of the destination MAC to the next hop; transit frames come here from LANDING
+ *        245 FABRIC    (edge, path class) of the destination MAC to the next hop, or to a group of next hops that fails
+ *                      over by itself; the class that is better now; transit frames come here from LANDING
+ *
+ * A virtual link between two virtual switches of a slice is the way from the one's DELIVER (both ends on this edge) or
+ * LAND (the frame came from the other end's edge, translated as the sender's virtual switch does) to the other's first
+ * table: reg0 and reg1 are set to the peer's, metadata to zero, in_port to none (so that no output is taken for one to
+ * where the frame came from).
  *
  * Isolation: only CLASSIFY and LANDING write reg0, and only from what a VM cannot choose (its device port) or from a
- * landing id; every rule of tables 2 to 243 that belongs to a network matches reg0. tests assert both over all rules
- * (the isolation oracle).
+ * landing id, and virtual links, to another virtual switch of the same slice; every rule of tables 2 to 243 that belongs
+ * to a network matches reg0. tests assert both over all rules (the isolation oracle).
  *
  * Why LANDING is a table of its own: a landing's rule is one per landing, whatever the number of uplinks, and does not
  * change when uplinks do.
@@ -49,6 +56,7 @@ enum edge_table {
 #define R_OUT ((enum field_id) (FIELD_REG0 + 2))        /* Virtual out-port, OFPP_FLOOD or OFPP_IN_PORT. */
 #define R_FLAGS ((enum field_id) (FIELD_REG0 + 3))      /* PROVIDER_*. */
 #define R_PDST ((enum field_id) (FIELD_XREG0 + 2))      /* Provider destination MAC, in the low 48 bits. */
+#define R_ENTRY ((enum field_id) (FIELD_REG0 + 8))      /* Number of the entry that wrote output:CONTROLLER to the action set. */
 #define R_PSRC ((enum field_id) (FIELD_XREG0 + 3))      /* Provider source MAC. */
 
 /* Where the flags (6 bits) sit in the provider source MAC seen as a 48-bit number. */
@@ -57,9 +65,19 @@ enum edge_table {
 /* Cookies: who owns a rule, and for tenants' entries which one.  network id << 32 | number. */
 #define COOKIE_SUBSTRATE UINT64_C(1)
 #define COOKIE(NETWORK, NUMBER) ((uint64_t) (NETWORK) << 32 | (uint32_t) (NUMBER))
-enum { COOKIE_TRANSPORT = 1, COOKIE_INTERN = 2, COOKIE_PAIR = 3, COOKIE_FIRST_VFLOW = 16 };
+enum { COOKIE_TRANSPORT = 1, COOKIE_INTERN = 2, COOKIE_PAIR = 3, COOKIE_MISS = 4, COOKIE_FIRST_VFLOW = 16, COOKIE_LAST_VFLOW = 0x7fffffff };
+/* Rules that deliver to a link's end (each has a kind), and those that count what no entry of a table matches. */
+#define COOKIE_LINK(KIND, PORT) (UINT32_C(0x80000000) | (uint32_t) (KIND) << 16 | (PORT))
+#define COOKIE_UNMATCHED(TABLE) (UINT32_C(0xc0000000) | (TABLE))
 
-/* The flood group of a network on an edge. Tenants' own groups will be allocated below this bit. */
+/* Where the path class (8 bits) sits in a landing's provider MAC seen as a 48-bit number. */
+#define LANDING_CLASS_OFS 16
+/* Fast-failover groups of paths, numbered by a hash of what they hold. */
+#define PATH_GROUP(HASH) (UINT32_C(0x40000000) | ((uint32_t) (HASH) & UINT32_C(0x3fffffff)))
+/* Of a network on an edge: the flood group, and one that is always live, for buckets that watch what the edge does not have. Tenants' own groups are below. */
 #define FLOOD_GROUP(NETWORK) (UINT32_C(0x80000000) | (NETWORK))
+#define ALIVE_GROUP(NETWORK) (UINT32_C(0x20000000) | (NETWORK))
+#define TENANT_GROUP_MAX UINT32_C(0x1fffffff)
+#define TENANT_METER_MAX 60000u        /* Meters are few on any switch. */
 
 #endif

@@ -8,7 +8,9 @@
 #include "controller/compile.h"
 #include "controller/edge_tables.h"
 #include "controller/fabric_impl.h"
+#include "controller/vsw_counters.h"
 #include "controller/ruleset.h"
+#include "controller/slice.h"
 #include "lib/json.h"
 #include "lib/log.h"
 
@@ -41,10 +43,20 @@ struct vsw *fabric_find_vsw(const struct fabric *f, uint32_t network_id)
     return NULL;
 }
 
-static void vsw_changed(struct vsw *vsw, void *aux)
+void fabric_work(struct vsw *vsw)
 {
-    vsw->dirty = true;
-    fabric_schedule(aux);
+    if (list_empty(&vsw->work)) {
+        list_push_back(&vsw->fabric->work_list, &vsw->work);
+    }
+    fabric_schedule(vsw->fabric);
+}
+
+void fabric_entries_changed(struct vsw *vsw)
+{
+    if (!vsw->entries_dirty) {
+        vsw->entries_dirty = true;
+        fabric_work(vsw);
+    }
 }
 
 /* --- Networks --- */
@@ -55,6 +67,7 @@ static void drop_vsw(struct fabric *f, struct vsw *vsw)
         compile_network_gone(f->controller, vsw->id, vsw->edges[i]);
     }
     hmap_remove(&f->vsws, &vsw->node);
+    slice_agent_close(vsw);
     vsw_free(vsw);
 }
 
@@ -70,14 +83,20 @@ static void network_changed(struct fabric *f, uint32_t id)
         return;
     }
     if (!vsw) {
-        vsw = vsw_new(network, f->controller->clock, vsw_changed, f);
+        vsw = vsw_new(f, network);
         hmap_insert(&f->vsws, &vsw->node, vsw_hash(id));
     }
     vsw->network = network;
     vsw->dirty = true;
     intern_network_changed(f->intern, vsw);
-    vpc_program(vsw);
-    fabric_schedule(f);
+    if (vsw->is_slice) {
+        vsw->entries_dirty = vsw->ports_dirty = true;   /* Its ports, and so where entries can match, may be others. */
+        vsw_ports_review(vsw);
+        slice_agent_update(vsw);
+    } else {
+        vpc_program(vsw);
+    }
+    fabric_work(vsw);
 }
 
 void fabric_networks_changed(struct fabric *f, const uint32_t *ids, unsigned n)
@@ -97,24 +116,59 @@ static bool has_datapath(const uint64_t *ids, unsigned n, uint64_t id)
     return false;
 }
 
+static void compile_edge(struct fabric *f, struct vsw *vsw, const struct edge *edge)
+{
+    if (vsw->dirty || vsw->devices_dirty) {
+        compile_network(f->controller, vsw, edge);
+    }
+    if (vsw->entries_dirty) {
+        compile_entries(vsw, edge);
+    }
+}
+
+/* Where an entry can match may have changed, and so what it costs. */
+static void review_cost(struct flow_entry *entry, void *vsw) { vsw_review_cost(vsw, entry); }
+
+/* The edges of the other ends of its links, where it has no port of its own. */
+static void compile_guests(struct fabric *f, struct vsw *vsw, uint64_t *edges, unsigned *n)
+{
+    const struct network *network = vsw->network;
+    for (unsigned i = 0; i < network->n_ports; i++) {
+        const struct edge *edge = network->ports[i]->link ? vlink_peer(network->ports[i])->edge : NULL;
+        if (edge && !has_datapath(edges, *n, edge->datapath_id)) {
+            edges[(*n)++] = edge->datapath_id;
+            compile_network_guest(f->controller, vsw, edge);
+        }
+    }
+}
+
 static void compile_vsw(struct fabric *f, struct vsw *vsw)
 {
     const struct network *network = vsw->network;
-    uint64_t *edges = xcalloc(network->n_landings + 1, sizeof *edges);
+    uint64_t *edges = xcalloc(network->n_landings + network->n_ports + 1, sizeof *edges);
+    unsigned n = 0;
 
+    if (vsw->is_slice && vsw->entries_dirty) {
+        struct of_flow_filter all;
+        of_flow_filter_init(&all);
+        flow_tables_each(vsw->flows, &all, false, review_cost, vsw);
+    }
     for (unsigned i = 0; i < network->n_landings; i++) {
-        edges[i] = network->landings[i].edge->datapath_id;
-        compile_network(f->controller, vsw, network->landings[i].edge);
+        edges[n++] = network->landings[i].edge->datapath_id;
+        compile_edge(f, vsw, network->landings[i].edge);
+    }
+    if (vsw->is_slice) {
+        compile_guests(f, vsw, edges, &n);
     }
     for (unsigned i = 0; i < vsw->n_edges; i++) {
-        if (!has_datapath(edges, network->n_landings, vsw->edges[i])) {
+        if (!has_datapath(edges, n, vsw->edges[i])) {
             compile_network_gone(f->controller, vsw->id, vsw->edges[i]);
         }
     }
     free(vsw->edges);
     vsw->edges = edges;
-    vsw->n_edges = network->n_landings;
-    vsw->dirty = vsw->devices_dirty = false;
+    vsw->n_edges = n;
+    vsw->dirty = vsw->entries_dirty = vsw->devices_dirty = false;
 }
 
 static void compile_devices(struct fabric *f, struct vsw *vsw)
@@ -124,6 +178,9 @@ static void compile_devices(struct fabric *f, struct vsw *vsw)
         if (has_datapath(f->devices, f->n_devices, edge->datapath_id)) {
             compile_network(f->controller, vsw, edge);
         }
+    }
+    if (vsw->n_ff_groups) {
+        compile_groups_again(vsw);
     }
     vsw->devices_dirty = false;
 }
@@ -155,7 +212,8 @@ static void all_dirty(struct fabric *f)
 {
     struct vsw *vsw;
     HMAP_FOR_EACH (vsw, node, &f->vsws) {
-        vsw->dirty = true;
+        vsw->dirty = vsw->entries_dirty = vsw->ports_dirty = true;
+        fabric_work(vsw);
     }
     f->switches_dirty = true;
     fabric_schedule(f);
@@ -190,9 +248,12 @@ void fabric_substrate_changed(struct fabric *f)
 void fabric_load(struct fabric *f)
 {
     fabric_substrate_changed(f);
-    for (unsigned i = 0; i < model_count(f->controller->model, KIND_NETWORK); i++) {
-        const struct network *network = model_at(f->controller->model, KIND_NETWORK, i);
-        network_changed(f, network->id);
+    static const enum model_kind kinds[] = { KIND_NETWORK, KIND_SWITCH };
+    for (unsigned k = 0; k < ARRAY_SIZE(kinds); k++) {
+        for (unsigned i = 0; i < model_count(f->controller->model, kinds[k]); i++) {
+            const struct network *network = model_at(f->controller->model, kinds[k], i);
+            network_changed(f, network->id);
+        }
     }
 }
 
@@ -201,7 +262,10 @@ void fabric_ports_changed(struct fabric *f, struct sw *sw)
 {
     struct vsw *vsw;
     HMAP_FOR_EACH (vsw, node, &f->vsws) {
-        vsw->devices_dirty |= sw->edge && vsw_has_edge(vsw, sw->edge);
+        if (sw->edge && vsw_has_edge(vsw, sw->edge)) {
+            vsw->devices_dirty = vsw->ports_dirty = true;
+            fabric_work(vsw);
+        }
     }
     if (!has_datapath(f->devices, f->n_devices, sw->datapath_id)) {
         f->devices = xrealloc(f->devices, (f->n_devices + 1) * sizeof *f->devices);
@@ -217,8 +281,9 @@ void fabric_sw_up(struct fabric *f, struct sw *sw)
 }
 
 /* What a disconnected switch should hold stays as it was; paths are links_changed's. */
-void fabric_sw_down(struct fabric *f UNUSED, struct sw *sw UNUSED)
+void fabric_sw_down(struct fabric *f, struct sw *sw)
 {
+    vsw_stats_sw_down(f->stats, sw);
 }
 
 void fabric_links_changed(struct fabric *f)
@@ -227,16 +292,46 @@ void fabric_links_changed(struct fabric *f)
     fabric_schedule(f);
 }
 
+void fabric_reach_changed(struct fabric *f)
+{
+    struct vsw *vsw;
+    HMAP_FOR_EACH (vsw, node, &f->vsws) {
+        if (vsw->is_slice) {                            /* A virtual link may have lost its last path, or found one. */
+            vsw->ports_dirty = true;
+            fabric_work(vsw);
+        }
+    }
+}
+
 void fabric_packet_in(struct fabric *f, struct sw *sw, struct of_packet_in *pin)
 {
     if ((uint32_t) pin->cookie == COOKIE_INTERN) {
         intern_packet_in(f->intern, sw, pin);
+    } else {
+        slice_packet_in(f, pin);
+    }
+}
+
+void fabric_refused(struct fabric *f, uint32_t network, enum refused_kind kind, uint32_t number, struct of_error error)
+{
+    struct vsw *vsw = fabric_find_vsw(f, network);
+    if (!vsw || !vsw->is_slice) {
+        return;                                         /* The VPC application's: reconcile shows it. */
+    }
+    switch (kind) {
+    case REFUSED_ENTRY: vsw_refused_entry(vsw, number, error); break;
+    case REFUSED_GROUP: vsw_refused_group(vsw, number, error); break;
+    case REFUSED_METER: vsw_refused_meter(vsw, number, error); break;
     }
 }
 
 bool fabric_reply(struct fabric *f, struct sw *sw, struct of_msg *msg)
 {
-    return intern_reply(f->intern, sw, msg);
+    if (msg->type == OFPT_FLOW_REMOVED) {
+        vsw_stats_flow_removed(f->stats, sw, &msg->flow_removed);
+        return true;
+    }
+    return vsw_stats_reply(f->stats, sw, msg) || intern_reply(f->intern, sw, msg);
 }
 
 static void work_cb(evutil_socket_t fd UNUSED, short events UNUSED, void *aux)
@@ -249,13 +344,22 @@ static void work_cb(evutil_socket_t fd UNUSED, short events UNUSED, void *aux)
         f->switches_dirty = false;
         each_switch(f, compile_one_switch);
     }
-    HMAP_FOR_EACH (vsw, node, &f->vsws) {
-        if (vsw->dirty) {
+    while (!list_empty(&f->work_list)) {
+        vsw = CONTAINER_OF(f->work_list.next, struct vsw, work);
+        list_remove(&vsw->work);
+        if (vsw->is_slice && vsw->ports_dirty) {
+            vsw->ports_dirty = false;
+            vsw_ports_review(vsw);
+        }
+        if (vsw->dirty || vsw->entries_dirty) {
             compile_vsw(f, vsw);
             f->n_compiles++;
         } else if (vsw->devices_dirty) {
             compile_devices(f, vsw);
             f->n_compiles++;
+        }
+        if (vsw->is_slice) {
+            vsw_changes_turn(vsw);
         }
     }
     f->n_devices = 0;
@@ -264,13 +368,26 @@ static void work_cb(evutil_socket_t fd UNUSED, short events UNUSED, void *aux)
     reconcile_kick(f->controller->reconcile);
 }
 
+static void retry_cb(evutil_socket_t fd UNUSED, short events UNUSED, void *aux)
+{
+    slice_agent_retry(aux);
+}
+
 struct fabric *fabric_new(struct controller *controller)
 {
     struct fabric *f = XNEW(struct fabric);
     f->controller = controller;
     hmap_init(&f->vsws);
+    hmap_init(&f->usages);
+    list_init(&f->work_list);
+    id_pool_init(&f->group_ids, TENANT_GROUP_MAX);
+    id_pool_init(&f->meter_ids, TENANT_METER_MAX);
     f->work = event_new(controller->base, -1, 0, work_cb, f);
+    f->retry = event_new(controller->base, -1, EV_PERSIST, retry_cb, f);
+    struct timeval interval = { .tv_sec = 2 };
+    event_add(f->retry, &interval);
     f->intern = intern_new(f);
+    f->stats = vsw_stats_new(f, &vsw_counters_ops);
     return f;
 }
 
@@ -280,67 +397,19 @@ void fabric_free(struct fabric *f)
         struct vsw *vsw;
         HMAP_FOR_EACH (vsw, node, &f->vsws) {
             hmap_remove(&f->vsws, &vsw->node);
+            slice_agent_close(vsw);
             vsw_free(vsw);
         }
         hmap_fini(&f->vsws);
+        hmap_fini(&f->usages);
+        id_pool_fini(&f->group_ids);
+        id_pool_fini(&f->meter_ids);
         intern_free(f->intern);
+        vsw_stats_free(f->stats);
         event_free(f->work);
+        event_free(f->retry);
         free(f->known);
         free(f->devices);
         free(f);
     }
-}
-
-/* --- Status --- */
-
-static cJSON *port_status(struct fabric *f, const struct port *port)
-{
-    cJSON *json = cJSON_CreateObject();
-    struct sw *sw = port->edge ? substrate_find(f->controller->substrate, port->edge->datapath_id) : NULL;
-    char name[33];
-    const struct sw_port *device = sw ? sw_port_by_name(sw, port_device_name(port, name)) : NULL;
-
-    json_add_string(json, "state", !port->edge ? "unbound" : !sw || !sw->connected ? "edge-down" : !device ? "pending"
-                    : device->of.state & OFPPS_LINK_DOWN ? "down" : "up");
-    if (port->edge) {
-        json_add_string(json, "device", name);
-    }
-    if (device) {
-        json_add_u64(json, "edge_port", device->of.port_no);
-    }
-    return json;
-}
-
-cJSON *fabric_status_json(struct fabric *f, enum model_kind kind, const void *object)
-{
-    if (kind == KIND_PORT) {
-        return port_status(f, object);
-    }
-    if (kind == KIND_NETWORK) {
-        const struct network *network = object;
-        const struct vsw *vsw = fabric_find_vsw(f, network->id);
-        unsigned up = 0;
-        for (unsigned i = 0; i < network->n_ports; i++) {
-            cJSON *status = port_status(f, network->ports[i]);
-            const cJSON *state = cJSON_GetObjectItemCaseSensitive(status, "state");
-            up += !strcmp(state->valuestring, "up");
-            cJSON_Delete(status);
-        }
-        cJSON *json = cJSON_CreateObject();
-        json_add_u64(json, "ports", network->n_ports);
-        json_add_u64(json, "ports_up", up);
-        json_add_u64(json, "flow_entries", vsw ? flow_tables_count(vsw->flows, OFPTT_ALL) : 0);
-        json_add_u64(json, "interned_pairs", vsw ? vsw->n_pairs : 0);
-        return json;
-    }
-    return NULL;
-}
-
-void fabric_metrics(struct fabric *f, struct buf *out)
-{
-    buf_printf(out, "# HELP polder_compiles_total Networks compiled\n# TYPE polder_compiles_total counter\npolder_compiles_total %" PRIu64 "\n",
-               f->n_compiles);
-    buf_printf(out, "# HELP polder_compile_seconds_total Time spent compiling\n# TYPE polder_compile_seconds_total counter\n"
-               "polder_compile_seconds_total %.6f\n", (double) f->compile_ns / 1e9);
-    intern_metrics(f->intern, out);
 }

@@ -18,13 +18,17 @@ void fabric_sw_up(struct fabric *, struct sw *);
 void fabric_sw_down(struct fabric *, struct sw *);
 void fabric_ports_changed(struct fabric *, struct sw *);
 void fabric_links_changed(struct fabric *);
+void fabric_reach_changed(struct fabric *);                     /* Which edges reach each other. */
 void fabric_packet_in(struct fabric *, struct sw *, struct of_packet_in *);
+/* A switch refused an entry, group or meter of a virtual switch; number: the entry's, or the physical id of the group or meter. */
+enum refused_kind { REFUSED_ENTRY, REFUSED_GROUP, REFUSED_METER };
+void fabric_refused(struct fabric *, uint32_t network, enum refused_kind, uint32_t number, struct of_error);
 /* Something is waiting to be compiled (the next loop turn does it). */
 bool fabric_busy(const struct fabric *);
 /* A reply that reconcile did not take (statistics that interning asked for). True if taken. */
 bool fabric_reply(struct fabric *, struct sw *, struct of_msg *);
-/* GET /v1/trace: asynchronous (asks the edges' vswitchds); result is the caller's to delete. */
-void fabric_trace(struct fabric *, const char *port, const char *to_ip, void (*fn)(cJSON *result, const struct err *, void *aux), void *aux);
+/* GET /v1/trace: asynchronous (asks the edges' vswitchds); result is the caller's to delete. `to`: an IP address; from a slice's port a MAC address, too. */
+void fabric_trace(struct fabric *, const char *port, const char *to, void (*fn)(cJSON *result, const struct err *, void *aux), void *aux);
 /* What compiling knows of API objects' status. Ports: {"state":"up|down|pending|edge-down|unbound","device","edge_port"}; networks: {"ports","ports_up","flow_entries",
  * "interned_pairs"}; NULL for other kinds. */
 cJSON *fabric_status_json(struct fabric *, enum model_kind, const void *object);

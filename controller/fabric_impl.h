@@ -6,18 +6,34 @@
 #include "controller/fabric.h"
 #include "controller/vsw.h"
 
+/* Numbers that are given out and taken back; what came back last is given out last, so that a number is not reused while a switch may still know the former. */
+struct id_pool { uint32_t next, max; uint32_t *freed; size_t n, head, room; };
+void id_pool_init(struct id_pool *, uint32_t max);
+void id_pool_fini(struct id_pool *);
+uint32_t id_pool_get(struct id_pool *);         /* From 1. */
+void id_pool_put(struct id_pool *, uint32_t);
+
 struct fabric {
     struct controller *controller;
     struct hmap vsws;           /* struct vsw by network id. */
+    struct list work_list;      /* Those with something to do. */
+    struct hmap usages;         /* struct usage by tenant. */
+    struct id_pool group_ids, meter_ids;        /* Physical ids of tenants' groups and meters. */
     struct event *work;         /* Compiles what is dirty, once per loop turn. */
+    struct event *retry;        /* Agents that could not be made. */
     bool work_pending, switches_dirty;
     uint64_t *devices; unsigned n_devices;      /* Datapath ids of edges whose device ports changed. */
     uint64_t *known; unsigned n_known;  /* Datapath ids of the model's edges and fabric switches, as last seen. */
-    uint64_t n_compiles, compile_ns;
+    uint64_t n_compiles, compile_ns, n_packet_ins, n_packet_ins_lost, n_packet_outs, n_packet_outs_lost;
     struct intern *intern;
+    struct vsw_stats *stats;
 };
 
 void fabric_schedule(struct fabric *);
+void fabric_work(struct vsw *);                         /* It has something to do in this turn. */
+void fabric_entries_changed(struct vsw *);              /* All of its entries, groups and meters are to be compiled. */
+struct usage *fabric_usage_get(struct fabric *, const char *tenant);
+void fabric_usage_put(struct fabric *, struct usage *);
 struct vsw *fabric_find_vsw(const struct fabric *, uint32_t network_id);
 
 /* intern.c: provider ids for address pairs that no port registered. */

@@ -73,10 +73,10 @@ static uint32_t allocate_id(struct vsw *vsw, uint16_t edge)
     return vsw->next_pair;
 }
 
-static void recompile(struct intern *intern, struct vsw *vsw)
+static void recompile(struct intern *intern UNUSED, struct vsw *vsw)
 {
     vsw->dirty = true;
-    fabric_schedule(intern->fabric);
+    fabric_work(vsw);
 }
 
 static void remove_pair(struct intern *intern, struct vsw *vsw, struct pair *pair)
@@ -108,7 +108,7 @@ static void resend(struct held *held)
     }
     of_msg_init(&msg, OFPT_PACKET_OUT, of_conn_next_xid(sw->conn));
     msg.packet_out.buffer_id = OFP_NO_BUFFER;
-    msg.packet_out.in_port = held->in_port;
+    msg.packet_out.in_port = held->in_port ? held->in_port : OFPP_CONTROLLER;     /* None: it came over a virtual link. */
     msg.packet_out.data = held->data;                   /* Lent. */
     msg.packet_out.size = held->size;
     actions_load(&msg.packet_out.actions, R_VSW, 0, 32, held->network);

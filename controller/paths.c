@@ -1,24 +1,9 @@
-#include "controller/paths.h"
+#include "controller/paths_impl.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include "lib/util.h"
-
-#define COST_NONE UINT32_MAX
-#define COST_TRANSIT (UINT32_C(1) << 16)        /* Above any number of hops. */
-
-struct arc { uint32_t from, to, out_port, in_port; };
-struct paths {
-    unsigned n;
-    bool *is_edge;
-    struct arc *seen;           /* As added. */
-    unsigned n_seen, allocated;
-    struct arc *arcs;           /* Those of both directions, sorted by (from, to, out_port); NULL until asked for. */
-    unsigned n_arcs;
-    unsigned *first;            /* n + 1 indexes into arcs. */
-    uint32_t **cost;            /* Per destination, computed when first asked for. */
-};
 
 struct paths *paths_new(unsigned n, const bool *is_edge)
 {
@@ -30,17 +15,22 @@ struct paths *paths_new(unsigned n, const bool *is_edge)
         memcpy(p->is_edge, is_edge, n * sizeof *is_edge);
     }
     p->first = xcalloc(n + 1, sizeof *p->first);
-    p->cost = xcalloc(n + 1, sizeof *p->cost);
+    p->cost = xcalloc(n + 1, sizeof(uint32_t *));
+    p->tree = xcalloc(n + 1, sizeof(struct tree *));
     return p;
 }
 
 static void forget(struct paths *p)
 {
     free(p->arcs);
+    free(p->reverse);
     p->arcs = NULL;
+    p->reverse = NULL;
     for (unsigned i = 0; i < p->n; i++) {
         free(p->cost[i]);
+        tree_free(p->tree[i]);
         p->cost[i] = NULL;
+        p->tree[i] = NULL;
     }
 }
 
@@ -51,6 +41,7 @@ void paths_free(struct paths *p)
     }
     forget(p);
     free(p->cost);
+    free(p->tree);
     free(p->is_edge);
     free(p->seen);
     free(p->first);
@@ -84,6 +75,8 @@ static int compare_arcs(const void *a_, const void *b_)
     return d ? d : compare_u32(a->in_port, b->in_port);
 }
 
+static struct arc reverse_of(const struct arc *a) { return (struct arc) { a->to, a->from, a->in_port, a->out_port }; }
+
 /* Sorts, and leaves out what was seen in one direction only. */
 static void sort_arcs(struct paths *p)
 {
@@ -94,7 +87,7 @@ static void sort_arcs(struct paths *p)
     p->n_arcs = 0;
     for (unsigned i = 0; i < p->n_seen; i++) {
         const struct arc *a = &p->seen[i];
-        struct arc back = { a->to, a->from, a->in_port, a->out_port };
+        struct arc back = reverse_of(a);
         bool repeated = i && !compare_arcs(a, a - 1);
         if (!repeated && bsearch(&back, p->seen, p->n_seen, sizeof back, compare_arcs)) {
             p->arcs[p->n_arcs++] = *a;
@@ -106,10 +99,22 @@ static void sort_arcs(struct paths *p)
         }
         p->first[node] = i;
     }
+    p->reverse = xcalloc(p->n_arcs + 1, sizeof *p->reverse);
+    for (unsigned i = 0; i < p->n_arcs; i++) {
+        struct arc back = reverse_of(&p->arcs[i]);
+        const struct arc *found = bsearch(&back, p->arcs, p->n_arcs, sizeof back, compare_arcs);
+        p->reverse[i] = (uint32_t) (found - p->arcs);
+    }
 }
 
-/* What the hop into `next` adds to a path towards `to`. */
-static uint32_t step_cost(const struct paths *p, unsigned next, unsigned to)
+void paths_prepare(struct paths *p)
+{
+    if (!p->arcs) {
+        sort_arcs(p);
+    }
+}
+
+uint32_t paths_step_cost(const struct paths *p, unsigned next, unsigned to)
 {
     return 1 + (p->is_edge[next] && next != to ? COST_TRANSIT : 0);
 }
@@ -144,8 +149,9 @@ static struct heap_item heap_pop(struct heap *h)
 }
 
 /* Dijkstra from the destination outwards; links run both ways, so the arcs of a node serve backwards too. */
-static uint32_t *costs_towards(struct paths *p, unsigned to)
+const uint32_t *paths_costs(struct paths *p, unsigned to)
 {
+    paths_prepare(p);
     if (p->cost[to]) {
         return p->cost[to];
     }
@@ -161,7 +167,7 @@ static uint32_t *costs_towards(struct paths *p, unsigned to)
         if (x.cost > cost[x.node]) {
             continue;
         }
-        uint32_t c = x.cost + step_cost(p, x.node, to);
+        uint32_t c = x.cost + paths_step_cost(p, x.node, to);
         for (unsigned i = p->first[x.node]; i < p->first[x.node + 1]; i++) {
             unsigned neighbour = p->arcs[i].to;
             if (c < cost[neighbour]) {
@@ -178,20 +184,23 @@ static uint32_t *costs_towards(struct paths *p, unsigned to)
 bool paths_next(struct paths *p, unsigned from, unsigned to, struct path_step *step)
 {
     assert(from < p->n && to < p->n);
-    if (!p->arcs) {
-        sort_arcs(p);
-    }
-    const uint32_t *cost = costs_towards(p, to);
+    const uint32_t *cost = paths_costs(p, to);
     if (from == to || cost[from] == COST_NONE) {
         return false;
     }
     for (unsigned i = p->first[from]; i < p->first[from + 1]; i++) {
         const struct arc *a = &p->arcs[i];
-        if (cost[a->to] != COST_NONE && cost[a->to] + step_cost(p, a->to, to) == cost[from]) {
+        if (cost[a->to] != COST_NONE && cost[a->to] + paths_step_cost(p, a->to, to) == cost[from]) {
             *step = (struct path_step) { a->to, a->out_port, a->in_port };
             return true;
         }
     }
     assert(!"a finite cost has a next hop");
     return false;
+}
+
+bool paths_connected(struct paths *p, unsigned a, unsigned b)
+{
+    assert(a < p->n && b < p->n);
+    return a == b || paths_costs(p, b)[a] != COST_NONE;
 }

@@ -1,18 +1,25 @@
 /*
  * Makes switches hold what their rulesets say.  The only writer to switches.
  *
- * Per connected switch: READING (its flows and groups are fetched and compared with the desired ones), then STEADY,
- * where whatever a ruleset pass left in the dirty and dead lists goes out as one batch closed by a barrier. One batch
- * is in flight at a time, so generations are confirmed in order. A reconnect starts with READING again; nothing is ever
- * wiped. Order within a batch: groups, barrier, flows added or changed, flows deleted, barrier, groups deleted, final
- * barrier (sections 6.2 and 6.5: a flow may refer only to a group that exists, and deleting a group takes its flows
+ * Per connected switch: READING (its flows, groups and meters are fetched and compared with the desired ones), then
+ * STEADY, where whatever a ruleset pass or edit left in the dirty and dead lists goes out as one batch closed by a
+ * barrier, once per loop turn. A few batches may be in flight; a switch answers barriers in order, so generations are
+ * confirmed in order. While the window is full changes gather for the next batch, which is all the backpressure that is
+ * needed: what changed twice meanwhile is sent once. A reconnect starts with READING again; nothing is ever wiped. Order
+ * within a batch: meters and groups, barrier, flows added or changed, flows deleted, barrier, groups and meters deleted,
+ * final barrier (sections 6.2 and 6.5: a flow may refer only to a group that exists, and deleting a group takes its flows
  * along).
+ *
+ * Errors. A batch knows which xid carried what, so an error finds its rule at once. It comes before the batch's barrier
+ * reply, so whoever owns the rule hears of it (fabric_refused()) before anybody is told that all is in force.
  */
 #define LOG_MODULE "reconcile"
-#include "controller/ruleset_impl.h"
+#include "controller/reconcile_impl.h"
 
+#include <assert.h>
 #include <event2/event.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,47 +28,48 @@
 #include "lib/json.h"
 #include "lib/log.h"
 
-#define AUDIT_INTERVAL_NS (60 * UINT64_C(1000000000))
 #define TICK_MS 500
-
-struct waiter {
-    struct list node;
-    uint64_t deadline_ns;
-    uint32_t owner;             /* 0: every switch that changed after `since`. */
-    uint64_t since;
-    void (*fn)(const struct err *, void *aux);
-    void *aux;
-};
-
-struct reconcile {
-    struct controller *controller;
-    struct event *work;         /* Sends batches and looks at waiters, once per loop turn. */
-    struct event *tick;         /* Deadlines and audits. */
-    struct list waiters;
-};
-
-static void run(struct reconcile *);
+#define MAX_BATCHES 16          /* In flight per switch. */
 
 static struct sw_rules *rules_of(const struct reconcile *r, const struct sw *sw)
 {
     return sw_rules_find(r->controller->rulesets, sw->datapath_id);
 }
 
-void reconcile_poke(struct reconcile *r, struct sw_rules *s UNUSED)
+void reconcile_poke(struct reconcile *r, struct sw_rules *s)
 {
     if (r) {
+        if (list_empty(&s->work)) {
+            list_push_back(&r->work_list, &s->work);
+        }
         event_active(r->work, EV_TIMEOUT, 0);
     }
 }
 
 void reconcile_kick(struct reconcile *r)
 {
-    event_active(r->work, EV_TIMEOUT, 0);
+    if (!list_empty(&r->waiters) || !list_empty(&r->work_list)) {
+        event_active(r->work, EV_TIMEOUT, 0);
+    }
 }
 
 /* --- Sending --- */
 
-static void send_group(struct sw_rules *s, struct rule_group *group, enum of_group_command command)
+static void note_sent(struct batch *batch, uint32_t xid, void *object, enum desired_kind kind)
+{
+    unsigned i = xid - batch->first_xid;        /* Xids of a connection are given in a row. */
+    if (i >= batch->room) {
+        batch->room = MAX(2 * batch->room, i + 16);
+        batch->sent = xrealloc(batch->sent, batch->room * sizeof *batch->sent);
+    }
+    while (batch->n < i) {
+        batch->sent[batch->n++].object = NULL;
+    }
+    batch->sent[i] = (struct sent) { object, kind };
+    batch->n = i + 1;
+}
+
+static void send_group(struct sw_rules *s, struct batch *batch, struct rule_group *group, enum of_group_command command)
 {
     struct of_msg msg;
     of_msg_init(&msg, OFPT_GROUP_MOD, of_conn_next_xid(s->sw->conn));
@@ -71,11 +79,27 @@ static void send_group(struct sw_rules *s, struct rule_group *group, enum of_gro
     if (command != OFPGC_DELETE) {
         msg.group_mod.buckets = group->buckets;         /* Lent for the encoding. */
         msg.group_mod.n_buckets = group->n_buckets;
+        note_sent(batch, group->xid = msg.xid, group, DESIRED_GROUP);
     }
-    group->xid = of_conn_send(s->sw->conn, &msg);
+    of_conn_send(s->sw->conn, &msg);
 }
 
-static void send_flow(struct sw_rules *s, struct rule *rule, enum of_flow_command command)
+static void send_meter(struct sw_rules *s, struct batch *batch, struct rule_meter *meter, enum of_meter_command command)
+{
+    struct of_msg msg;
+    of_msg_init(&msg, OFPT_METER_MOD, of_conn_next_xid(s->sw->conn));
+    msg.meter_mod.command = command;
+    msg.meter_mod.meter_id = meter->id;
+    if (command != OFPMC_DELETE) {
+        msg.meter_mod.flags = meter->flags;
+        msg.meter_mod.bands = meter->bands;             /* Lent. */
+        msg.meter_mod.n_bands = meter->n_bands;
+        note_sent(batch, meter->xid = msg.xid, meter, DESIRED_METER);
+    }
+    of_conn_send(s->sw->conn, &msg);
+}
+
+static void send_flow(struct sw_rules *s, struct batch *batch, struct rule *rule, enum of_flow_command command)
 {
     struct of_msg msg;
     of_msg_init(&msg, OFPT_FLOW_MOD, of_conn_next_xid(s->sw->conn));
@@ -86,12 +110,15 @@ static void send_flow(struct sw_rules *s, struct rule *rule, enum of_flow_comman
     minimatch_expand(rule->match, &msg.flow_mod.match);
     if (command == OFPFC_ADD) {
         msg.flow_mod.cookie = rule->cookie;
+        msg.flow_mod.flags = rule->flags;
         msg.flow_mod.instructions = rule->instructions; /* Lent. */
+        note_sent(batch, rule->xid = msg.xid, rule, DESIRED_RULE);
+        rule->flags &= (uint16_t) ~OFPFF_RESET_COUNTS;  /* Once. */
         s->n_sent_adds++;
     } else {
         s->n_sent_deletes++;
     }
-    rule->xid = of_conn_send(s->sw->conn, &msg);
+    of_conn_send(s->sw->conn, &msg);
 }
 
 static uint32_t send_simple(struct sw_rules *s, enum of_type type)
@@ -101,45 +128,101 @@ static uint32_t send_simple(struct sw_rules *s, enum of_type type)
     return of_conn_send(s->sw->conn, &msg);
 }
 
-/* Sends all that is dirty. The lists are emptied: what the switch refuses comes back as an error, what is lost with the connection is found by the next reading. */
-static void send_batch(struct sw_rules *s)
+/* An identity that was withdrawn and put again before anything was sent: the switch still has what was there. */
+static void revive(struct sw_rules *s)
 {
-    struct rule *rule;
-    struct rule_group *group;
-    bool groups = !list_empty(&s->dirty_groups), dead_groups = !list_empty(&s->dead_groups);
+    struct rule_group *dead_group;
+    struct rule_meter *dead_meter;
+    LIST_FOR_EACH (dead_group, dirty, &s->dead_groups) {
+        struct rule_group *group = sw_rules_find_group(s, dead_group->id);
+        if (group) {
+            group->sent |= dead_group->sent;
+            rule_group_free(s, dead_group);
+        }
+    }
+    LIST_FOR_EACH (dead_meter, dirty, &s->dead_meters) {
+        struct rule_meter *meter = sw_rules_find_meter(s, dead_meter->id);
+        if (meter) {
+            meter->sent |= dead_meter->sent;
+            rule_meter_free(s, dead_meter);
+        }
+    }
+}
 
+static void send_groups_and_meters(struct sw_rules *s, struct batch *batch)
+{
+    struct rule_group *group;
+    struct rule_meter *meter;
+    bool any = !list_empty(&s->dirty_groups) || !list_empty(&s->dirty_meters);
+    LIST_FOR_EACH (meter, dirty, &s->dirty_meters) {
+        send_meter(s, batch, meter, meter->sent ? OFPMC_MODIFY : OFPMC_ADD);
+        meter->sent = true;
+        list_remove(&meter->dirty);
+    }
     LIST_FOR_EACH (group, dirty, &s->dirty_groups) {
-        send_group(s, group, group->sent ? OFPGC_MODIFY : OFPGC_ADD);
+        send_group(s, batch, group, group->sent ? OFPGC_MODIFY : OFPGC_ADD);
         group->sent = true;
         list_remove(&group->dirty);
     }
-    if (groups) {
+    if (any) {
         send_simple(s, OFPT_BARRIER_REQUEST);
     }
+}
+
+static void send_dead_groups_and_meters(struct sw_rules *s, struct batch *batch)
+{
+    struct rule_group *group;
+    struct rule_meter *meter;
+    if (!list_empty(&s->dead_groups) || !list_empty(&s->dead_meters)) {
+        send_simple(s, OFPT_BARRIER_REQUEST);
+    }
+    LIST_FOR_EACH (group, dirty, &s->dead_groups) {
+        send_group(s, batch, group, OFPGC_DELETE);
+        rule_group_free(s, group);
+    }
+    LIST_FOR_EACH (meter, dirty, &s->dead_meters) {
+        send_meter(s, batch, meter, OFPMC_DELETE);
+        rule_meter_free(s, meter);
+    }
+}
+
+/* Sends all that is dirty. The lists are emptied: what the switch refuses comes back as an error, what is lost with the connection is found by the next reading. */
+static void send_batch(struct sw_rules *s)
+{
+    struct batch *batch = XNEW(struct batch);
+    struct rule *rule;
+
+    batch->first_xid = of_conn_next_xid(s->sw->conn);   /* Itself unused. */
+    list_push_back(&s->batches, &batch->node);
+    s->n_batches++;
+    revive(s);
+    send_groups_and_meters(s, batch);
     LIST_FOR_EACH (rule, dirty, &s->dirty) {
-        send_flow(s, rule, OFPFC_ADD);
+        send_flow(s, batch, rule, OFPFC_ADD);
         list_remove(&rule->dirty);
     }
     LIST_FOR_EACH (rule, dirty, &s->dead) {
         /* A dead rule whose identity was put again later is desired: the add has replaced it. */
-        struct match match;
-        minimatch_expand(rule->match, &match);
-        if (!sw_rules_find_rule(s, rule->table, rule->priority, &match)) {
-            send_flow(s, rule, OFPFC_DELETE_STRICT);
+        if (!rule_is_desired(s, rule)) {
+            send_flow(s, batch, rule, OFPFC_DELETE_STRICT);
         }
-        rule_free(rule);
+        rule_free(s, rule);
     }
-    if (dead_groups) {
-        send_simple(s, OFPT_BARRIER_REQUEST);
-        LIST_FOR_EACH (group, dirty, &s->dead_groups) {
-            if (!sw_rules_find_group(s, group->id)) {
-                send_group(s, group, OFPGC_DELETE);
-            }
-            rule_group_free(group);
+    send_dead_groups_and_meters(s, batch);
+    s->sent_generation = batch->generation = s->generation;
+    note_sent(batch, send_simple(s, OFPT_BARRIER_REQUEST), NULL, DESIRED_RULE);
+}
+
+/* The batch whose closing barrier has this xid. */
+static struct batch *find_batch(const struct sw_rules *s, uint32_t barrier_xid)
+{
+    struct batch *batch;
+    LIST_FOR_EACH (batch, node, &s->batches) {
+        if (barrier_xid - batch->first_xid + 1 == batch->n) {
+            return batch;
         }
     }
-    s->sent_generation = s->barrier_generation = s->generation;
-    s->barrier_xid = send_simple(s, OFPT_BARRIER_REQUEST);
+    return NULL;
 }
 
 /* --- vhost ports, by Polder requests --- */
@@ -172,8 +255,10 @@ static void port_request_done(const cJSON *result UNUSED, const struct err *err,
                 str_copy(port->error, sizeof port->error, err->message);
             }
         }
+        s->ports_changed = true;
+        reconcile_poke(request->reconcile, s);
     }
-    event_active(request->reconcile->work, EV_TIMEOUT, 0);
+    reconcile_kick(request->reconcile);
     free(request);
 }
 
@@ -206,6 +291,7 @@ static void run_ports(struct reconcile *r, struct sw_rules *s)
             free(s->stale_ports[i]);
         }
         s->n_stale_ports = 0;
+        s->ports_changed = false;
     }
     LIST_FOR_EACH (port, node, &s->ports) {
         if (!port->requested && !port->failed) {
@@ -220,186 +306,96 @@ static void run_ports(struct reconcile *r, struct sw_rules *s)
     }
 }
 
-/* Ports on the switch that an earlier life of ours made and nobody wants any more. */
-static void find_stale_ports(struct sw_rules *s)
-{
-    for (unsigned i = 0; i < s->sw->n_ports; i++) {
-        const char *name = s->sw->ports[i].of.name;
-        if (name[0] == 'p' && name[1] && strspn(name + 1, "0123456789") == strlen(name + 1) && !find_port(s, name)) {
-            s->stale_ports = xrealloc(s->stale_ports, (s->n_stale_ports + 1) * sizeof *s->stale_ports);
-            s->stale_ports[s->n_stale_ports++] = xstrdup(name);
-        }
-    }
-}
-
-/* --- Reading back --- */
-
-static void start_reading(struct sw_rules *s, bool audit)
-{
-    struct rule *rule;
-    struct rule_group *group;
-    struct of_msg msg;
-
-    s->state = SYNC_READING;
-    s->audit = audit;
-    HMAP_FOR_EACH (rule, node, &s->rules) {
-        rule->seen = false;
-    }
-    HMAP_FOR_EACH (group, node, &s->groups) {
-        group->seen = false;
-    }
-    of_msg_init(&msg, OFPT_MULTIPART_REQUEST, of_conn_next_xid(s->sw->conn));
-    msg.multipart.type = OFPMP_GROUP_DESC;
-    s->read_groups_xid = of_conn_send(s->sw->conn, &msg);
-    of_msg_init(&msg, OFPT_MULTIPART_REQUEST, of_conn_next_xid(s->sw->conn));
-    msg.multipart.type = OFPMP_FLOW;
-    msg.multipart.filter.table_id = OFPTT_ALL;
-    msg.multipart.filter.out_port = OFPP_ANY;
-    msg.multipart.filter.out_group = OFPG_ANY;
-    match_init(&msg.multipart.filter.match);
-    s->read_flows_xid = of_conn_send(s->sw->conn, &msg);
-}
-
-static void repair(struct sw_rules *s, const char *what, const char *name)
-{
-    if (s->audit) {
-        s->n_repairs++;
-        LOG_RATE(LOG_WARN, 10, "switch %016" PRIx64 ": audit: %s %s, repaired", s->datapath_id, name, what);
-    }
-}
-
-static void read_flow(struct sw_rules *s, const struct of_flow_stats *flow)
-{
-    struct rule *rule = sw_rules_find_rule(s, flow->table_id, flow->priority, &flow->match);
-    if (rule) {
-        rule->seen = rule->cookie == flow->cookie && instructions_equal(&rule->instructions, &flow->instructions);
-        return;
-    }
-    /* Nobody wants it: it is deleted like a rule that was withdrawn. */
-    rule = XNEW(struct rule);
-    rule->table = flow->table_id;
-    rule->priority = flow->priority;
-    rule->match = minimatch_new(&flow->match);
-    instructions_init(&rule->instructions);
-    list_init(&rule->owned);
-    list_init(&rule->dirty);
-    list_push_back(&s->dead, &rule->dirty);
-    s->generation++;
-    repair(s, "was not ours", "a flow entry");
-}
-
-static void read_group(struct sw_rules *s, const struct of_group_desc *desc)
-{
-    struct rule_group *group = sw_rules_find_group(s, desc->group_id);
-    if (group) {
-        group->sent = true;
-        group->seen = group->type == desc->type && buckets_equal(group->buckets, group->n_buckets, desc->buckets, desc->n_buckets);
-        return;
-    }
-    group = XNEW(struct rule_group);
-    group->id = desc->group_id;
-    group->type = (enum of_group_type) desc->type;
-    list_init(&group->owned);
-    list_init(&group->dirty);
-    list_push_back(&s->dead_groups, &group->dirty);
-    s->generation++;
-    repair(s, "was not ours", "a group");
-}
-
-/* Everything is read: what was not seen as it should be is dirty. */
-static void finish_reading(struct reconcile *r, struct sw_rules *s)
-{
-    struct rule *rule;
-    struct rule_group *group;
-    unsigned n = 0;
-
-    HMAP_FOR_EACH (rule, node, &s->rules) {
-        if (rule->seen && !list_empty(&rule->dirty)) {
-            list_remove(&rule->dirty);                  /* Put while disconnected, and the switch has it. */
-        } else if (!rule->seen && list_empty(&rule->dirty) && !(s->audit && rule->failed)) {
-            list_push_back(&s->dirty, &rule->dirty);
-            repair(s, "was missing or different", "a flow entry");
-            s->generation++;
-        }
-        n += !list_empty(&rule->dirty);
-    }
-    HMAP_FOR_EACH (group, node, &s->groups) {
-        if (!group->seen && list_empty(&group->dirty) && !(s->audit && group->failed)) {
-            list_push_back(&s->dirty_groups, &group->dirty);
-            repair(s, "was missing or different", "a group");
-            s->generation++;
-        }
-    }
-    if (!s->audit) {
-        LOG(LOG_INFO, "switch %016" PRIx64 ": %zu rules wanted, %u to send", s->datapath_id, s->rules.n, n);
-        find_stale_ports(s);
-    }
-    s->state = SYNC_STEADY;
-    s->next_audit_ns = clock_now_ns(&r->controller->clock) + AUDIT_INTERVAL_NS;
-    event_active(r->work, EV_TIMEOUT, 0);
-}
-
-static bool read_reply(struct reconcile *r, struct sw_rules *s, const struct of_msg *msg)
-{
-    if (s->state != SYNC_READING) {
-        return false;
-    }
-    if (s->read_flows_xid && msg->xid == s->read_flows_xid && msg->multipart.type == OFPMP_FLOW) {
-        for (unsigned i = 0; i < msg->multipart.flows.n; i++) {
-            read_flow(s, &msg->multipart.flows.v[i]);
-        }
-        s->read_flows_xid = msg->multipart.flags & OFPMPF_MORE ? s->read_flows_xid : 0;
-    } else if (s->read_groups_xid && msg->xid == s->read_groups_xid && msg->multipart.type == OFPMP_GROUP_DESC) {
-        for (unsigned i = 0; i < msg->multipart.group_descs.n; i++) {
-            read_group(s, &msg->multipart.group_descs.v[i]);
-        }
-        s->read_groups_xid = msg->multipart.flags & OFPMPF_MORE ? s->read_groups_xid : 0;
-    } else {
-        return false;
-    }
-    if (!s->read_flows_xid && !s->read_groups_xid) {
-        finish_reading(r, s);
-    }
-    return true;
-}
-
 /* --- Errors --- */
 
-static bool take_error(struct sw_rules *s, const struct of_msg *msg)
+static void describe_rule(struct sw_rules *s, const struct rule *rule, const char *error)
+{
+    struct buf text = BUF_INIT;
+    struct match match;
+    minimatch_expand(rule->match, &match);
+    buf_printf(&text, "%s for table=%u,priority=%u,", error, rule->table, rule->priority);
+    match_format(&match, &text);
+    buf_puts(&text, " actions=");
+    instructions_format(&rule->instructions, &text);
+    str_copy(s->last_error, sizeof s->last_error, buf_cstr(&text));
+    buf_fini(&text);
+}
+
+/* The switch refused it. Nothing of it counts when it was put anew since: that is on its way. */
+static void refused(struct reconcile *r, struct sw_rules *s, const struct sent *sent, struct of_error error)
 {
     char scratch[32];
-    const char *name = of_error_name(msg->error.error, scratch);
-    struct rule *rule;
-    struct rule_group *group;
+    const char *name = of_error_name(error, scratch);
+    struct fabric *fabric = r->controller->fabric;
 
-    HMAP_FOR_EACH (rule, node, &s->rules) {
-        if (rule->xid == msg->xid) {
-            struct buf text = BUF_INIT;
-            struct match match;
-            rule->failed = true;
-            minimatch_expand(rule->match, &match);
-            buf_printf(&text, "%s for table=%u,priority=%u,", name, rule->table, rule->priority);
-            match_format(&match, &text);
-            buf_puts(&text, " actions=");
-            instructions_format(&rule->instructions, &text);
-            str_copy(s->last_error, sizeof s->last_error, buf_cstr(&text));
-            buf_fini(&text);
-            goto found;
+    s->n_errors++;
+    if (sent->kind == DESIRED_RULE) {
+        struct rule *rule = sent->object;
+        describe_rule(s, rule, name);
+        rule_set_failed(s, &rule->failed, list_empty(&rule->dirty));
+        LOG_RATE(LOG_WARN, 20, "switch %016" PRIx64 " refused a rule: %s", s->datapath_id, s->last_error);
+        if (fabric && rule->owner != OWNER_NETWORK(rule->owner)) {
+            fabric_refused(fabric, OWNER_NETWORK(rule->owner), REFUSED_ENTRY, (uint32_t) rule->cookie, error);
         }
+        return;
     }
-    HMAP_FOR_EACH (group, node, &s->groups) {
-        if (group->xid == msg->xid) {
-            group->failed = true;
-            group->sent = false;
-            snprintf(s->last_error, sizeof s->last_error, "%s for group %u", name, group->id);
-            goto found;
+    bool is_group = sent->kind == DESIRED_GROUP;
+    struct rule_group *group = is_group ? sent->object : NULL;
+    struct rule_meter *meter = is_group ? NULL : sent->object;
+    uint32_t owner = is_group ? group->owner : meter->owner, id = is_group ? group->id : meter->id;
+    snprintf(s->last_error, sizeof s->last_error, "%s for %s %u", name, is_group ? "group" : "meter", id);
+    LOG_RATE(LOG_WARN, 20, "switch %016" PRIx64 " refused %s", s->datapath_id, s->last_error);
+    if (is_group) {
+        rule_set_failed(s, &group->failed, list_empty(&group->dirty));
+        group->sent = error.code != OFPGMFC_UNKNOWN_GROUP;      /* A refused modify leaves what was there; a refused add may be tried as a modify, in vain. */
+    } else {
+        rule_set_failed(s, &meter->failed, list_empty(&meter->dirty));
+        meter->sent = error.code != OFPMMFC_UNKNOWN_METER;
+    }
+    if (fabric && owner != OWNER_NETWORK(owner)) {
+        fabric_refused(fabric, OWNER_NETWORK(owner), is_group ? REFUSED_GROUP : REFUSED_METER, id, error);
+    }
+}
+
+static bool take_error(struct reconcile *r, struct sw_rules *s, const struct of_msg *msg)
+{
+    struct batch *batch;
+    LIST_FOR_EACH (batch, node, &s->batches) {
+        unsigned i = msg->xid - batch->first_xid;
+        if (i < batch->n) {
+            struct sent sent = batch->sent[i];
+            batch->sent[i].object = NULL;               /* One error each. */
+            if (sent.object) {
+                refused(r, s, &sent, msg->error.error);
+            }
+            return true;                                /* Of what was withdrawn since, or of a delete: nobody misses it. */
         }
     }
     return false;
-found:
-    s->n_errors++;
-    LOG_RATE(LOG_ERROR, 20, "switch %016" PRIx64 " refused a rule: %s", s->datapath_id, s->last_error);
-    return true;
+}
+
+static void take_barrier(struct reconcile *r, struct sw_rules *s, uint32_t xid)
+{
+    struct batch *batch = find_batch(s, xid);
+    if (!batch) {
+        return;                                         /* An inner one. */
+    }
+    uint64_t generation = batch->generation;
+    /* Those before it, too: a switch that lost an answer is not waited for. */
+    struct batch *older;
+    LIST_FOR_EACH (older, node, &s->batches) {
+        bool last = older == batch;
+        batch_free(s, older);
+        if (last) {
+            break;
+        }
+    }
+    s->acked_generation = generation;
+    reconcile_confirmed(s, generation);
+    if (s->acked_generation != s->generation || s->ports_changed) {
+        reconcile_poke(r, s);
+    }
+    reconcile_kick(r);
 }
 
 bool reconcile_reply(struct reconcile *r, struct sw *sw, struct of_msg *msg)
@@ -410,16 +406,12 @@ bool reconcile_reply(struct reconcile *r, struct sw *sw, struct of_msg *msg)
     }
     switch (msg->type) {
     case OFPT_BARRIER_REPLY:
-        if (s->barrier_xid && msg->xid == s->barrier_xid) {
-            s->barrier_xid = 0;
-            s->acked_generation = s->barrier_generation;
-            event_active(r->work, EV_TIMEOUT, 0);
-        }
+        take_barrier(r, s, msg->xid);
         return true;                                    /* Inner barriers of a batch are ours, too. */
     case OFPT_MULTIPART_REPLY:
-        return read_reply(r, s, msg);
+        return reconcile_read_reply(r, s, msg);
     case OFPT_ERROR:
-        return take_error(s, msg);
+        return reconcile_read_reply(r, s, msg) || take_error(r, s, msg);
     default:
         return false;
     }
@@ -430,10 +422,11 @@ void reconcile_sw_up(struct reconcile *r, struct sw *sw)
     struct sw_rules *s = sw_rules_get(r->controller->rulesets, sw->datapath_id);
     struct rule_port *port;
     struct rule_group *group;
+    struct rule_meter *meter;
     struct rule *rule;
 
     s->sw = sw;
-    s->barrier_xid = 0;
+    s->ports_changed = true;
     s->port_requests = 0;
     s->acked_generation = 0;
     s->generation++;
@@ -443,10 +436,14 @@ void reconcile_sw_up(struct reconcile *r, struct sw *sw)
     HMAP_FOR_EACH (group, node, &s->groups) {
         group->sent = group->failed = false;
     }
+    HMAP_FOR_EACH (meter, node, &s->meters) {
+        meter->sent = meter->failed = false;
+    }
     HMAP_FOR_EACH (rule, node, &s->rules) {
         rule->failed = false;
     }
-    start_reading(s, false);
+    s->n_failed = 0;
+    reconcile_start_reading(r, s, false);
 }
 
 void reconcile_sw_down(struct reconcile *r, struct sw *sw)
@@ -454,148 +451,40 @@ void reconcile_sw_down(struct reconcile *r, struct sw *sw)
     struct sw_rules *s = rules_of(r, sw);
     if (s && s->sw == sw) {
         s->sw = NULL;
+        struct batch *batch;
         s->state = SYNC_DISCONNECTED;
-        s->barrier_xid = s->read_flows_xid = s->read_groups_xid = 0;
+        s->read_flows_xid = s->read_groups_xid = s->read_meters_xid = 0;
+        LIST_FOR_EACH (batch, node, &s->batches) {
+            batch_free(s, batch);
+        }
         s->acked_generation = 0;
         s->generation++;
+        reconcile_confirmed(s, UINT64_MAX);             /* Nobody waits for what cannot forward. */
+        reconcile_kick(r);
     }
-}
-
-/* --- Waiting --- */
-
-/* "host1 (0000000000000001)". */
-#define SWITCH_NAME_SIZE 56
-static const char *switch_name(const struct reconcile *r, const struct sw_rules *s, char *out)
-{
-    bool is_fabric;
-    const struct edge *edge = model_edge_by_datapath(r->controller->model, s->datapath_id, &is_fabric);
-    snprintf(out, SWITCH_NAME_SIZE, "%s (%016" PRIx64 ")", edge ? edge->name : "unknown", s->datapath_id);
-    return out;
-}
-
-/* NULL when the switch holds everything, else what is missing, in `out`. */
-static const char *missing(const struct reconcile *r, const struct sw_rules *s, char *out, size_t size)
-{
-    char name[SWITCH_NAME_SIZE];
-    struct rule_port *port;
-
-    if (!s->rules.n && !s->groups.n && list_empty(&s->ports)) {
-        return NULL;
-    }
-    if (s->state == SYNC_DISCONNECTED) {
-        snprintf(out, size, "switch %s is not connected", switch_name(r, s, name));
-        return out;
-    }
-    LIST_FOR_EACH (port, node, &s->ports) {
-        if (port->failed) {
-            snprintf(out, size, "switch %s cannot make port %s: %s", switch_name(r, s, name), port->name, port->error);
-            return out;
-        }
-        if (s->sw->is_vswitchd && !sw_port_by_name(s->sw, port->name)) {
-            snprintf(out, size, "switch %s does not have port %s yet", switch_name(r, s, name), port->name);
-            return out;
-        }
-    }
-    if (s->state != SYNC_STEADY || s->acked_generation != s->generation) {
-        snprintf(out, size, "switch %s has not confirmed its rules", switch_name(r, s, name));
-        return out;
-    }
-    const struct rule *rule;
-    HMAP_FOR_EACH (rule, node, &s->rules) {
-        if (rule->failed) {
-            snprintf(out, size, "switch %s refused a rule: %.300s", switch_name(r, s, name), s->last_error);
-            return out;
-        }
-    }
-    return NULL;
-}
-
-static bool has_owner(const struct sw_rules *s, uint32_t owner)
-{
-    const struct owner_rules *o;
-    HMAP_FOR_EACH_WITH_HASH (o, node, (uint32_t) hash_mix64(owner), &s->owners) {
-        if (o->owner == owner) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* What keeps the waiter waiting; NULL when nothing does. */
-static const char *missing_for(const struct reconcile *r, uint32_t owner, uint64_t since, char *out, size_t size)
-{
-    const struct sw_rules *s;
-
-    if (fabric_busy(r->controller->fabric)) {
-        return "rules are still being compiled";
-    }
-    HMAP_FOR_EACH (s, node, &r->controller->rulesets->switches) {
-        if (!owner) {
-            if (s->changed > since && missing(r, s, out, size)) {
-                return out;
-            }
-        } else if (s->state != SYNC_DISCONNECTED && s->acked_generation != s->generation && has_owner(s, owner)) {
-            char name[SWITCH_NAME_SIZE];
-            snprintf(out, size, "switch %s has not confirmed its rules", switch_name(r, s, name));
-            return out;
-        }
-    }
-    return NULL;
-}
-
-static void check_waiters(struct reconcile *r)
-{
-    char text[500];
-    struct waiter *w;
-    uint64_t now = clock_now_ns(&r->controller->clock);
-
-    LIST_FOR_EACH (w, node, &r->waiters) {
-        const char *what = missing_for(r, w->owner, w->since, text, sizeof text);
-        if (!what || now >= w->deadline_ns) {
-            struct err err = ERR_INIT;
-            if (what) {
-                err_set(&err, ERR_TIMEOUT, "", "%s", what);
-                err_hint(&err, "vpcctl get edges shows each switch's state");
-            }
-            list_remove(&w->node);
-            w->fn(what ? &err : NULL, w->aux);
-            free(w);
-        }
-    }
-}
-
-static void wait_for(struct reconcile *r, struct waiter waiter, unsigned timeout_ms)
-{
-    struct waiter *w = XNEW(struct waiter);
-    *w = waiter;
-    w->deadline_ns = clock_now_ns(&r->controller->clock) + timeout_ms * UINT64_C(1000000);
-    list_push_back(&r->waiters, &w->node);
-    event_active(r->work, EV_TIMEOUT, 0);
-}
-
-void reconcile_wait(struct reconcile *r, uint64_t since, unsigned timeout_ms, void (*fn)(const struct err *, void *aux), void *aux)
-{
-    wait_for(r, (struct waiter) { .since = since, .fn = fn, .aux = aux }, timeout_ms);
-}
-
-void reconcile_wait_owner(struct reconcile *r, uint32_t owner, unsigned timeout_ms, void (*fn)(const struct err *, void *aux), void *aux)
-{
-    wait_for(r, (struct waiter) { .owner = owner, .fn = fn, .aux = aux }, timeout_ms);
 }
 
 static void run(struct reconcile *r)
 {
     struct sw_rules *s;
 
-    HMAP_FOR_EACH (s, node, &r->controller->rulesets->switches) {
-        if (s->state == SYNC_STEADY) {
-            if (!s->barrier_xid && s->acked_generation != s->generation) {
-                send_batch(s);
-            }
+    LIST_FOR_EACH (s, work, &r->work_list) {
+        if (s->state != SYNC_STEADY) {
+            list_remove(&s->work);                      /* It is looked at when it has been read. */
+            continue;
+        }
+        if (s->n_batches >= MAX_BATCHES) {
+            continue;
+        }
+        list_remove(&s->work);
+        if (s->sent_generation != s->generation || (!s->n_batches && s->acked_generation != s->generation)) {
+            send_batch(s);
+        }
+        if (s->ports_changed) {
             run_ports(r, s);
         }
     }
-    check_waiters(r);
+    reconcile_check_waiters(r);
 }
 
 static void work_cb(evutil_socket_t fd UNUSED, short events UNUSED, void *aux)
@@ -610,11 +499,11 @@ static void tick_cb(evutil_socket_t fd UNUSED, short events UNUSED, void *aux)
     uint64_t now = clock_now_ns(&r->controller->clock);
 
     HMAP_FOR_EACH (s, node, &r->controller->rulesets->switches) {
-        if (s->state == SYNC_STEADY && !s->barrier_xid && s->acked_generation == s->generation && now >= s->next_audit_ns) {
-            start_reading(s, true);
+        if (s->state == SYNC_STEADY && !s->n_batches && s->acked_generation == s->generation && now >= s->next_audit_ns) {
+            reconcile_start_reading(r, s, true);
         }
     }
-    check_waiters(r);
+    reconcile_check_waiters(r);
 }
 
 struct reconcile *reconcile_new(struct controller *controller)
@@ -622,6 +511,7 @@ struct reconcile *reconcile_new(struct controller *controller)
     struct reconcile *r = XNEW(struct reconcile);
     r->controller = controller;
     list_init(&r->waiters);
+    list_init(&r->work_list);
     r->work = event_new(controller->base, -1, 0, work_cb, r);
     r->tick = event_new(controller->base, -1, EV_PERSIST, tick_cb, r);
     struct timeval interval = { .tv_usec = TICK_MS * 1000 };
@@ -632,67 +522,18 @@ struct reconcile *reconcile_new(struct controller *controller)
 void reconcile_free(struct reconcile *r)
 {
     if (r) {
-        struct waiter *w;
-        LIST_FOR_EACH (w, node, &r->waiters) {
-            struct err err = ERR_INIT;
-            err_set(&err, ERR_FAILED, "", "controllerd is stopping");
-            list_remove(&w->node);
-            w->fn(&err, w->aux);
-            free(w);
+        struct sw_rules *s;
+        reconcile_end_waiters(r);
+        HMAP_FOR_EACH (s, node, &r->controller->rulesets->switches) {
+            if (s->sw) {
+                reconcile_sw_down(r, s->sw);
+            }
+        }
+        LIST_FOR_EACH (s, work, &r->work_list) {
+            list_remove(&s->work);
         }
         event_free(r->work);
         event_free(r->tick);
         free(r);
-    }
-}
-
-cJSON *reconcile_json(struct reconcile *r, const struct sw *sw)
-{
-    const struct sw_rules *s = sw_rules_find(r->controller->rulesets, sw->datapath_id);
-    cJSON *json = cJSON_CreateObject();
-    char text[500];
-
-    if (!s) {
-        json_add_string(json, "state", sw->connected ? "in-sync" : "disconnected");
-        return json;
-    }
-    unsigned failed = 0;
-    const struct rule *rule;
-    HMAP_FOR_EACH (rule, node, &s->rules) {
-        failed += rule->failed;
-    }
-    const char *what = missing(r, s, text, sizeof text);
-    json_add_string(json, "state", s->state == SYNC_DISCONNECTED ? "disconnected" : failed ? "failed" : what ? "syncing" : "in-sync");
-    json_add_u64(json, "rules", s->rules.n);
-    json_add_u64(json, "groups", s->groups.n);
-    json_add_u64(json, "failed", failed);
-    if (what) {
-        json_add_string(json, "missing", what);
-    }
-    if (failed) {
-        json_add_string(json, "last_error", s->last_error);
-    }
-    return json;
-}
-
-void reconcile_metrics(struct reconcile *r, struct buf *out)
-{
-    static const struct { const char *name, *help; } rows[] = {
-        { "rules", "Flow entries that the switch should hold" },
-        { "flow_adds_total", "Flow entries sent to the switch" },
-        { "flow_deletes_total", "Flow entries deleted from the switch" },
-        { "errors_total", "Rules that the switch refused" },
-        { "repairs_total", "Differences that an audit found and repaired" },
-    };
-    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
-        struct sw_rules *s;
-        buf_printf(out, "# HELP polder_switch_%s %s\n# TYPE polder_switch_%s %s\n", rows[i].name, rows[i].help, rows[i].name,
-                   i ? "counter" : "gauge");
-        HMAP_FOR_EACH (s, node, &r->controller->rulesets->switches) {
-            const uint64_t values[] = { s->rules.n, s->n_sent_adds, s->n_sent_deletes, s->n_errors, s->n_repairs };
-            bool is_fabric;
-            const struct edge *edge = model_edge_by_datapath(r->controller->model, s->datapath_id, &is_fabric);
-            buf_printf(out, "polder_switch_%s{switch=\"%s\"} %" PRIu64 "\n", rows[i].name, edge ? edge->name : "", values[i]);
-        }
     }
 }

@@ -121,7 +121,7 @@ static void bench_init(struct bench *b)
 {
     static const struct flow_table_ops flow_ops = { on_insert, on_modify, on_remove, on_counters };
     static const struct group_ops group_ops = { on_group, on_group, on_group_removed };
-    static const struct substrate_ops ops = { on_sw_up, on_sw_down, on_ports, on_links, on_packet_in, on_reply };
+    static const struct substrate_ops ops = { on_sw_up, on_sw_down, on_ports, on_links, on_packet_in, on_reply, NULL };
     static char *listen[1];
     struct err err = ERR_INIT;
     char path[128];

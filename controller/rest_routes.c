@@ -310,11 +310,12 @@ static void get_trace(struct rest_request *r)
 {
     struct err err = ERR_INIT;
     const char *name = rest_query(r, "port"), *to = rest_query(r, "to");
-    const void *port = name ? model_find(rest_controller(r)->model, KIND_PORT, name) : NULL;
+    const struct model *m = rest_controller(r)->model;
+    const void *port = name ? model_find(m, KIND_PORT, name) : NULL, *switch_port = name && !port ? model_find(m, KIND_SWITCH_PORT, name) : NULL;
     if (!name || !to) {
-        err_set(&err, ERR_INVALID, name ? "to" : "port", "give port=TENANT/VPC/NETWORK/PORT and to=ADDRESS");
+        err_set(&err, ERR_INVALID, name ? "to" : "port", "give port=TENANT/VPC/NETWORK/PORT, or TENANT/SLICE/SWITCH/PORT, and to=ADDRESS");
         rest_reply_err(r, &err);
-    } else if (!port || !may_see(r, KIND_PORT, port)) {
+    } else if (!(port && may_see(r, KIND_PORT, port)) && !(switch_port && may_see(r, KIND_SWITCH_PORT, switch_port))) {
         not_found(KIND_PORT, name, &err);
         rest_reply_err(r, &err);
     } else {
@@ -327,6 +328,60 @@ static void get_whois(struct rest_request *r)
     struct err err = ERR_INIT;
     cJSON *o = model_whois(rest_controller(r)->model, r->tail, &err);
     if (o) {
+        rest_reply_json(r, o);
+    } else {
+        rest_reply_err(r, &err);
+    }
+}
+
+static void add_path(struct controller *c, cJSON *o, const char *key, const struct sw *from, const struct sw *to, uint8_t class)
+{
+    struct hop hops[64];
+    cJSON *list = json_add_array(o, key);
+    for (unsigned i = 0, n = substrate_path(c->substrate, from, to, class, hops, ARRAY_SIZE(hops)); i < n; i++) {
+        cJSON_AddItemToArray(list, cJSON_CreateString(hops[i].sw->edge->name));
+    }
+}
+
+static struct sw *edge_of_query(struct rest_request *r, const char *key, struct err *err)
+{
+    struct controller *c = rest_controller(r);
+    const char *name = rest_query(r, key);
+    const struct edge *edge = name ? model_find(c->model, KIND_EDGE, name) : NULL;
+    if (!name) {
+        err_set(err, ERR_INVALID, key, "give %s=EDGE", key);
+    } else if (!edge) {
+        not_found(KIND_EDGE, name, err);
+    }
+    return edge ? substrate_find(c->substrate, edge->datapath_id) : NULL;
+}
+
+/* What frames from one edge to another take, and what they take when that fails. */
+static void get_path(struct rest_request *r)
+{
+    struct err err = ERR_INIT;
+    struct controller *c = rest_controller(r);
+    const struct sw *from = edge_of_query(r, "from", &err), *to = from ? edge_of_query(r, "to", &err) : NULL;
+    if (!to) {
+        rest_reply_err(r, &err);
+        return;
+    }
+    const uint8_t class = substrate_default_class(c->substrate, from, to);
+    cJSON *o = cJSON_CreateObject();
+    json_add_bool(o, "reachable", substrate_reachable(c->substrate, from, to));
+    json_add_u64(o, "class", class);
+    add_path(c, o, "primary", from, to, class);
+    add_path(c, o, "backup", from, to, !class);
+    rest_reply_json(r, o);
+}
+
+static void post_restore(struct rest_request *r)
+{
+    struct err err = ERR_INIT;
+    if (substrate_restore(rest_controller(r)->substrate, r->tail, &err)) {
+        cJSON *o = cJSON_CreateObject();
+        json_add_string(o, "link", r->tail);
+        json_add_bool(o, "restored", true);
         rest_reply_json(r, o);
     } else {
         rest_reply_err(r, &err);
@@ -357,6 +412,8 @@ const struct rest_route rest_routes[] = {
     { EVHTTP_REQ_POST, "/v1/apply", "/v1/apply", false, post_apply, "dry_run " },
     { EVHTTP_REQ_GET, "/v1/installed", "/v1/installed", false, get_installed, "revision timeout_ms " },
     { EVHTTP_REQ_GET, "/v1/trace", "/v1/trace", false, get_trace, "port to " },
+    { EVHTTP_REQ_GET, "/v1/path", "/v1/path", true, get_path, "from to " },
+    { EVHTTP_REQ_POST, "/v1/restore/", "/v1/restore", true, post_restore, NULL },
     { EVHTTP_REQ_GET, "/v1/whois/", "/v1/whois", true, get_whois, NULL },
     { EVHTTP_REQ_GET, "/metrics", "/metrics", true, get_metrics, NULL },
     { EVHTTP_REQ_GET, "/v1/", "/v1/{kind}", false, get_objects, "tenant " },

@@ -15,170 +15,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
-#include "controller/test_fixture.h"
-#include "lib/buf.h"
-#include "lib/json.h"
+#include "controller/test_rest.h"
 #include "tests/unit.h"
-
-struct server { struct fixture f; char store[128], sock[128]; };
-
-static void server_start(struct server *s)
-{
-    struct err err = ERR_INIT;
-    bool ok = controller_start(&s->f.c, &err);
-    if (!ok) {
-        fprintf(stderr, "%s: %s\n", err.field, err.message);
-    }
-    CU_ASSERT_TRUE_FATAL(ok);
-}
-
-static void server_init(struct server *s)
-{
-    fixture_init(&s->f);
-    model_free(s->f.c.model);   /* controller_start() makes one. */
-    s->f.c.model = NULL;
-    s->f.c.clock = clock_monotonic();
-    fixture_path(&s->f, "db", s->store);
-    fixture_path(&s->f, "api", s->sock);
-    s->f.c.config.store_path = s->store;
-    s->f.c.config.rest_unix = s->sock;
-    s->f.c.config.intern_pairs_per_network = 16;
-    s->f.c.config.intern_idle_s = 60;
-}
-
-static void server_fini(struct server *s)
-{
-    controller_stop(&s->f.c);
-    CU_ASSERT_TRUE(access(s->sock, F_OK) && errno == ENOENT);
-    fixture_fini(&s->f);
-}
-
-/* --- The client --- */
-
-static int client_open(const struct server *s)
-{
-    struct sockaddr_un a = { .sun_family = AF_UNIX };
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    str_copy(a.sun_path, sizeof a.sun_path, s->sock);
-    CU_ASSERT_EQUAL_FATAL(connect(fd, (struct sockaddr *) &a, sizeof a), 0);
-    return fd;
-}
-
-/* Everything that the server sends until it closes; false after 10 s. */
-static bool client_read(struct server *s, int fd, struct buf *out)
-{
-    for (unsigned i = 0; i < 20000; i++) {
-        char bytes[65536];
-        ssize_t n = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
-        if (n > 0) {
-            buf_put(out, bytes, (size_t) n);
-        } else if (n == 0 || errno != EAGAIN) {
-            buf_puts(out, "");
-            return true;
-        } else {
-            fixture_turn(&s->f, 1);
-        }
-    }
-    return false;
-}
-
-static void client_write(struct server *s, int fd, const char *data, size_t size)
-{
-    while (size) {
-        ssize_t n = send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (n < 0 && errno == EAGAIN) {
-            fixture_turn(&s->f, 1);
-        } else if (n <= 0) {
-            return;             /* The server closed: its answer is there to read. */
-        } else {
-            data += n;
-            size -= (size_t) n;
-        }
-    }
-}
-
-struct response { int code; char etag[32]; cJSON *body; char *text; };
-
-static void response_fini(struct response *r)
-{
-    cJSON_Delete(r->body);
-    free(r->text);
-    *r = (struct response) { .code = 0 };
-}
-
-static struct response parse_response(struct buf *in)
-{
-    struct response r = { .code = 0 };
-    struct err err = ERR_INIT;
-    const char *text = buf_cstr(in), *body = strstr(text, "\r\n\r\n"), *etag = strstr(text, "\r\nETag: ");
-    if (in->size > 12 && !strncmp(text, "HTTP/1.", 7)) {
-        r.code = atoi(text + 9);
-    }
-    if (etag && etag < body) {
-        snprintf(r.etag, sizeof r.etag, "%.*s", (int) strcspn(etag + 8, "\r"), etag + 8);
-    }
-    if (body) {
-        r.text = xstrdup(body + 4);
-        r.body = json_parse(r.text, strlen(r.text), 1 << 24, &err);
-    }
-    return r;
-}
-
-static void client_send(struct server *s, int fd, const char *method, const char *path, const char *headers, const char *quoted_body)
-{
-    struct buf out = BUF_INIT;
-    char *body = fixture_quote(quoted_body ? quoted_body : "");
-    buf_printf(&out, "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%sContent-Length: %zu\r\n\r\n%s", method, path, headers ? headers : "", strlen(body), body);
-    client_write(s, fd, buf_cstr(&out), out.size);
-    buf_fini(&out);
-    free(body);
-}
-
-static struct response ask_with(struct server *s, const char *method, const char *path, const char *headers, const char *body)
-{
-    struct buf in = BUF_INIT;
-    int fd = client_open(s);
-    client_send(s, fd, method, path, headers, body);
-    CU_ASSERT_TRUE(client_read(s, fd, &in));
-    close(fd);
-    struct response r = parse_response(&in);
-    buf_fini(&in);
-    return r;
-}
-
-static struct response ask(struct server *s, const char *method, const char *path, const char *body) { return ask_with(s, method, path, NULL, body); }
-
-static const char *error_code(const struct response *r)
-{
-    const char *code = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(r->body, "error"), "code"));
-    return code ? code : "";
-}
-
-static const char *error_field(const struct response *r)
-{
-    const char *field = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(r->body, "error"), "field"));
-    return field ? field : "";
-}
-
-static const char *revision_of(const struct response *r)
-{
-    const char *revision = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(r->body, "revision"));
-    return revision ? revision : "";
-}
-
-static int n_items(const struct response *r, const char *key) { return cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(r->body, key)); }
-
-/* Asks, and expects this status and error code. */
-static void expect(struct server *s, const char *method, const char *path, const char *body, int status, const char *code)
-{
-    struct response r = ask(s, method, path, body);
-    if (r.code != status || strcmp(error_code(&r), code)) {
-        fprintf(stderr, "%s %s: %d %s\n", method, path, r.code, r.text ? r.text : "");
-    }
-    CU_ASSERT_EQUAL(r.code, status);
-    CU_ASSERT_STRING_EQUAL(error_code(&r), code);
-    response_fini(&r);
-}
 
 #define DOCUMENT "{'edges':[{'name':'e1','datapath_id':'0000000000000001'}],'tenants':[{'name':'red'},{'name':'blue'}]," \
     "'vpcs':[{'name':'v','tenant':'red','networks':[{'name':'n','subnet':'10.0.0.0/24','ports':[{'name':'a','mac':'52:54:00:00:00:01'}," \
@@ -233,6 +71,8 @@ static void test_errors(void)
         { "DELETE", "/v1/ports", NULL, 400, "invalid" }, { "DELETE", "/v1/links/x", NULL, 400, "invalid" },
         { "DELETE", "/v1/networks/red/v/n", NULL, 409, "conflict" }, { "GET", "/v1/installed?revision=99", NULL, 400, "invalid" },
         { "GET", "/v1/installed?timeout_ms=-1", NULL, 400, "invalid" }, { "GET", "/v1/whois/bananas", NULL, 400, "invalid" },
+        { "GET", "/v1/path", NULL, 400, "invalid" }, { "GET", "/v1/path?from=nobody&to=e1", NULL, 404, "not_found" },
+        { "POST", "/v1/restore/e1:1-e2:1", NULL, 404, "not_found" }, { "GET", "/v1/restore/e1:1-e2:1", NULL, 404, "not_found" },
         { "GET", "/v1/trace?port=red/v/n/a", NULL, 400, "invalid" }, { "GET", "/v1/trace?port=red/v/n/zzz&to=10.0.0.3", NULL, 404, "not_found" },
         { "GET", "/v1/%00", NULL, 400, "invalid" }, { "GET", "/v1/%ff%fe", NULL, 400, "invalid" }, { "GET", "/v1/links/x", NULL, 404, "not_found" },
         { "GET", "/v1/portsportsportsportsportsportsportsports", NULL, 404, "not_found" },
@@ -490,6 +330,8 @@ static int free_port(void)
     return ntohs(a.sin_port);
 }
 
+#define SLICE(TENANT, TEXT) "{'slices':[{'name':'lab','tenant':'" TENANT "'," TEXT "}]}"
+
 static void test_tenants(void)
 {
     struct server s;
@@ -513,12 +355,20 @@ static void test_tenants(void)
         { OPERATOR, "POST", "/v1/apply", DOCUMENT, 200 }, { OPERATOR, "GET", "/metrics", NULL, 200 }, { OPERATOR, "GET", "/v1/edges", NULL, 200 },
         { RED, "GET", "/v1/version", NULL, 200 }, { RED, "GET", "/metrics", NULL, 403 }, { RED, "GET", "/v1/edges", NULL, 403 },
         { RED, "GET", "/v1/links", NULL, 403 }, { RED, "GET", "/v1/edges/e1", NULL, 403 }, { RED, "GET", "/v1/whois/100.64.0.1", NULL, 403 },
+        { RED, "GET", "/v1/path?from=e1&to=e1", NULL, 403 }, { RED, "POST", "/v1/restore/e1:1-e2:1", NULL, 403 },
         { RED, "GET", "/v1/ports/red/v/n/a", NULL, 200 }, { RED, "GET", "/v1/ports/blue/v/n/a", NULL, 404 }, { RED, "GET", "/v1/tenants/blue", NULL, 404 },
         { RED, "GET", "/v1/trace?port=blue/v/n/a&to=10.0.0.2", NULL, 404 },
         { RED, "DELETE", "/v1/ports/blue/v/n/a", NULL, 404 }, { RED, "DELETE", "/v1/edges/e1", NULL, 403 }, { RED, "DELETE", "/v1/tenants/red", NULL, 403 },
         { RED, "POST", "/v1/apply", "{'tenants':[{'name':'green'}]}", 403 }, { RED, "POST", "/v1/apply", "{'edges':[{'name':'e9','datapath_id':'0000000000000009'}]}", 403 },
         { RED, "POST", "/v1/apply", "{'vpcs':[{'name':'w','tenant':'blue'}]}", 403 }, { RED, "POST", "/v1/apply", "{'vpcs':[{'name':'w','tenant':'red'}]}", 200 },
         { RED, "DELETE", "/v1/ports/red/v/n/b", NULL, 200 },
+        { RED, "POST", "/v1/apply", SLICE("blue", "'switches':[]"), 403 }, { RED, "POST", "/v1/apply", SLICE("red", "'controllers':['unix:/x']"), 403 },
+        { RED, "POST", "/v1/apply", SLICE("red", "'switches':[{'name':'s','edges':['e1'],'ports':[{'name':'a'}]}],'links':[{'name':'l','ends':['s/b','s/c']}]"), 200 },
+        { OPERATOR, "POST", "/v1/apply", SLICE("red", "'links':[{'name':'l','via':['e1']}]"), 200 },
+        { OPERATOR, "POST", "/v1/apply", SLICE("blue", "'switches':[{'name':'s','edges':['e1'],'ports':[{'name':'a'}]}]"), 200 },
+        { RED, "GET", "/v1/switches/red/lab/s", NULL, 200 }, { RED, "GET", "/v1/switches/blue/lab/s", NULL, 404 }, { RED, "GET", "/v1/slices/blue/lab", NULL, 404 },
+        { RED, "DELETE", "/v1/switch-ports/blue/lab/s/a", NULL, 404 }, { RED, "DELETE", "/v1/slices/blue/lab", NULL, 404 },
+        { RED, "DELETE", "/v1/switch-ports/red/lab/s/a", NULL, 200 }, { RED, "GET", "/v1/trace?port=blue/lab/s/a&to=10.0.0.2", NULL, 404 },
     };
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
         struct response r = ask_tls(&s, listen, rows[i].token, rows[i].method, rows[i].path, rows[i].body);
@@ -531,6 +381,10 @@ static void test_tenants(void)
     struct response r = ask_tls(&s, listen, RED, "GET", "/v1/ports", NULL);
     CU_ASSERT_EQUAL(n_items(&r, "items"), 1);
     CU_ASSERT_TRUE(r.text && !strstr(r.text, "provider") && !strstr(r.text, "blue"));
+    response_fini(&r);
+    r = ask_tls(&s, listen, RED, "GET", "/v1/virtual-links", NULL);
+    CU_ASSERT_EQUAL(n_items(&r, "items"), 1);
+    CU_ASSERT_TRUE(r.text && !strstr(r.text, "via") && !strstr(r.text, "path") && !strstr(r.text, "e1"));
     response_fini(&r);
     r = ask_tls(&s, listen, RED, "GET", "/v1/tenants", NULL);
     CU_ASSERT_EQUAL(n_items(&r, "items"), 1);

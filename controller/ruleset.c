@@ -23,8 +23,36 @@ struct rulesets *rulesets_new(struct controller *controller)
     return r;
 }
 
-void rule_free(struct rule *rule)
+/* The object with this xid is no more. */
+static void forget_sent(struct sw_rules *s, uint32_t xid)
 {
+    struct batch *batch;
+    LIST_FOR_EACH (batch, node, &s->batches) {
+        if (xid - batch->first_xid < batch->n) {
+            batch->sent[xid - batch->first_xid].object = NULL;
+        }
+    }
+}
+
+void batch_free(struct sw_rules *s, struct batch *batch)
+{
+    list_remove(&batch->node);
+    s->n_batches--;
+    free(batch->sent);
+    free(batch);
+}
+
+void rule_set_failed(struct sw_rules *s, bool *failed, bool value)
+{
+    s->n_failed += value;
+    s->n_failed -= *failed;
+    *failed = value;
+}
+
+void rule_free(struct sw_rules *s, struct rule *rule)
+{
+    forget_sent(s, rule->xid);
+    rule_set_failed(s, &rule->failed, false);
     list_remove(&rule->owned);
     list_remove(&rule->dirty);
     free(rule->match);
@@ -32,8 +60,20 @@ void rule_free(struct rule *rule)
     free(rule);
 }
 
-void rule_group_free(struct rule_group *group)
+void rule_meter_free(struct sw_rules *s, struct rule_meter *meter)
 {
+    forget_sent(s, meter->xid);
+    rule_set_failed(s, &meter->failed, false);
+    list_remove(&meter->owned);
+    list_remove(&meter->dirty);
+    free(meter->bands);
+    free(meter);
+}
+
+void rule_group_free(struct sw_rules *s, struct rule_group *group)
+{
+    forget_sent(s, group->xid);
+    rule_set_failed(s, &group->failed, false);
     list_remove(&group->owned);
     list_remove(&group->dirty);
     of_buckets_free(group->buckets, group->n_buckets);
@@ -44,22 +84,30 @@ static void sw_rules_free(struct rulesets *r, struct sw_rules *s)
 {
     struct rule *rule;
     struct rule_group *group;
+    struct rule_meter *meter;
     struct rule_port *port;
     struct owner_rules *owner;
 
     HMAP_FOR_EACH (rule, node, &s->rules) {
         hmap_remove(&s->rules, &rule->node);
-        rule_free(rule);
+        rule_free(s, rule);
     }
     HMAP_FOR_EACH (group, node, &s->groups) {
         hmap_remove(&s->groups, &group->node);
-        rule_group_free(group);
+        rule_group_free(s, group);
+    }
+    HMAP_FOR_EACH (meter, node, &s->meters) {
+        hmap_remove(&s->meters, &meter->node);
+        rule_meter_free(s, meter);
     }
     LIST_FOR_EACH (rule, dirty, &s->dead) {
-        rule_free(rule);
+        rule_free(s, rule);
     }
     LIST_FOR_EACH (group, dirty, &s->dead_groups) {
-        rule_group_free(group);
+        rule_group_free(s, group);
+    }
+    LIST_FOR_EACH (meter, dirty, &s->dead_meters) {
+        rule_meter_free(s, meter);
     }
     LIST_FOR_EACH (port, node, &s->ports) {
         list_remove(&port->node);
@@ -75,7 +123,10 @@ static void sw_rules_free(struct rulesets *r, struct sw_rules *s)
     free(s->stale_ports);
     hmap_fini(&s->rules);
     hmap_fini(&s->groups);
+    hmap_fini(&s->meters);
     hmap_fini(&s->owners);
+    assert(list_empty(&s->confirms) && list_empty(&s->batches));       /* reconcile_sw_down() ended them. */
+    list_remove(&s->work);
     hmap_remove(&r->switches, &s->node);
     free(s);
 }
@@ -111,12 +162,18 @@ struct sw_rules *sw_rules_get(struct rulesets *r, uint64_t datapath_id)
         s->datapath_id = datapath_id;
         hmap_init(&s->rules);
         hmap_init(&s->groups);
+        hmap_init(&s->meters);
         hmap_init(&s->owners);
         list_init(&s->ports);
         list_init(&s->dirty);
         list_init(&s->dead);
         list_init(&s->dirty_groups);
         list_init(&s->dead_groups);
+        list_init(&s->dirty_meters);
+        list_init(&s->dead_meters);
+        list_init(&s->work);
+        list_init(&s->confirms);
+        list_init(&s->batches);
         hmap_insert(&r->switches, &s->node, dpid_hash(datapath_id));
     }
     return s;
@@ -153,6 +210,22 @@ struct rule *sw_rules_find_rule(const struct sw_rules *s, uint8_t table, uint16_
     return rule;
 }
 
+bool rule_is_desired(const struct sw_rules *s, const struct rule *dead)
+{
+    return find_rule(s, dead->table, dead->priority, dead->match);
+}
+
+struct rule_meter *sw_rules_find_meter(const struct sw_rules *s, uint32_t id)
+{
+    struct rule_meter *meter;
+    HMAP_FOR_EACH_WITH_HASH (meter, node, (uint32_t) hash_mix64(id), &s->meters) {
+        if (meter->id == id) {
+            return meter;
+        }
+    }
+    return NULL;
+}
+
 struct rule_group *sw_rules_find_group(const struct sw_rules *s, uint32_t id)
 {
     struct rule_group *group;
@@ -164,7 +237,7 @@ struct rule_group *sw_rules_find_group(const struct sw_rules *s, uint32_t id)
     return NULL;
 }
 
-void ruleset_begin(struct rulesets *r, uint64_t datapath_id, uint32_t owner)
+static void open_owner(struct rulesets *r, uint64_t datapath_id, uint32_t owner)
 {
     assert(!r->open);
     struct sw_rules *s = r->open = sw_rules_get(r, datapath_id);
@@ -182,8 +255,20 @@ void ruleset_begin(struct rulesets *r, uint64_t datapath_id, uint32_t owner)
         o->owner = owner;
         list_init(&o->rules);
         list_init(&o->groups);
+        list_init(&o->meters);
         hmap_insert(&s->owners, &o->node, (uint32_t) hash_mix64(owner));
     }
+}
+
+void ruleset_edit_begin(struct rulesets *r, uint64_t datapath_id, uint32_t owner)
+{
+    open_owner(r, datapath_id, owner);
+}
+
+void ruleset_begin(struct rulesets *r, uint64_t datapath_id, uint32_t owner)
+{
+    open_owner(r, datapath_id, owner);
+    struct sw_rules *s = r->open;
     struct rule *rule;
     LIST_FOR_EACH (rule, owned, &r->open_owner->rules) {
         rule->kept = false;
@@ -191,6 +276,10 @@ void ruleset_begin(struct rulesets *r, uint64_t datapath_id, uint32_t owner)
     struct rule_group *group;
     LIST_FOR_EACH (group, owned, &r->open_owner->groups) {
         group->kept = false;
+    }
+    struct rule_meter *meter;
+    LIST_FOR_EACH (meter, owned, &r->open_owner->meters) {
+        meter->kept = false;
     }
     struct rule_port *port;
     LIST_FOR_EACH (port, node, &s->ports) {
@@ -210,6 +299,12 @@ static void make_dirty(struct sw_rules *s, struct list *node, struct list *head)
 void ruleset_flow(struct rulesets *r, uint8_t table, uint16_t priority, const struct match *match, uint64_t cookie,
                   const struct instructions *instructions)
 {
+    ruleset_flow_flags(r, table, priority, match, cookie, 0, instructions);
+}
+
+void ruleset_flow_flags(struct rulesets *r, uint8_t table, uint16_t priority, const struct match *match, uint64_t cookie, uint16_t flags,
+                        const struct instructions *instructions)
+{
     struct sw_rules *s = r->open;
     struct minimatch *mini = minimatch_new(match);
     struct rule *rule = find_rule(s, table, priority, mini);
@@ -219,7 +314,7 @@ void ruleset_flow(struct rulesets *r, uint8_t table, uint16_t priority, const st
         assert(rule->owner == r->open_owner->owner);            /* Two owners with one identity: the compiler is wrong. */
         free(mini);
         rule->kept = true;
-        if (rule->cookie == cookie && instructions_equal(&rule->instructions, instructions)) {
+        if (rule->cookie == cookie && rule->flags == flags && instructions_equal(&rule->instructions, instructions)) {
             return;
         }
         instructions_fini(&rule->instructions);
@@ -235,9 +330,59 @@ void ruleset_flow(struct rulesets *r, uint8_t table, uint16_t priority, const st
         hmap_insert(&s->rules, &rule->node, rule_hash(table, priority, mini));
     }
     rule->cookie = cookie;
+    rule->flags = flags;
     instructions_copy(&rule->instructions, instructions);
-    rule->failed = rule->seen = false;
+    rule_set_failed(s, &rule->failed, false);
+    rule->seen = false;
     make_dirty(s, &rule->dirty, &s->dirty);
+}
+
+static void bury_rule(struct sw_rules *s, struct rule *rule)
+{
+    hmap_remove(&s->rules, &rule->node);
+    list_remove(&rule->owned);
+    make_dirty(s, &rule->dirty, &s->dead);
+}
+
+static void bury_group(struct sw_rules *s, struct rule_group *group)
+{
+    hmap_remove(&s->groups, &group->node);
+    list_remove(&group->owned);
+    make_dirty(s, &group->dirty, &s->dead_groups);
+}
+
+static void bury_meter(struct sw_rules *s, struct rule_meter *meter)
+{
+    hmap_remove(&s->meters, &meter->node);
+    list_remove(&meter->owned);
+    make_dirty(s, &meter->dirty, &s->dead_meters);
+}
+
+bool ruleset_flow_gone(struct rulesets *r, uint8_t table, uint16_t priority, const struct match *match, uint64_t cookie)
+{
+    struct rule *rule = sw_rules_find_rule(r->open, table, priority, match);
+    if (!rule || rule->owner != r->open_owner->owner || rule->cookie != cookie) {
+        return false;
+    }
+    bool is_there = r->open->sw && (rule->xid || rule->seen) && !rule->failed;
+    bury_rule(r->open, rule);
+    return is_there;
+}
+
+void ruleset_group_gone(struct rulesets *r, uint32_t group_id)
+{
+    struct rule_group *group = sw_rules_find_group(r->open, group_id);
+    if (group && group->owner == r->open_owner->owner) {
+        bury_group(r->open, group);
+    }
+}
+
+void ruleset_meter_gone(struct rulesets *r, uint32_t meter_id)
+{
+    struct rule_meter *meter = sw_rules_find_meter(r->open, meter_id);
+    if (meter && meter->owner == r->open_owner->owner) {
+        bury_meter(r->open, meter);
+    }
 }
 
 bool buckets_equal(const struct of_bucket *a, unsigned n_a, const struct of_bucket *b, unsigned n_b)
@@ -281,8 +426,52 @@ void ruleset_group(struct rulesets *r, uint32_t group_id, enum of_group_type typ
     for (unsigned i = 0; i < n; i++) {
         of_bucket_copy(&group->buckets[i], &buckets[i]);
     }
-    group->failed = group->seen = false;
+    rule_set_failed(s, &group->failed, false);
+    group->seen = false;
     make_dirty(s, &group->dirty, &s->dirty_groups);
+}
+
+bool bands_equal(const struct of_meter_band *a, unsigned n_a, const struct of_meter_band *b, unsigned n_b)
+{
+    if (n_a != n_b) {
+        return false;
+    }
+    for (unsigned i = 0; i < n_a; i++) {
+        if (a[i].type != b[i].type || a[i].rate != b[i].rate || a[i].burst_size != b[i].burst_size || a[i].prec_level != b[i].prec_level) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void ruleset_meter(struct rulesets *r, uint32_t meter_id, uint16_t flags, const struct of_meter_band *bands, unsigned n)
+{
+    struct sw_rules *s = r->open;
+    struct rule_meter *meter = sw_rules_find_meter(s, meter_id);
+
+    if (meter) {
+        assert(meter->owner == r->open_owner->owner);
+        meter->kept = true;
+        if (meter->flags == flags && bands_equal(meter->bands, meter->n_bands, bands, n)) {
+            return;
+        }
+        free(meter->bands);
+    } else {
+        meter = XNEW(struct rule_meter);
+        meter->owner = r->open_owner->owner;
+        meter->id = meter_id;
+        meter->kept = true;
+        list_init(&meter->dirty);
+        list_push_back(&r->open_owner->meters, &meter->owned);
+        hmap_insert(&s->meters, &meter->node, (uint32_t) hash_mix64(meter_id));
+    }
+    meter->flags = flags;
+    meter->n_bands = n;
+    meter->bands = xcalloc(n ? n : 1, sizeof *bands);
+    memcpy(meter->bands, bands, n * sizeof *bands);
+    rule_set_failed(s, &meter->failed, false);
+    meter->seen = false;
+    make_dirty(s, &meter->dirty, &s->dirty_meters);
 }
 
 void ruleset_port(struct rulesets *r, const char *name, const char *role, unsigned queues)
@@ -309,6 +498,7 @@ fill:
     str_copy(port->role, sizeof port->role, role);
     port->queues = queues;
     s->generation++;
+    s->ports_changed = true;
 }
 
 void ruleset_end(struct rulesets *r)
@@ -317,20 +507,22 @@ void ruleset_end(struct rulesets *r)
     struct owner_rules *o = r->open_owner;
     struct rule *rule;
     struct rule_group *group;
+    struct rule_meter *meter;
     struct rule_port *port;
 
     LIST_FOR_EACH (rule, owned, &o->rules) {
         if (!rule->kept) {
-            hmap_remove(&s->rules, &rule->node);
-            list_remove(&rule->owned);
-            make_dirty(s, &rule->dirty, &s->dead);
+            bury_rule(s, rule);
         }
     }
     LIST_FOR_EACH (group, owned, &o->groups) {
         if (!group->kept) {
-            hmap_remove(&s->groups, &group->node);
-            list_remove(&group->owned);
-            make_dirty(s, &group->dirty, &s->dead_groups);
+            bury_group(s, group);
+        }
+    }
+    LIST_FOR_EACH (meter, owned, &o->meters) {
+        if (!meter->kept) {
+            bury_meter(s, meter);
         }
     }
     LIST_FOR_EACH (port, node, &s->ports) {
@@ -340,9 +532,17 @@ void ruleset_end(struct rulesets *r)
             list_remove(&port->node);
             free(port);
             s->generation++;
+            s->ports_changed = true;
         }
     }
-    if (list_empty(&o->rules) && list_empty(&o->groups)) {
+    ruleset_edit_end(r);
+}
+
+void ruleset_edit_end(struct rulesets *r)
+{
+    struct sw_rules *s = r->open;
+    struct owner_rules *o = r->open_owner;
+    if (list_empty(&o->rules) && list_empty(&o->groups) && list_empty(&o->meters)) {
         hmap_remove(&s->owners, &o->node);
         free(o);
     }
@@ -383,14 +583,27 @@ void ruleset_each(const struct rulesets *r, uint64_t datapath_id,
 }
 
 void ruleset_each_group(const struct rulesets *r, uint64_t datapath_id,
-                        void (*fn)(uint32_t, enum of_group_type, const struct of_bucket *, unsigned, void *), void *aux)
+                        void (*fn)(uint32_t, enum of_group_type, const struct of_bucket *, unsigned, uint32_t, void *), void *aux)
 {
     const struct sw_rules *s = sw_rules_find(r, datapath_id);
     struct rule_group *group;
 
     if (s) {
         HMAP_FOR_EACH (group, node, &s->groups) {
-            fn(group->id, group->type, group->buckets, group->n_buckets, aux);
+            fn(group->id, group->type, group->buckets, group->n_buckets, group->owner, aux);
+        }
+    }
+}
+
+void ruleset_each_meter(const struct rulesets *r, uint64_t datapath_id,
+                        void (*fn)(uint32_t, uint16_t, const struct of_meter_band *, unsigned, uint32_t, void *), void *aux)
+{
+    const struct sw_rules *s = sw_rules_find(r, datapath_id);
+    struct rule_meter *meter;
+
+    if (s) {
+        HMAP_FOR_EACH (meter, node, &s->meters) {
+            fn(meter->id, meter->flags, meter->bands, meter->n_bands, meter->owner, aux);
         }
     }
 }

@@ -7,9 +7,14 @@
  * add, change, delete. Two owners with one identity is a bug of the compiler (assert): every tenant rule matches its
  * own virtual switch.
  *
+ * An owner whose content is large and changes a little at a time (the entries of a virtual switch) edits it instead:
+ * ruleset_edit_begin(), any of ruleset_flow(), ruleset_flow_gone() …, ruleset_edit_end(); what is not named stays. The
+ * entries of a network have an owner of their own, OWNER_ENTRIES, so that a pass over its transport does not sweep them.
+ *
  * Reconcile (reconcile.c) is the only writer to switches. For each connected switch: groups before the flows that use
- * them, adds before deletes, deletes of groups last, in one batch closed by a barrier; errors come home by xid. On
- * connect the switch's flows and groups are read and the smallest diff is sent; the same audit runs now and then.
+ * them, adds before deletes, deletes of groups last, in one batch closed by a barrier; a few batches may be in flight;
+ * errors come home by xid. On connect the switch's flows, groups and meters are read and the smallest diff is sent; the
+ * same audit runs now and then.
  * Desired vhost ports are reconciled by Polder requests in the same way.
  */
 #ifndef CONTROLLER_RULESET_H
@@ -25,22 +30,36 @@ struct reconcile;
 
 struct rulesets *rulesets_new(struct controller *);
 void rulesets_free(struct rulesets *);
-#define OWNER_SUBSTRATE 0u      /* Owners above are network ids. */
+#define OWNER_SUBSTRATE 0u      /* Owners above are network ids (below 2^24), or */
+#define OWNER_ENTRIES(NETWORK) (UINT32_C(0x80000000) | (NETWORK))
+#define OWNER_NETWORK(OWNER) ((OWNER) & UINT32_C(0x7fffffff))
 void ruleset_begin(struct rulesets *, uint64_t datapath_id, uint32_t owner);
 /* Content is copied. cookie: any number, 0 excluded. */
 void ruleset_flow(struct rulesets *, uint8_t table, uint16_t priority, const struct match *, uint64_t cookie, const struct instructions *);
+/* The same with flow-mod flags: OFPFF_SEND_FLOW_REM makes the switch tell the rule's counters when it leaves. */
+void ruleset_flow_flags(struct rulesets *, uint8_t table, uint16_t priority, const struct match *, uint64_t cookie, uint16_t flags, const struct instructions *);
 void ruleset_group(struct rulesets *, uint32_t group_id, enum of_group_type, const struct of_bucket *, unsigned n);
+void ruleset_meter(struct rulesets *, uint32_t meter_id, uint16_t flags, const struct of_meter_band *, unsigned n);
 /* A vhost-user port that the switch (a vswitchd) should have. */
 void ruleset_port(struct rulesets *, const char *name, const char *role, unsigned queues);
 void ruleset_end(struct rulesets *);
+void ruleset_edit_begin(struct rulesets *, uint64_t datapath_id, uint32_t owner);
+/* Withdraws the owner's rule if it has this cookie: not when another entry with the same identity has taken its place.
+ * True if the switch is connected and has the rule, or is about to: it will tell when the rule is gone, if that is among its flags. */
+bool ruleset_flow_gone(struct rulesets *, uint8_t table, uint16_t priority, const struct match *, uint64_t cookie);
+void ruleset_group_gone(struct rulesets *, uint32_t group_id);
+void ruleset_meter_gone(struct rulesets *, uint32_t meter_id);
+void ruleset_edit_end(struct rulesets *);
 void ruleset_drop_switch(struct rulesets *, uint64_t datapath_id);         /* The switch left the model. */
 unsigned ruleset_count(const struct rulesets *, uint64_t datapath_id);
 /* All desired flows of a switch, for tests and the oracle. */
 void ruleset_each(const struct rulesets *, uint64_t datapath_id, void (*fn)(uint8_t table, uint16_t priority, const struct match *, uint64_t cookie,
                   const struct instructions *, uint32_t owner, void *aux), void *aux);
 
-void ruleset_each_group(const struct rulesets *, uint64_t datapath_id, void (*fn)(uint32_t id, enum of_group_type, const struct of_bucket *, unsigned n, void *aux),
-                        void *aux);
+void ruleset_each_group(const struct rulesets *, uint64_t datapath_id,
+                        void (*fn)(uint32_t id, enum of_group_type, const struct of_bucket *, unsigned n, uint32_t owner, void *aux), void *aux);
+void ruleset_each_meter(const struct rulesets *, uint64_t datapath_id,
+                        void (*fn)(uint32_t id, uint16_t flags, const struct of_meter_band *, unsigned n, uint32_t owner, void *aux), void *aux);
 
 struct reconcile *reconcile_new(struct controller *);
 void reconcile_free(struct reconcile *);
@@ -57,6 +76,11 @@ void reconcile_wait(struct reconcile *, uint64_t since, unsigned timeout_ms, voi
                     void *aux);
 /* The same for one owner's rules on the switches that are connected now: what is not connected cannot forward either. */
 void reconcile_wait_owner(struct reconcile *, uint32_t owner, unsigned timeout_ms, void (*fn)(const struct err *, void *aux), void *aux);
+/* A confirmation: fn is called, from the loop or at once, when each of the switches has confirmed what it should hold by now. A switch that is not connected, or loses
+ * its connection meanwhile, is not waited for. O(n) here and O(1) per switch later, however many rules and other waits there are. */
+struct confirm;
+struct confirm *reconcile_confirm(struct reconcile *, const uint64_t *datapath_ids, unsigned n, void (*fn)(void *aux), void *aux);   /* NULL: fn was called already. */
+void confirm_cancel(struct confirm *);
 /* Per switch: {"state":"in-sync|syncing|failed|disconnected","rules":N,"groups":N,"failed":N}, "missing" while syncing, "last_error" while rules are refused. */
 cJSON *reconcile_json(struct reconcile *, const struct sw *);
 void reconcile_metrics(struct reconcile *, struct buf *);

@@ -6,20 +6,23 @@
 #include "controller/controller.h"
 #include "lib/hmap.h"
 
+/* What the parts of a batch are. */
+enum desired_kind { DESIRED_RULE, DESIRED_GROUP, DESIRED_METER };
+
 struct rule {
     struct hmap_node node;      /* In sw_rules.rules by identity, or in no map once dead. */
     struct list owned;          /* In owner_rules.rules. */
     struct list dirty;          /* In sw_rules.dirty (to add or change) or .dead (to delete), or alone. */
     uint32_t owner;
     uint8_t table;
-    uint16_t priority;
+    uint16_t priority, flags;
     uint64_t cookie;
     struct minimatch *match;
     struct instructions instructions;
     bool kept;                  /* Put in the current pass. */
     bool failed;                /* The switch refused it on this connection. */
     bool seen;                  /* While reading back: the switch has it as it should be. */
-    uint32_t xid;               /* Of the flow-mod that carried it last. */
+    uint32_t xid;               /* Of the flow-mod that carried it last; a batch in flight may have it. */
 };
 
 struct rule_group {
@@ -33,6 +36,17 @@ struct rule_group {
     uint32_t xid;
 };
 
+struct rule_meter {
+    struct hmap_node node;
+    struct list owned, dirty;
+    uint32_t owner, id;
+    uint16_t flags;
+    struct of_meter_band *bands;
+    unsigned n_bands;
+    bool kept, sent, failed, seen;
+    uint32_t xid;
+};
+
 struct rule_port {
     struct list node;           /* In sw_rules.ports. */
     uint32_t owner;
@@ -42,26 +56,38 @@ struct rule_port {
     char error[200];
 };
 
-struct owner_rules { struct hmap_node node; uint32_t owner; struct list rules, groups; };
+struct owner_rules { struct hmap_node node; uint32_t owner; struct list rules, groups, meters; };
+
+/* Messages of one xid each, in a row, that end with a barrier. sent[i] belongs to xid first_xid + i; NULL once it is gone from the ruleset. */
+struct batch {
+    struct list node;           /* In sw_rules.batches, oldest first. */
+    uint32_t first_xid;
+    uint64_t generation;        /* What is confirmed by the barrier. */
+    unsigned n, room;
+    struct sent { void *object; enum desired_kind kind; } *sent;
+};
 
 enum sync_state { SYNC_DISCONNECTED, SYNC_READING, SYNC_STEADY };
 
 struct sw_rules {
     struct hmap_node node;
     uint64_t datapath_id;
-    struct hmap rules, groups, owners;
+    struct hmap rules, groups, meters, owners;
     struct list ports;
     struct list dirty, dead;                    /* Flows to send, flows to delete (owned by the list). */
-    struct list dirty_groups, dead_groups;
+    struct list dirty_groups, dead_groups, dirty_meters, dead_meters;
     uint64_t generation, sent_generation, acked_generation;     /* Of changes. */
     uint64_t changed;           /* rulesets.sequence of the last pass that changed what is desired here. */
     /* Reconcile's. */
+    struct list work;           /* In reconcile.work_list while there is something to do. */
+    struct list confirms;       /* struct confirm_part, by generation. */
     struct sw *sw;              /* While connected. */
     enum sync_state state;
-    uint32_t read_flows_xid, read_groups_xid;   /* Outstanding reads, 0: none. */
-    uint32_t barrier_xid;       /* Closes the batch in flight, 0: none. */
-    uint64_t barrier_generation;
+    uint32_t read_flows_xid, read_groups_xid, read_meters_xid;  /* Outstanding reads, 0: none. */
+    struct list batches;        /* In flight. */
+    unsigned n_batches, n_failed;
     unsigned port_requests;     /* In flight. */
+    bool ports_changed;         /* Of the desired vhost ports: run_ports() has to look. */
     bool audit;                 /* Reading because of the periodic audit, not of a connect. */
     bool ports_listed;
     char **stale_ports; unsigned n_stale_ports; /* On the switch, named p<number>, wanted by nobody. */
@@ -82,8 +108,15 @@ struct sw_rules *sw_rules_find(const struct rulesets *, uint64_t datapath_id);
 struct sw_rules *sw_rules_get(struct rulesets *, uint64_t datapath_id);           /* Creates. */
 struct rule *sw_rules_find_rule(const struct sw_rules *, uint8_t table, uint16_t priority, const struct match *);
 struct rule_group *sw_rules_find_group(const struct sw_rules *, uint32_t id);
-void rule_free(struct rule *);
-void rule_group_free(struct rule_group *);
+struct rule_meter *sw_rules_find_meter(const struct sw_rules *, uint32_t id);
+/* Also forgets them in the batches in flight. */
+void rule_free(struct sw_rules *, struct rule *);
+void rule_group_free(struct sw_rules *, struct rule_group *);
+void rule_meter_free(struct sw_rules *, struct rule_meter *);
+void batch_free(struct sw_rules *, struct batch *);
+bool rule_is_desired(const struct sw_rules *, const struct rule *dead);        /* Another with its identity. */
+void rule_set_failed(struct sw_rules *, bool *failed, bool value);
+bool bands_equal(const struct of_meter_band *, unsigned, const struct of_meter_band *, unsigned);
 bool buckets_equal(const struct of_bucket *, unsigned, const struct of_bucket *, unsigned);
 /* There is something to send (reconcile schedules a batch). */
 void reconcile_poke(struct reconcile *, struct sw_rules *);

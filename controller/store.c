@@ -14,7 +14,8 @@
 #include "lib/hmap.h"
 #include "lib/log.h"
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2        /* 2: slices, virtual switches, their ports, virtual links; and network ids that go in a circle. */
+#define OLDEST_SCHEMA 1         /* What this one takes over, as it is. */
 #define APPLICATION_ID 0x504f4c44      /* "POLD", in the file's header: PRAGMA application_id. */
 
 struct row { char *kind, *name, *record; };     /* record NULL: delete. */
@@ -23,7 +24,7 @@ struct job {
     uint64_t revision;
     struct row *rows;
     unsigned n;
-    uint32_t next_port_id, next_network_id;     /* At least; 0: nothing of the kind was created. */
+    uint32_t next_port_id, next_network_id;     /* The port's: at least. 0: nothing of the kind was created. */
     struct err err;
     void (*fn)(const struct err *, void *aux);
     void *aux;
@@ -162,8 +163,9 @@ static bool check_schema(struct store *s, struct err *err)
     if (!get_meta_u64(s, "schema", UINT32_MAX, 0, &schema, err)) {
         return false;
     }
-    if (schema != SCHEMA_VERSION) {
-        err_set(err, ERR_FAILED, "store", "%s has schema %llu, and this controllerd reads schema %d", s->path, (unsigned long long) schema, SCHEMA_VERSION);
+    if (schema < OLDEST_SCHEMA || schema > SCHEMA_VERSION) {
+        err_set(err, ERR_FAILED, "store", "%s has schema %llu, and this controllerd reads schemas %d to %d", s->path, (unsigned long long) schema, OLDEST_SCHEMA,
+                SCHEMA_VERSION);
         return err_hint(err, schema > SCHEMA_VERSION ? "it was written by a later version: install that one, or restore a backup made before"
                                                      : "restore the file from a backup");
     }
@@ -174,7 +176,8 @@ static bool check_schema(struct store *s, struct err *err)
         err_hint(err, "restore it from a backup, or move it away and apply everything again");
     }
     free(check);
-    return ok;
+    /* An older controllerd must not open it once it holds what that one does not know. */
+    return ok && (schema == SCHEMA_VERSION || put_meta_u64(s, "schema", SCHEMA_VERSION, err));
 }
 
 /* --- The thread --- */
@@ -219,7 +222,7 @@ static void run_job(struct store *s, struct job *j)
     }
     if (write_rows(s, j, &j->err) && put_meta_u64(s, "revision", j->revision, &j->err)
         && raise_next_id(s, "next_port_id", j->next_port_id, &j->err)
-        && raise_next_id(s, "next_network_id", j->next_network_id, &j->err) && exec(s, "COMMIT", &j->err)) {
+        && (!j->next_network_id || put_meta_u64(s, "next_network_id", j->next_network_id, &j->err)) && exec(s, "COMMIT", &j->err)) {
         return;
     }
     if (!sqlite3_get_autocommit(s->db)) {
@@ -415,11 +418,9 @@ static bool load_kind(struct store *s, struct model *m, enum model_kind kind, st
 
 bool store_load(struct store *s, struct model *m, struct err *err)
 {
-    static const enum model_kind order[] = { KIND_EDGE, KIND_FABRIC_SWITCH, KIND_TENANT, KIND_VPC, KIND_NETWORK, KIND_PORT };
-    _Static_assert(ARRAY_SIZE(order) == N_KINDS, "every kind is loaded");
     uint64_t revision, next_port, next_network;
-    for (unsigned i = 0; i < ARRAY_SIZE(order); i++) {
-        if (!load_kind(s, m, order[i], err)) {
+    for (unsigned i = 0; i < N_KINDS; i++) {
+        if (!load_kind(s, m, model_load_order[i], err)) {
             return false;
         }
     }
@@ -459,10 +460,10 @@ void store_commit(struct store *s, uint64_t revision, const struct model_change 
         const struct model_change *c = &changes[i];
         bool deletes = c->action == MODEL_DELETE;
         j->rows[i] = (struct row) { xstrdup(kind_name(c->kind)), xstrdup(c->name), deletes ? NULL : json_text(c->record, false) };
-        if (c->action == MODEL_CREATE && c->kind == KIND_PORT) {
+        if (c->action == MODEL_CREATE && (c->kind == KIND_PORT || c->kind == KIND_SWITCH_PORT)) {
             j->next_port_id = MAX(j->next_port_id, id_after(c));
-        } else if (c->action == MODEL_CREATE && c->kind == KIND_NETWORK) {
-            j->next_network_id = MAX(j->next_network_id, id_after(c));
+        } else if (c->action == MODEL_CREATE && (c->kind == KIND_NETWORK || c->kind == KIND_SWITCH)) {
+            j->next_network_id = id_after(c);   /* They go in a circle: the last one is where it stands. */
         }
     }
     pthread_mutex_lock(&s->lock);

@@ -96,6 +96,10 @@ static char *picture(const struct model *m)
 #define PORT(TENANT, NAME, EDGE) "{'vpcs':[{'name':'v','tenant':'" TENANT "','networks':[{'name':'n','subnet':'10.0.0.0/24'," \
              "'ports':[{'name':'" NAME "','edge':'" EDGE "'}]}]}]}"
 
+#define SLICES "{'slices':[{'name':'lab','tenant':'red','controllers':['tcp:192.0.2.9:6653'],'switches':[" \
+             "{'name':'s1','edges':['e1','e2'],'listen':['ptcp:7001:127.0.0.1'],'ports':[{'name':'a','edge':'e1','number':5},{'name':'b','edge':null}]}," \
+             "{'name':'s2','edges':['e2']}],'links':[{'name':'l1','ends':['s1/up','s2/down'],'via':['e1']}]}]}"
+
 static void test_round_trip(void)
 {
     struct fixture f;
@@ -175,9 +179,9 @@ static void test_refused(void)
 
     CU_ASSERT_TRUE(open_store(&f, "newer", &err));
     store_close(f.c.store);
-    sql(&f, "newer", "UPDATE meta SET value = '2' WHERE key = 'schema'");
+    sql(&f, "newer", "UPDATE meta SET value = '3' WHERE key = 'schema'");
     CU_ASSERT_FALSE(open_store(&f, "newer", &err));
-    CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "schema 2"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "schema 3"));
     CU_ASSERT_PTR_NOT_NULL(strstr(err.hint, "later version"));
 
     CU_ASSERT_TRUE(open_store(&f, "odd", &err));
@@ -190,6 +194,54 @@ static void test_refused(void)
 
     CU_ASSERT_FALSE(open_store(&f, "nowhere/db", &err));
     CU_ASSERT_PTR_NOT_NULL(strstr(err.hint, "directory"));
+    fixture_fini(&f);
+}
+
+/* A store of schema 1: no slices, and tenants without their quotas. It is taken over, and then is schema 2's. */
+static void test_older(void)
+{
+    struct fixture f;
+    struct err err = ERR_INIT;
+    fixture_init(&f);
+    CU_ASSERT_TRUE_FATAL(open_store(&f, "db", &err));
+    store_txn(&f, begin(f.c.model, "{" BASE "}"));
+    store_txn(&f, begin(f.c.model, PORT("red", "a", "e1")));
+    store_close(f.c.store);
+    sql(&f, "db", "UPDATE meta SET value = '1' WHERE key = 'schema'; UPDATE objects SET record ="
+                  " '{\"name\":\"red\",\"quota\":{\"ports\":7,\"networks\":8,\"vpcs\":9}}' WHERE kind = 'tenant' AND name = 'red'");
+    CU_ASSERT_TRUE_FATAL(open_store(&f, "db", &err));
+    reload(&f, "db");
+    const struct tenant *red = model_find(f.c.model, KIND_TENANT, "red");
+    CU_ASSERT_FATAL(red && red->quota.ports == 7 && red->quota.slices == 10 && red->quota.flow_mod_rate);
+    store_txn(&f, begin(f.c.model, SLICES));
+    char *before = picture(f.c.model), *schema = store_meta_get(f.c.store, "schema");
+    CU_ASSERT_STRING_EQUAL(schema, "2");
+    reload(&f, "db");
+    char *after = picture(f.c.model);
+    CU_ASSERT_STRING_EQUAL(before, after);
+    CU_ASSERT_EQUAL(model_count(f.c.model, KIND_LINK), 1);
+    free(before);
+    free(after);
+    free(schema);
+    fixture_fini(&f);
+}
+
+/* Where the circle of network ids stands survives a restart, also when that is below an id in use. */
+static void test_network_circle(void)
+{
+    struct fixture f;
+    struct err err = ERR_INIT;
+    fixture_init(&f);
+    CU_ASSERT_TRUE_FATAL(open_store(&f, "db", &err));
+    store_txn(&f, begin(f.c.model, "{" BASE "}"));
+    model_loaded(f.c.model, 0, 1, (1u << 24) - 1);
+    store_txn(&f, begin(f.c.model, SLICES));
+    reload(&f, "db");
+    const struct network *s1 = model_find(f.c.model, KIND_SWITCH, "red/lab/s1"), *s2 = model_find(f.c.model, KIND_SWITCH, "red/lab/s2");
+    CU_ASSERT_FATAL(s1 && s2 && s1->id == (1u << 24) - 1 && s2->id == 1);
+    store_txn(&f, begin(f.c.model, PORT("red", "a", "e1")));
+    const struct network *n = model_find(f.c.model, KIND_NETWORK, "red/v/n");
+    CU_ASSERT(n && n->id == 2);
     fixture_fini(&f);
 }
 
@@ -324,5 +376,6 @@ void store_test_suite(void);
 void store_test_suite(void)
 {
     UNIT_SUITE("store", { "round trip", test_round_trip }, { "ids are never reused", test_ids_never_reused }, { "refused files", test_refused },
+               { "older schema", test_older }, { "network ids go in a circle", test_network_circle },
                { "damaged file", test_damaged }, { "two daemons", test_locked }, { "meta", test_meta }, { "killed while committing", test_killed });
 }

@@ -1,6 +1,7 @@
 #define LOG_MODULE "substrate"
 #include "controller/substrate_impl.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "lib/log.h"
@@ -66,12 +67,6 @@ static int compare_switches(const void *a_, const void *b_)
     return ((*a)->pub.datapath_id > (*b)->pub.datapath_id) - ((*a)->pub.datapath_id < (*b)->pub.datapath_id);
 }
 
-static void forget_paths(struct substrate *s)
-{
-    paths_free(s->paths);
-    s->paths = NULL;
-}
-
 static void sort_switches(struct substrate *s)
 {
     s->order = xrealloc(s->order, (s->switches.n + 1) * sizeof(struct sw_impl *));
@@ -84,7 +79,9 @@ static void sort_switches(struct substrate *s)
     for (unsigned i = 0; i < s->n_order; i++) {
         s->order[i]->index = i;
     }
-    forget_paths(s);
+    if (s->paths) {             /* Else nobody has asked yet. */
+        substrate_paths_stale(s);
+    }
 }
 
 static void mark_or_add(struct substrate *s, struct edge *edge, bool is_fabric)
@@ -94,6 +91,7 @@ static void mark_or_add(struct substrate *s, struct edge *edge, bool is_fabric)
         sw = XNEW(struct sw_impl);
         sw->substrate = s;
         sw->pub.datapath_id = edge->datapath_id;
+        sw->component = is_fabric ? 0 : edge->datapath_id;
         list_init(&sw->lldp_ports);
         hmap_insert(&s->switches, &sw->pub.by_dpid, hash_u64(edge->datapath_id));
     }
@@ -167,20 +165,48 @@ struct link_impl *link_find(struct substrate *s, const struct sw *a, uint32_t po
     return NULL;
 }
 
+struct link_impl *link_reverse(struct substrate *s, const struct link_impl *l)
+{
+    struct link_impl *r = link_find(s, l->pub.b, l->pub.port_b);
+    return r && r->pub.b == l->pub.a && r->pub.port_b == l->pub.port_a ? r : NULL;
+}
+
+bool link_is_canonical(const struct link_impl *l)
+{
+    const struct link *p = &l->pub;
+    return p->a->datapath_id != p->b->datapath_id ? p->a->datapath_id < p->b->datapath_id : p->port_a < p->port_b;
+}
+
+void link_name(const struct link_impl *l, char name[LINK_NAME_SIZE])
+{
+    snprintf(name, LINK_NAME_SIZE, "%s:%u-%s:%u", sw_name(l->pub.a), l->pub.port_a, sw_name(l->pub.b), l->pub.port_b);
+}
+
+void substrate_paths_stale(struct substrate *s)
+{
+    substrate_forget_paths(s);
+    event_active(s->links_changed, EV_TIMEOUT, 0);
+}
+
 static void set_up(struct substrate *s, struct link_impl *l, bool up, const char *why)
 {
     if (l->pub.up == up) {
         return;
     }
     l->pub.up = up;
+    if (up) {
+        link_back(s, l);
+    } else {
+        link_failed(s, l);
+    }
     l->pub.since_ns = substrate_now(s);
     struct sw_port *end = sw_port_find(l->pub.b, l->pub.port_b);
     if (end) {
         end->has_link = up;
     }
-    LOG(LOG_INFO, "link %s:%u -> %s:%u is %s (%s)", sw_name(l->pub.a), l->pub.port_a, sw_name(l->pub.b), l->pub.port_b, up ? "up" : "down", why);
-    forget_paths(s);
-    event_active(s->links_changed, EV_TIMEOUT, 0);
+    LOG(LOG_INFO, "link %s:%u -> %s:%u is %s (%s)%s", sw_name(l->pub.a), l->pub.port_a, sw_name(l->pub.b), l->pub.port_b, up ? "up" : "down", why,
+        l->held ? "; held, unless nothing else leads there" : "");
+    substrate_paths_stale(s);
 }
 
 static void remove_link(struct substrate *s, struct link_impl *l)
@@ -203,8 +229,9 @@ static void remove_contradicting(struct substrate *s, const struct link *seen)
     }
 }
 
-void link_seen(struct substrate *s, struct sw *a, uint32_t port_a, struct sw *b, uint32_t port_b)
+void link_seen(struct substrate *s, struct sw *a, struct lldp_port *sender, struct sw *b, uint32_t port_b)
 {
+    const uint32_t port_a = sender->port_no;
     struct link seen = { .a = a, .b = b, .port_a = port_a, .port_b = port_b };
     struct link_impl *l = link_find(s, a, port_a);
     if (!l || l->pub.b != b || l->pub.port_b != port_b) {
@@ -214,7 +241,11 @@ void link_seen(struct substrate *s, struct sw *a, uint32_t port_a, struct sw *b,
         hmap_insert(&s->links, &l->by_sender, sender_hash(a, port_a));
     }
     l->pub.last_seen_ns = substrate_now(s);
-    set_up(s, l, true, "LLDP");
+    l->interval_ns = sender->interval_ns;
+    if (!l->pub.up) {
+        set_up(s, l, true, "LLDP");
+        discovery_hurry(s, sender);
+    }
 }
 
 void links_kill_port(struct substrate *s, const struct sw *sw, uint32_t port_no)
@@ -249,14 +280,23 @@ void links_refresh(struct substrate *s, struct sw *sw)
 
 void links_expire(struct substrate *s)
 {
-    const uint64_t interval = (uint64_t) s->controller->config.lldp_interval_ms * 1000000, now = substrate_now(s);
+    const uint64_t now = substrate_now(s);
     struct link_impl *l;
     HMAP_FOR_EACH(l, by_sender, &s->links) {
         bool watched = sw_impl_of(l->pub.a)->sb && sw_impl_of(l->pub.b)->sb;
-        uint64_t limit = watched ? 3 * interval + interval / 2 : MAX(LINK_ORPHAN_NS, 4 * interval);
+        uint64_t limit = watched ? 3 * l->interval_ns + l->interval_ns / 2 : MAX(LINK_ORPHAN_NS, 4 * l->interval_ns);
         if (l->pub.up && now - l->pub.last_seen_ns > limit) {
             set_up(s, l, false, watched ? "three intervals without LLDP" : "switch not connected");
         }
+    }
+}
+
+/* This process did not run: what came meanwhile is still unread, and nothing was sent. */
+void links_forgive(struct substrate *s, uint64_t gap_ns)
+{
+    struct link_impl *l;
+    HMAP_FOR_EACH(l, by_sender, &s->links) {
+        l->pub.last_seen_ns = MIN(l->pub.last_seen_ns + gap_ns, substrate_now(s));
     }
 }
 
@@ -268,68 +308,39 @@ void substrate_each_link(struct substrate *s, void (*fn)(const struct link *, vo
     }
 }
 
-/* --- Paths --- */
-
-static struct paths *current_paths(struct substrate *s)
-{
-    if (s->paths) {
-        return s->paths;
-    }
-    bool *is_edge = xcalloc(s->n_order + 1, sizeof *is_edge);
-    for (unsigned i = 0; i < s->n_order; i++) {
-        is_edge[i] = !s->order[i]->pub.is_fabric;
-    }
-    s->paths = paths_new(s->n_order, is_edge);
-    free(is_edge);
-    struct link_impl *l;
-    HMAP_FOR_EACH(l, by_sender, &s->links) {
-        if (l->pub.up) {
-            paths_add_link(s->paths, sw_impl_of(l->pub.a)->index, l->pub.port_a, sw_impl_of(l->pub.b)->index, l->pub.port_b);
-        }
-    }
-    return s->paths;
-}
-
-uint32_t substrate_next_hop(struct substrate *s, const struct sw *from, const struct sw *to)
-{
-    struct path_step step;
-    return paths_next(current_paths(s), sw_impl_of(from)->index, sw_impl_of(to)->index, &step) ? step.out_port : 0;
-}
-
-unsigned substrate_path(struct substrate *s, const struct sw *from, const struct sw *to, struct hop *out, unsigned max)
-{
-    struct paths *paths = current_paths(s);
-    const unsigned end = sw_impl_of(to)->index;
-    unsigned at = sw_impl_of(from)->index, n = 0;
-    uint32_t in_port = 0;
-    for (struct path_step step; n < max; at = step.to, in_port = step.in_port) {
-        out[n++] = (struct hop) { .sw = &s->order[at]->pub, .in_port = in_port };
-        if (at == end) {
-            return n;
-        }
-        if (!paths_next(paths, at, end, &step)) {
-            return 0;
-        }
-        out[n - 1].out_port = step.out_port;
-    }
-    return 0;
-}
-
 /* --- Life --- */
 
 void substrate_tick(struct substrate *s)
 {
+    const uint64_t now = substrate_now(s), gap = s->ticked_ns ? now - s->ticked_ns : 0;
+    s->ticked_ns = now;
+    if (gap > discovery_keepalive_ns(s) / 2) {
+        links_forgive(s, gap);
+    }
     southbound_tick(s);
     discovery_tick(s);
     links_expire(s);
+    links_release_due(s);
 }
 
 static void on_tick(evutil_socket_t fd UNUSED, short what UNUSED, void *s) { substrate_tick(s); }
 
+bool substrate_busy(const struct substrate *s)
+{
+    return s && event_pending(s->links_changed, EV_TIMEOUT, NULL);
+}
+
 static void on_links_changed(evutil_socket_t fd UNUSED, short what UNUSED, void *s_)
 {
     struct substrate *s = s_;
+    substrate_paths(s);
     s->ops.links_changed(s->ops_aux);
+    if (s->reach_changed) {
+        s->reach_changed = false;
+        if (s->ops.reach_changed) {
+            s->ops.reach_changed(s->ops_aux);
+        }
+    }
 }
 
 struct substrate *substrate_new(struct controller *c, const struct substrate_ops *ops, void *aux, struct err *err)
@@ -343,7 +354,7 @@ struct substrate *substrate_new(struct controller *c, const struct substrate_ops
     list_init(&s->conns);
     s->tick = event_new(c->base, -1, EV_PERSIST, on_tick, s);
     s->links_changed = event_new(c->base, -1, 0, on_links_changed, s);
-    unsigned tick_ms = MIN(MAX(c->config.lldp_interval_ms / 20, 5u), 100u);
+    unsigned tick_ms = (unsigned) MIN(MAX(discovery_keepalive_ns(s) / 10000000, 5u), 100u);
     struct timeval tick = { .tv_usec = (suseconds_t) tick_ms * 1000 };
     if (!s->tick || !s->links_changed || event_add(s->tick, &tick)) {
         err_set(err, ERR_FAILED, NULL, "no timer can be had");
@@ -388,7 +399,8 @@ void substrate_free(struct substrate *s)
     if (s->links_changed) {
         event_free(s->links_changed);
     }
-    forget_paths(s);
+    substrate_forget_paths(s);
+    substrate_free_routes(s);
     free(s->order);
     free(s->bound);
     free(s);

@@ -1,6 +1,6 @@
 /*
- * What substrate.c (registry, links, paths), southbound.c (connections) and substrate_lldp.c (discovery) share. Private
- * to them and to their tests.
+ * What substrate.c (registry, links), substrate_paths.c (paths), southbound.c (connections) and substrate_lldp.c
+ * (discovery) share. Private to them and to their tests.
  *
  * Ownership: a `struct sw_impl` belongs to the registry and lives as long as its model object. A `struct sb_conn` is
  * one accepted connection; it belongs to the substrate's list, and points to its switch only once attached (handshake
@@ -8,7 +8,7 @@
  * is a view of them. Loop thread only.
  *
  * A link's life. It is up from the first fresh frame. While both of its switches are connected it needs a frame every
- * interval and dies after three missed ones. While one of them is not connected no frame could come, and frames still
+ * interval (the short one, lldp.keepalive_ms) and dies after three missed ones. While one of them is not connected no frame could come, and frames still
  * flow through a switch that fails secure: the link is kept for LINK_ORPHAN_NS, so that a short loss of the control
  * connection cuts no traffic. A port that goes down or away, at either end, kills it at once. Dead links are kept to be
  * shown.
@@ -47,6 +47,7 @@ struct lldp_port {              /* Sending side of one uplink candidate. */
     uint32_t port_no;
     struct lldp_sent sent;
     uint64_t next_ns;
+    uint64_t interval_ns;       /* As last chosen: short while there is a link. */
 };
 
 struct sw_device { uint32_t port_no; bool is_dpdk; char *path; };      /* path: of a vhost-user socket, or NULL. */
@@ -77,10 +78,28 @@ struct sw_impl {
     uint64_t attached_ns;
     struct list lldp_ports;
     unsigned index;             /* In substrate.order. */
+    uint64_t component;         /* Lowest datapath id of the edges that it is connected to; 0: to none. */
     bool in_model;              /* Mark of substrate_model_changed(). */
 };
 
-struct link_impl { struct hmap_node by_sender; struct link pub; };
+struct link_impl {
+    struct hmap_node by_sender;
+    struct link pub;
+    uint64_t interval_ns;       /* In which LLDP is expected. */
+    bool held;                  /* Up, but not used yet: see substrate_paths.c. */
+    unsigned n_failures;        /* Since it was last in use for long. */
+    uint64_t used_since_ns, release_ns;
+};
+#define LINK_NAME_SIZE (2 * (MODEL_NAME_SIZE + 11) + 2)
+
+struct sb_route {               /* Of a virtual link, in one direction. */
+    uint64_t from, to;          /* Datapath ids. */
+    char **via; unsigned n_via; /* Names of switches. */
+    uint8_t class;
+    bool wanted;                /* Mark of substrate_set_routes(). */
+    bool tried;                 /* `route` is what there is with the paths of now. */
+    struct path_route *route;   /* NULL: none. */
+};
 
 struct bound_name { uint64_t datapath_id; char name[16]; };     /* An existing switch port that a tenant's port is bound to. */
 
@@ -95,6 +114,10 @@ struct substrate {
     struct sw_impl **order; unsigned n_order;                   /* Ascending datapath id. */
     struct hmap links;          /* struct link_impl by (a, port_a). */
     struct paths *paths;        /* NULL: links changed since. */
+    bool reach_changed;         /* ops.reach_changed is due. */
+    struct sb_route *routes; unsigned n_routes, n_routes_refused;
+    uint64_t n_path_computations, path_ns, ticked_ns;
+    unsigned n_uplinks;         /* Candidates that send LLDP in the short interval, as counted in the last round. */
     struct list conns; unsigned n_conns;
     uint64_t started_ns;        /* When listening began. */
     struct stream_listener **listeners; unsigned n_listeners;
@@ -112,11 +135,25 @@ static inline bool sw_port_is_up(const struct sw_port *p) { return !(p->of.state
 const char *sw_name(const struct sw *);
 struct sw_impl *substrate_find_impl(struct substrate *, uint64_t datapath_id);
 struct link_impl *link_find(struct substrate *, const struct sw *a, uint32_t port_a);
-void link_seen(struct substrate *, struct sw *a, uint32_t port_a, struct sw *b, uint32_t port_b);
+struct link_impl *link_reverse(struct substrate *, const struct link_impl *);   /* The other direction of the same cable, or NULL. */
+bool link_is_canonical(const struct link_impl *);               /* Of a cable's two directions one is. */
+void link_name(const struct link_impl *, char name[LINK_NAME_SIZE]);
+void link_seen(struct substrate *, struct sw *a, struct lldp_port *sender, struct sw *b, uint32_t port_b);
 void links_kill_port(struct substrate *, const struct sw *, uint32_t port_no);  /* At either end. */
 void links_refresh(struct substrate *, struct sw *);            /* After (re)connection: kills those whose port is not there or down, gives the others a new interval. */
 void links_expire(struct substrate *);
+void links_forgive(struct substrate *, uint64_t gap_ns);        /* The loop stood still for so long. */
+void substrate_paths_stale(struct substrate *);                 /* Computed anew before ops.links_changed, which comes soon. */
 void substrate_tick(struct substrate *);                        /* What the timer does; tests call it with their own clock. */
+
+/* substrate_paths.c */
+struct paths *substrate_paths(struct substrate *);              /* The current ones. */
+void substrate_forget_paths(struct substrate *);
+void substrate_free_routes(struct substrate *);                 /* At the end. */
+void link_failed(struct substrate *, struct link_impl *);       /* It went down. */
+void link_back(struct substrate *, struct link_impl *);         /* It came up: held or not. */
+void links_release_due(struct substrate *);
+void substrate_path_metrics(struct substrate *, struct buf *);
 
 /* southbound.c */
 bool southbound_listen(struct substrate *, struct err *);
@@ -139,6 +176,8 @@ bool discovery_init(struct substrate *, struct err *);          /* The key. */
 void discovery_review(struct sw_impl *);                        /* One lldp_port for each candidate. */
 void discovery_forget(struct sw_impl *);
 void discovery_tick(struct substrate *);
+uint64_t discovery_keepalive_ns(const struct substrate *);      /* Between LLDP frames on a port that has a link. */
+void discovery_hurry(struct substrate *, struct lldp_port *);   /* It has a link now. */
 /* True if the frame was discovery's (also a bad one). */
 bool discovery_packet_in(struct substrate *, struct sw_impl *, const struct of_packet_in *);
 bool discovery_is_candidate(const struct sb_conn *, const struct of_port *);

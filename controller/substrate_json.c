@@ -19,13 +19,6 @@ cJSON *substrate_unknown_json(struct substrate *s)
     return list;
 }
 
-/* The other direction of the same cable. */
-static const struct link *reverse_of(struct substrate *s, const struct link *l)
-{
-    const struct link_impl *r = link_find(s, l->b, l->port_b);
-    return r && r->pub.b == l->a && r->pub.port_b == l->port_a ? &r->pub : NULL;
-}
-
 static int compare_ends(const struct sw *a, uint32_t port_a, const struct sw *b, uint32_t port_b)
 {
     if (a->datapath_id != b->datapath_id) {
@@ -36,9 +29,9 @@ static int compare_ends(const struct sw *a, uint32_t port_a, const struct sw *b,
 
 static int compare_links(const void *a_, const void *b_)
 {
-    const struct link *const *a = a_, *const *b = b_;
-    int d = compare_ends((*a)->a, (*a)->port_a, (*b)->a, (*b)->port_a);
-    return d ? d : compare_ends((*a)->b, (*a)->port_b, (*b)->b, (*b)->port_b);
+    const struct link *a = &(*(struct link_impl *const *) a_)->pub, *b = &(*(struct link_impl *const *) b_)->pub;
+    int d = compare_ends(a->a, a->port_a, b->a, b->port_a);
+    return d ? d : compare_ends(a->b, a->port_b, b->b, b->port_b);
 }
 
 static void add_end(cJSON *status, const char *key, struct sw *sw, uint32_t port_no)
@@ -52,35 +45,50 @@ static void add_end(cJSON *status, const char *key, struct sw *sw, uint32_t port
     }
 }
 
+static void add_link(struct substrate *s, cJSON *list, const struct link_impl *l)
+{
+    const struct link *there = &l->pub;
+    const struct link_impl *r = link_reverse(s, l);
+    const struct link *back = r ? &r->pub : NULL;
+    const bool up = there->up && back && back->up, half = there->up || (back && back->up);
+    const bool held = up && (l->held || r->held);
+    const uint64_t now = substrate_now(s), since = back ? MAX(there->since_ns, back->since_ns) : there->since_ns;
+    char name[LINK_NAME_SIZE];
+    cJSON *o = json_append_object(list), *status;
+    json_add_string(o, "kind", "link");
+    link_name(l, name);
+    json_add_string(o, "name", name);
+    json_add_object(o, "spec");
+    status = json_add_object(o, "status");
+    json_add_string(status, "state", held ? "held" : up ? "up" : half ? "one-way" : "down");
+    add_end(status, "a", there->a, there->port_a);
+    add_end(status, "b", there->b, there->port_b);
+    json_add_u64(status, "since_s", (now - since) / 1000000000);
+    json_add_u64(status, "failures", MAX(l->n_failures, r ? r->n_failures : 0));
+    uint64_t release = held ? MAX(l->held ? l->release_ns : 0, r->held ? r->release_ns : 0) : 0;
+    if (held && release != UINT64_MAX) {
+        json_add_u64(status, "held_s", release > now ? (release - now + 999999999) / 1000000000 : 0);
+    }
+}
+
 /* One object for each cable, whatever was seen of its two directions. */
 cJSON *substrate_links_json(struct substrate *s)
 {
-    const struct link **links = xcalloc(s->links.n + 1, sizeof(struct link *));
+    const struct link_impl **links = xcalloc(s->links.n + 1, sizeof(struct link_impl *));
     unsigned n = 0;
     struct link_impl *l;
+    substrate_paths(s);         /* Which held ones are needed. */
     HMAP_FOR_EACH(l, by_sender, &s->links) {
-        bool canonical = compare_ends(l->pub.a, l->pub.port_a, l->pub.b, l->pub.port_b) < 0;
-        if (canonical || !reverse_of(s, &l->pub)) {
-            links[n++] = &l->pub;
+        if (link_is_canonical(l) || !link_reverse(s, l)) {
+            links[n++] = l;
         }
     }
     if (n) {
-        qsort(links, n, sizeof(struct link *), compare_links);
+        qsort(links, n, sizeof(struct link_impl *), compare_links);
     }
     cJSON *list = cJSON_CreateArray();
     for (unsigned i = 0; i < n; i++) {
-        const struct link *there = links[i], *back = reverse_of(s, there);
-        bool up = there->up && back && back->up, half = there->up || (back && back->up);
-        uint64_t since = back ? MAX(there->since_ns, back->since_ns) : there->since_ns;
-        cJSON *o = json_append_object(list), *status;
-        json_add_string(o, "kind", "link");
-        json_add_format(o, "name", "%s:%u-%s:%u", sw_name(there->a), there->port_a, sw_name(there->b), there->port_b);
-        json_add_object(o, "spec");
-        status = json_add_object(o, "status");
-        json_add_string(status, "state", up ? "up" : half ? "one-way" : "down");
-        add_end(status, "a", there->a, there->port_a);
-        add_end(status, "b", there->b, there->port_b);
-        json_add_u64(status, "since_s", (substrate_now(s) - since) / 1000000000);
+        add_link(s, list, links[i]);
     }
     free(links);
     return list;
@@ -120,4 +128,5 @@ void substrate_metrics(struct substrate *s, struct buf *out)
     buf_printf(out, "polder_switch_connects_total %llu\n", (unsigned long long) s->n_connects);
     metric(out, "polder_southbound_connections", "gauge", "OpenFlow connections, those of unknown switches too.");
     buf_printf(out, "polder_southbound_connections %u\n", s->n_conns);
+    substrate_path_metrics(s, out);
 }

@@ -10,6 +10,7 @@
 
 #define META_KEY "lldp_key"
 #define RANDOM_KEY_SIZE 32
+#define LLDP_BUDGET 2000        /* Frames a second on ports that have links, of all switches together. */
 
 /* From the configured file; else the store's, made on first use. */
 bool discovery_init(struct substrate *s, struct err *err)
@@ -76,22 +77,25 @@ bool discovery_is_candidate(const struct sb_conn *sb, const struct of_port *of)
 
 void discovery_bindings_changed(struct substrate *s)
 {
+    static const enum model_kind kinds[] = { KIND_PORT, KIND_SWITCH_PORT };
     const struct model *m = s->controller->model;
     unsigned allocated = s->n_bound;
     s->n_bound = 0;
-    for (unsigned i = 0; i < model_count(m, KIND_PORT); i++) {
-        const struct port *p = model_at(m, KIND_PORT, i);
-        if (!p->edge || !*p->ofport_of) {
-            continue;
+    for (unsigned k = 0; k < ARRAY_SIZE(kinds); k++) {
+        for (unsigned i = 0; i < model_count(m, kinds[k]); i++) {
+            const struct port *p = model_at(m, kinds[k], i);
+            if (!p->edge || !*p->ofport_of) {
+                continue;
+            }
+            if (s->n_bound == allocated) {
+                allocated = allocated ? 2 * allocated : 16;
+                s->bound = xrealloc(s->bound, allocated * sizeof *s->bound);
+            }
+            struct bound_name *b = &s->bound[s->n_bound++];
+            memset(b, 0, sizeof *b);
+            b->datapath_id = p->edge->datapath_id;
+            str_copy(b->name, sizeof b->name, p->ofport_of);
         }
-        if (s->n_bound == allocated) {
-            allocated = allocated ? 2 * allocated : 16;
-            s->bound = xrealloc(s->bound, allocated * sizeof *s->bound);
-        }
-        struct bound_name *b = &s->bound[s->n_bound++];
-        memset(b, 0, sizeof *b);
-        b->datapath_id = p->edge->datapath_id;
-        str_copy(b->name, sizeof b->name, p->ofport_of);
     }
     if (s->n_bound) {
         qsort(s->bound, s->n_bound, sizeof *s->bound, compare_bound);
@@ -121,6 +125,7 @@ static struct lldp_port *lldp_port_new(struct substrate *s, uint32_t port_no)
     p->port_no = port_no;
     /* A run starts anywhere in 2^63 sequences: what an earlier run signed is outside of this one's window. */
     lldp_sent_init(&p->sent, rng_u64(&s->controller->rng) >> 1);
+    p->interval_ns = (uint64_t) s->controller->config.lldp_interval_ms * 1000000;
     p->next_ns = substrate_now(s) + (uint64_t) rng_below(&s->controller->rng, s->controller->config.lldp_interval_ms) * 1000000;
     return p;
 }
@@ -167,6 +172,20 @@ void discovery_forget(struct sw_impl *sw)
 
 /* --- Sending --- */
 
+/* The configured one, but all ports together send LLDP_BUDGET frames a second at most. */
+uint64_t discovery_keepalive_ns(const struct substrate *s)
+{
+    const struct controller_config *c = &s->controller->config;
+    const uint64_t interval = (uint64_t) c->lldp_interval_ms * 1000000;
+    const uint64_t wanted = c->lldp_keepalive_ms ? (uint64_t) c->lldp_keepalive_ms * 1000000 : interval;
+    return MIN(interval, MAX(wanted, s->n_uplinks * (UINT64_C(1000000000) / LLDP_BUDGET)));
+}
+
+void discovery_hurry(struct substrate *s, struct lldp_port *p)
+{
+    p->next_ns = MIN(p->next_ns, substrate_now(s) + discovery_keepalive_ns(s));
+}
+
 static void send_lldp(struct substrate *s, struct sw_impl *sw, struct lldp_port *p, const struct sw_port *port)
 {
     const unsigned interval_ms = s->controller->config.lldp_interval_ms;
@@ -188,26 +207,39 @@ static void send_lldp(struct substrate *s, struct sw_impl *sw, struct lldp_port 
     s->n_lldp_sent++;
 }
 
+/* The port's turn has come. */
+static void take_turn(struct substrate *s, struct sw_impl *sw, struct lldp_port *p, uint64_t now)
+{
+    const struct sw_port *port = sw_port_find(&sw->pub, p->port_no);
+    const struct link_impl *l = link_find(s, &sw->pub, p->port_no);
+    p->interval_ns = l && l->pub.up ? discovery_keepalive_ns(s) : (uint64_t) s->controller->config.lldp_interval_ms * 1000000;
+    /* Late by more than an interval (a stopped process): start again from now, no burst. */
+    p->next_ns = now - p->next_ns > p->interval_ns ? now + p->interval_ns : p->next_ns + p->interval_ns;
+    if (port && sw_port_is_up(port)) {
+        send_lldp(s, sw, p, port);
+    }
+}
+
 void discovery_tick(struct substrate *s)
 {
-    const uint64_t now = substrate_now(s), interval = (uint64_t) s->controller->config.lldp_interval_ms * 1000000;
+    const uint64_t now = substrate_now(s);
+    unsigned n_uplinks = 0;
     for (unsigned i = 0; i < s->n_order; i++) {
         struct sw_impl *sw = s->order[i];
         struct lldp_port *p;
         if (!sw->sb) {
             continue;
         }
+        for (unsigned j = 0; j < sw->pub.n_ports; j++) {
+            n_uplinks += sw->pub.ports[j].has_link;
+        }
         LIST_FOR_EACH(p, node, &sw->lldp_ports) {
-            const struct sw_port *port = now < p->next_ns ? NULL : sw_port_find(&sw->pub, p->port_no);
-            if (port) {
-                /* Late by more than an interval (a stopped process): start again from now, no burst. */
-                p->next_ns = now - p->next_ns > interval ? now + interval : p->next_ns + interval;
-                if (sw_port_is_up(port)) {
-                    send_lldp(s, sw, p, port);
-                }
+            if (now >= p->next_ns) {
+                take_turn(s, sw, p, now);
             }
         }
     }
+    s->n_uplinks = n_uplinks;
 }
 
 /* --- Receiving --- */
@@ -247,7 +279,7 @@ bool discovery_packet_in(struct substrate *s, struct sw_impl *sw, const struct o
         note_fault(s, FAULT_STALE, sw, in_port, "stale (replayed?)");
     } else {
         s->n_lldp_received++;
-        link_seen(s, &from->pub, info.port, &sw->pub, in_port);
+        link_seen(s, &from->pub, sender, &sw->pub, in_port);
     }
     return true;
 }

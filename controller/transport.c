@@ -8,6 +8,8 @@
  */
 #include "controller/compile.h"
 #include "controller/edge_tables.h"
+#include "controller/fabric_impl.h"
+#include "controller/link_routes.h"
 #include "controller/ruleset.h"
 #include "controller/substrate.h"
 #include "ofproto/polder.h"
@@ -30,6 +32,18 @@ static void match_flags(struct rule_builder *r, uint64_t mask, uint64_t value)
 static void set_flag(struct rule_builder *r, unsigned flag)
 {
     actions_load(rule_apply(r), R_FLAGS, (unsigned) __builtin_ctz(flag), 1, 1);
+}
+
+static void output_device(struct edge_context *x, const struct port *port, uint32_t device)
+{
+    struct rule_builder *r = &x->rule;
+    if (!vsw_port_forwards(x->vsw, port)) {
+        rule_drop(x, DROP_PORT_CONFIG);
+    } else if (device) {
+        actions_output(rule_apply(r), device);
+    } else {
+        rule_drop(x, DROP_PORT_DOWN);
+    }
 }
 
 /* --- Restore: from the fabric --- */
@@ -99,6 +113,52 @@ static void address_rules(struct edge_context *x, uint8_t table, const struct po
     }
 }
 
+/* --- Virtual links --- */
+
+/* Into the virtual switch at the other end: as if the frame came in by its port. */
+static void cross(struct edge_context *x, const struct port *peer, struct actions *out)
+{
+    const struct vsw *other = peer->network == x->vsw->network ? x->vsw : fabric_find_vsw(x->controller->fabric, peer->network->id);
+    if (!other || peer->link->admin_down || !vsw_port_receives(other, peer)) {
+        actions_drop(out, DROP_PORT_CONFIG);
+        return;
+    }
+    actions_load(out, R_VSW, 0, 32, peer->network->id);
+    actions_load(out, R_IN, 0, 32, vsw_port_no(peer));
+    actions_load(out, FIELD_METADATA, 0, 64, 0);
+    actions_load(out, FIELD_IN_PORT, 0, 16, 0);
+}
+
+static bool crosses(const struct actions *actions) { return actions->list[actions->n - 1].type != ACTION_DROP; }
+
+/* What port (of this network) sends over its link lands here: at the other end's landing. */
+static void land_link(struct edge_context *x, const struct port *port)
+{
+    const struct port *peer = vlink_peer(port);
+    landing(x, peer->local, vsw_port_no(port), &peer->mac);
+    struct rule_builder *r = start(x, T_LAND, 100);
+    match_set_u64(&r->match, R_OUT, vsw_port_no(port));
+    cross(x, peer, rule_apply(r));
+    if (crosses(rule_apply(r))) {
+        rule_goto(r, T_VIRT);
+    }
+    rule_put(r);
+}
+
+/* Floods go only where somebody hears them. */
+static bool has_device_port(const struct network *network, const struct edge *edge)
+{
+    if (!network->slice) {
+        return true;
+    }
+    for (unsigned i = 0; i < network->n_ports; i++) {
+        if (network->ports[i]->edge == edge && !network->ports[i]->link) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void land(struct edge_context *x)
 {
     const struct network *network = x->vsw->network;
@@ -106,22 +166,27 @@ static void land(struct edge_context *x)
 
     for (unsigned i = 0; i < network->n_ports; i++) {
         const struct port *port = network->ports[i];
-        if (port->edge == x->edge) {
+        if (port->link) {
+            const struct port *peer = vlink_peer(port);
+            if (peer->edge == x->edge) {
+                land_link(x, port);
+            }
+        } else if (port->edge == x->edge) {
             uint32_t device = edge_device_port(x, port);
             r = start(x, T_LAND, 100);
             match_set_u64(&r->match, R_OUT, vsw_port_no(port));
-            if (device) {
-                actions_output(rule_apply(r), device);
-            } else {
-                rule_drop(x, DROP_PORT_DOWN);
-            }
+            output_device(x, port, device);
             rule_put(r);
         }
+    }
+    if (!has_device_port(network, x->edge)) {
+        return;
     }
     r = start(x, T_LAND, 100);
     match_set_u64(&r->match, R_OUT, OFPP_FLOOD);
     for (unsigned i = 0; i < network->n_ports; i++) {
-        uint32_t device = network->ports[i]->edge == x->edge ? edge_device_port(x, network->ports[i]) : 0;
+        const struct port *port = network->ports[i];
+        uint32_t device = port->edge == x->edge && !port->link && vsw_port_forwards(x->vsw, port) ? edge_device_port(x, port) : 0;
         if (device) {
             actions_output(rule_apply(r), device);
         }
@@ -136,7 +201,7 @@ void transport_restore(struct edge_context *x)
     const struct pair *pair;
 
     for (unsigned i = 0; i < network->n_landings; i++) {
-        if (network->landings[i].edge == x->edge) {
+        if (network->landings[i].edge == x->edge && has_device_port(network, x->edge)) {
             landing(x, network->landings[i].landing, OFPP_FLOOD, NULL);
         }
     }
@@ -146,7 +211,9 @@ void transport_restore(struct edge_context *x)
             continue;
         }
         if (port->edge == x->edge) {
-            landing(x, port->local, vsw_port_no(port), &port->mac);
+            if (!port->link) {                          /* A link's landing belongs to who sends there: the other end's network. */
+                landing(x, port->local, vsw_port_no(port), &port->mac);
+            }
         } else {
             restore_source(x, port->edge->index, port->local, port->mac, NULL);
             restore_source(x, port->edge->index, port->local, port->mac, &broadcast);
@@ -175,14 +242,10 @@ static void deliver_local(struct edge_context *x, const struct port *port)
 
     r = start(x, T_DELIVER, 100);
     match_set_u64(&r->match, R_OUT, vsw_port_no(port));
-    if (device) {
-        actions_output(rule_apply(r), device);
-    } else {
-        rule_drop(x, DROP_PORT_DOWN);
-    }
+    output_device(x, port, device);
     rule_put(r);
 
-    if (device) {
+    if (device && vsw_port_forwards(x->vsw, port)) {
         r = start(x, T_DELIVER, 100);
         match_set_u64(&r->match, R_OUT, OFPP_IN_PORT);
         match_set_u64(&r->match, R_IN, vsw_port_no(port));
@@ -192,11 +255,21 @@ static void deliver_local(struct edge_context *x, const struct port *port)
     }
 }
 
-/* kind 0: another destination MAC than the port's (the id must stand for the pair); 1: the port's; 2: an ARP whose target hardware address is the port's, too. */
-static void deliver_remote(struct edge_context *x, const struct port *port, unsigned kind)
+/* What a link's end sends is counted by its rules' own cookies (vsw_counters.c). */
+static void count_link(struct rule_builder *r, const struct port *out, unsigned kind)
+{
+    if (out->link) {
+        r->cookie = COOKIE(r->cookie >> 32, COOKIE_LINK(kind, vsw_port_no(out)));
+    }
+}
+
+/* To port's landing, as what the virtual switch sends out of `out`: the port itself, or the end of a link to it.
+ * kind 0: another destination MAC than the port's (the id must stand for the pair); 1: the port's; 2: an ARP whose target hardware address is the port's, too. */
+static void deliver_remote(struct edge_context *x, const struct port *out, const struct port *port, unsigned kind)
 {
     struct rule_builder *r = start(x, T_DELIVER, (uint16_t) (100 + 10 * kind));
-    match_set_u64(&r->match, R_OUT, vsw_port_no(port));
+    match_set_u64(&r->match, R_OUT, vsw_port_no(out));
+    count_link(r, out, kind);
     if (kind >= 1) {
         match_set_mac(&r->match, FIELD_ETH_DST, port->mac);
     }
@@ -204,10 +277,51 @@ static void deliver_remote(struct edge_context *x, const struct port *port, unsi
         match_set_u64(&r->match, FIELD_ETH_TYPE, ETH_ARP);
         match_set_mac(&r->match, FIELD_ARP_THA, port->mac);
     }
-    actions_load(rule_apply(r), R_PDST, 0, 64, provider_landing_mac(port->edge->index, 0, port->local));
+    /* A link's route begins where the link does. */
+    uint8_t class = out->link && out->edge == x->edge ? link_route_class(x->controller, out) : 0;
+    actions_load(rule_apply(r), R_PDST, 0, 64, provider_landing_mac(port->edge->index, class, port->local));
     actions_load(rule_apply(r), R_FLAGS, 0, 32, kind == 0 ? PROVIDER_PAIR : kind == 1 ? 0 : PROVIDER_ARP_THA);
     rule_goto(r, T_X_SRC);
     rule_put(r);
+}
+
+/* Straight from whichever edge the frame is on: a link's end is nowhere but at the other end. */
+static void deliver_link(struct edge_context *x, const struct port *port)
+{
+    const struct port *peer = vlink_peer(port);
+    struct rule_builder *r = start(x, T_DELIVER, 130);
+    match_set_u64(&r->match, R_OUT, vsw_port_no(port));
+    match_set_u64(&r->match, R_IN, vsw_port_no(port));
+    rule_drop(x, DROP_IN_PORT);
+    rule_put(r);
+    if (port->edge == x->edge) {
+        r = start(x, T_DELIVER, 100);
+        match_set_u64(&r->match, R_OUT, OFPP_IN_PORT);
+        match_set_u64(&r->match, R_IN, vsw_port_no(port));
+        actions_load(rule_apply(r), R_IN, 0, 32, 0);
+        actions_load(rule_apply(r), R_OUT, 0, 32, vsw_port_no(port));
+        actions_resubmit(rule_apply(r), T_DELIVER);
+        rule_put(r);
+    }
+    if (!vsw_port_forwards(x->vsw, port) || port->link->admin_down) {
+        r = start(x, T_DELIVER, 100);
+        match_set_u64(&r->match, R_OUT, vsw_port_no(port));
+        rule_drop(x, DROP_PORT_CONFIG);
+        rule_put(r);
+    } else if (peer->edge == x->edge) {
+        r = start(x, T_DELIVER, 100);
+        match_set_u64(&r->match, R_OUT, vsw_port_no(port));
+        count_link(r, port, 0);
+        cross(x, peer, rule_apply(r));
+        if (crosses(rule_apply(r))) {
+            actions_resubmit(rule_apply(r), T_VIRT);
+        }
+        rule_put(r);
+    } else if (peer->edge) {
+        for (unsigned kind = 0; kind < 3; kind++) {
+            deliver_remote(x, port, peer, kind);
+        }
+    }
 }
 
 static struct actions *bucket_add(struct of_bucket *buckets, unsigned *n)
@@ -227,7 +341,7 @@ static void deliver_flood(struct edge_context *x)
     unsigned n = 0;
 
     for (unsigned i = 0; i < network->n_ports; i++) {
-        if (network->ports[i]->edge == x->edge) {
+        if (network->ports[i]->edge == x->edge || network->ports[i]->link) {
             struct actions *a = bucket_add(buckets, &n);
             actions_load(a, R_OUT, 0, 32, vsw_port_no(network->ports[i]));
             actions_resubmit(a, T_DELIVER);
@@ -235,7 +349,7 @@ static void deliver_flood(struct edge_context *x)
     }
     for (unsigned i = 0; i < network->n_landings; i++) {
         const struct network_landing *l = &network->landings[i];
-        if (l->edge != x->edge) {
+        if (l->edge != x->edge && has_device_port(network, l->edge)) {
             struct actions *a = bucket_add(buckets, &n);
             actions_load(a, R_PDST, 0, 64, provider_landing_mac(l->edge->index, 0, l->landing));
             actions_load(a, R_FLAGS, 0, 32, PROVIDER_PAIR);
@@ -256,15 +370,24 @@ void transport_deliver(struct edge_context *x)
     const struct network *network = x->vsw->network;
     for (unsigned i = 0; i < network->n_ports; i++) {
         const struct port *port = network->ports[i];
-        if (port->edge == x->edge) {
+        if (port->link) {
+            deliver_link(x, port);
+        } else if (port->edge == x->edge) {
             deliver_local(x, port);
         } else if (port->edge) {
             for (unsigned kind = 0; kind < 3; kind++) {
-                deliver_remote(x, port, kind);
+                deliver_remote(x, port, port, kind);
             }
         }
     }
     deliver_flood(x);
+    if (x->vsw->is_slice) {                             /* From an action set; elsewhere the entry outputs by itself. */
+        struct rule_builder *r = start(x, T_DELIVER, 100);
+        match_set_u64(&r->match, R_OUT, OFPP_CONTROLLER);
+        actions_output(rule_apply(r), OFPP_CONTROLLER);
+        rule_apply(r)->list[rule_apply(r)->n - 1].output.max_len = OFPCML_NO_BUFFER;
+        rule_put(r);
+    }
 }
 
 /* --- Translate: to the fabric --- */

@@ -101,7 +101,8 @@ class Docs(unittest.TestCase):
     def test_routes_and_metrics(self):
         text = read("docs/REST.md")
         for method, path in re.findall(r"\{ EVHTTP_REQ_(\w+), \"([^\"]+)\"", read("controller/rest_routes.c")):
-            path = path + ("KIND" if path == "/v1/" else "ADDRESS" if path.endswith("/") else "")
+            names = {"/v1/": "KIND", "/v1/restore/": "LINK"}
+            path = path + names.get(path, "ADDRESS" if path.endswith("/") else "")
             self.assertTrue(f"{method} {path}" in text, f"{method} {path} is not in docs/REST.md")
         controllers = "".join(read(p) for p in glob.glob("controller/*.c", root_dir=TOP) if not p.endswith("_test.c"))
         documented = set(re.findall(r"\bpolder_[a-z_]+", text))

@@ -85,6 +85,7 @@ static bool action_equal(const struct action *a, const struct action *b)
     case ACTION_SET_NW_TTL: case ACTION_SET_MPLS_TTL:
         return a->ttl == b->ttl;
     case ACTION_POP_VLAN: case ACTION_POP_PBB: case ACTION_DEC_NW_TTL: case ACTION_DEC_MPLS_TTL: case ACTION_COPY_TTL_OUT: case ACTION_COPY_TTL_IN:
+    case ACTION_POP_QUEUE:
         return true;
     case ACTION_RESUBMIT:
         return a->resubmit.in_port == b->resubmit.in_port && a->resubmit.table == b->resubmit.table;
@@ -132,6 +133,13 @@ void actions_output(struct actions *as, uint32_t port)
     struct action *a = actions_add(as, ACTION_OUTPUT);
     a->output.port = port;
     a->output.max_len = port == OFPP_CONTROLLER ? OFPCML_NO_BUFFER : 0;
+}
+
+void actions_enqueue(struct actions *as, uint32_t port, uint32_t queue)
+{
+    actions_add(as, ACTION_SET_QUEUE)->queue = queue;
+    actions_output(as, port);
+    actions_add(as, ACTION_POP_QUEUE);
 }
 
 void actions_group(struct actions *as, uint32_t group)

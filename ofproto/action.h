@@ -30,6 +30,7 @@ enum action_type {
     ACTION_RESUBMIT,            /* resubmit(in_port,table) */
     ACTION_MOVE, ACTION_LOAD,   /* NXAST_REG_MOVE, NXAST_REG_LOAD; OUTPUT_REG is output to a register's value. */
     ACTION_OUTPUT_REG, ACTION_CONTROLLER, ACTION_CLONE, ACTION_NOTE,
+    ACTION_POP_QUEUE,           /* Back to the queue that frames without a set_queue have. */
     ACTION_CONJUNCTION,         /* conjunction(id,k/n): the entry is the k-th of n dimensions; its packets have conj_id=id when all n match. */
     /* Polder's own. */
     ACTION_DROP,
@@ -84,6 +85,8 @@ bool actions_equal(const struct actions *, const struct actions *);
 
 /* Builders (the compiler's words). */
 void actions_output(struct actions *, uint32_t port);
+/* set_queue, output, pop_queue: what 1.0's enqueue says. */
+void actions_enqueue(struct actions *, uint32_t port, uint32_t queue);
 void actions_group(struct actions *, uint32_t group);
 void actions_set_u64(struct actions *, enum field_id, uint64_t value);
 void actions_set_mac(struct actions *, enum field_id, struct mac);

@@ -6,6 +6,7 @@
  * table 12 gives VLAN_VID no prerequisite.
  */
 #include "ofproto/action_row.h"
+#include "ofproto/of_msg.h"
 #include "ofproto/polder.h"
 
 #define N_TABLES 254
@@ -227,19 +228,25 @@ static struct of_error check_one(const struct action *a, struct check *c)
                                                                                     : bad_action(OFPBAC_BAD_ARGUMENT);
     case ACTION_CLONE: return check_clone(&a->nested, c);
     case ACTION_DROP: return a->drop_reason < DROP_N_REASONS ? OF_OK : bad_action(OFPBAC_BAD_ARGUMENT);
-    case ACTION_SET_QUEUE: case ACTION_CONTROLLER: case ACTION_NOTE: case ACTION_CONJUNCTION: case N_ACTION_TYPES: break;
+    case ACTION_SET_QUEUE: return a->queue != OFPQ_ALL ? OF_OK : bad_action(OFPBAC_BAD_QUEUE);
+    case ACTION_POP_QUEUE: case ACTION_CONTROLLER: case ACTION_NOTE: case ACTION_CONJUNCTION: case N_ACTION_TYPES: break;
     }
     return OF_OK;
+}
+
+static unsigned count_of(const struct actions *as, enum action_type type)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < as->n; i++) {
+        n += as->list[i].type == type;
+    }
+    return n;
 }
 
 /* Entries with conjunctions are no entries for themselves: nothing else (but notes) may stand beside, and only in a flow's apply-actions. */
 static struct of_error check_conjunctions(const struct actions *as, const struct check *c)
 {
-    unsigned n = 0, n_notes = 0;
-    for (unsigned i = 0; i < as->n; i++) {
-        n += as->list[i].type == ACTION_CONJUNCTION;
-        n_notes += as->list[i].type == ACTION_NOTE;
-    }
+    unsigned n = count_of(as, ACTION_CONJUNCTION), n_notes = count_of(as, ACTION_NOTE);
     return n && (n + n_notes != as->n || c->action_set || c->depth || !c->prereqs || c->table == OFPTT_ALL) ? OF_ERROR(OFPET_NICIRA, NXE_BAD_CONJUNCTION) : OF_OK;
 }
 
@@ -285,6 +292,9 @@ struct of_error instructions_check(const struct instructions *is, const struct m
         c.known = *match;
     }
     if (is->has_apply) {
+        if (count_of(&is->apply, ACTION_CONJUNCTION) && (is->has_goto || is->has_metadata || is->has_meter || is->clear || (is->has_write && is->write.n))) {
+            return OF_ERROR(OFPET_NICIRA, NXE_BAD_CONJUNCTION);
+        }
         e = check_list(&is->apply, &c);
     }
     if (of_ok(e) && is->has_write) {

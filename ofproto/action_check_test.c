@@ -62,13 +62,14 @@ static const struct { const char *match, *actions; int code; } rows[] = {
     { "", "resubmit(,254)", OFPBAC_BAD_ARGUMENT },
     { "", "clone(dec_ttl)", OFPBAC_MATCH_INCONSISTENT },
     { "", "clone(push_vlan:0x8100),set_field:3->vlan_pcp", OFPBAC_MATCH_INCONSISTENT },      /* A clone keeps its tags to itself. */
-    { "", "controller(id=3),note:01,set_queue:3,drop(anti-spoof)", OK },
+    { "", "controller(id=3),note:01,set_queue:3,pop_queue,drop(anti-spoof)", OK },
+    { "", "set_queue:4294967294", OK }, { "", "set_queue:4294967295", OFPBAC_BAD_QUEUE },
     { "", "write_actions(output:1,group:3,set_field:5->reg0,load:1->NXM_NX_REG0[])", OK },
     { "", "write_actions(dec_ttl)", OFPBAC_MATCH_INCONSISTENT },
     { "tcp", "push_mpls:0x8847,write_actions(set_field:5->mpls_label)", OK },       /* As the apply-actions leave it. */
     { "tcp", "push_mpls:0x8847,write_actions(set_field:80->tcp_dst)", OFPBAC_MATCH_INCONSISTENT },
     { "ip", "clone(push_mpls:0x8847),write_actions(dec_ttl)", OK },
-    { "", "write_actions(resubmit(,3))", OFPBAC_BAD_TYPE },
+    { "", "write_actions(resubmit(,3))", OK },
     { "", "write_actions(clone(output:1))", OFPBAC_BAD_TYPE },
     { "", "write_actions(drop(anti-spoof))", OFPBAC_BAD_TYPE },
     { "", "write_actions(table)", OFPBAC_BAD_OUT_PORT },

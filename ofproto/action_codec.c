@@ -132,6 +132,7 @@ const struct action_wire action_wires[] = {
     NICIRA(CLONE, 0, CLONE, clone),
     NICIRA(NOTE, 0, NOTE, note),
     NICIRA(CONJUNCTION, 16, CONJUNCTION, conjunction),
+    NICIRA(POP_QUEUE, 16, POP_QUEUE, pop_queue),
 };
 const unsigned n_action_wires = ARRAY_SIZE(action_wires);
 
@@ -298,7 +299,7 @@ const struct action_row action_rows[N_ACTION_TYPES] = {
     [ACTION_DEC_MPLS_TTL] = { "dec_mpls_ttl", encode_nothing, true },
     [ACTION_COPY_TTL_OUT] = { "copy_ttl_out", encode_nothing, true },
     [ACTION_COPY_TTL_IN] = { "copy_ttl_in", encode_nothing, true },
-    [ACTION_RESUBMIT] = { "resubmit", nx_encode_resubmit, false },
+    [ACTION_RESUBMIT] = { "resubmit", nx_encode_resubmit, true },
     [ACTION_MOVE] = { "move", nx_encode_move, true },
     [ACTION_LOAD] = { "load", nx_encode_load, true },
     [ACTION_OUTPUT_REG] = { "output", nx_encode_output_reg, false },
@@ -306,6 +307,7 @@ const struct action_row action_rows[N_ACTION_TYPES] = {
     [ACTION_CLONE] = { "clone", nx_encode_clone, false },
     [ACTION_NOTE] = { "note", nx_encode_note, false },
     [ACTION_CONJUNCTION] = { "conjunction", nx_encode_conjunction, false },
+    [ACTION_POP_QUEUE] = { "pop_queue", nx_encode_pop_queue, false },
     [ACTION_DROP] = { "drop", nx_encode_drop, false },
 };
 

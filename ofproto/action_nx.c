@@ -371,3 +371,14 @@ void nx_encode_drop(const struct action *a, struct buf *b)
     buf_put_be16(b, a->drop_reason);
 }
 
+
+struct of_error nx_decode_pop_queue(struct cursor *c, struct action *a UNUSED, unsigned depth UNUSED)
+{
+    cursor_skip(c, 6);
+    return finish(c);
+}
+
+void nx_encode_pop_queue(const struct action *a UNUSED, struct buf *b)
+{
+    nx_put_header(b, NXAST_POP_QUEUE);
+}

@@ -18,7 +18,7 @@ enum {                          /* ofp_action_type, section 7.2.5. */
 };
 enum {                          /* Subtypes under NX_EXPERIMENTER. */
     NXAST_RESUBMIT = 1, NXAST_REG_MOVE = 6, NXAST_REG_LOAD = 7, NXAST_NOTE = 8, NXAST_RESUBMIT_TABLE = 14, NXAST_OUTPUT_REG = 15,
-    NXAST_CONTROLLER = 20, NXAST_OUTPUT_REG2 = 32, NXAST_REG_LOAD2 = 33, NXAST_CONJUNCTION = 34, NXAST_CONTROLLER2 = 37, NXAST_CLONE = 42,
+    NXAST_POP_QUEUE = 5, NXAST_CONTROLLER = 20, NXAST_OUTPUT_REG2 = 32, NXAST_REG_LOAD2 = 33, NXAST_CONJUNCTION = 34, NXAST_CONTROLLER2 = 37, NXAST_CLONE = 42,
 };
 
 /* `body` starts behind type and length, or behind the subtype of an experimenter action; the action is zeroed, with its type set. */
@@ -64,8 +64,8 @@ struct of_error actions_decode_append(struct cursor, struct actions *, unsigned 
 void action_set_note(struct action *a, const uint8_t *data, unsigned size);
 void nx_put_header(struct buf *, uint16_t subtype);
 action_decode_fn nx_decode_reg_load2, nx_decode_resubmit, nx_decode_resubmit_table, nx_decode_move, nx_decode_load, nx_decode_output_reg;
-action_decode_fn nx_decode_output_reg2, nx_decode_controller, nx_decode_controller2, nx_decode_clone, nx_decode_note, nx_decode_conjunction;
+action_decode_fn nx_decode_output_reg2, nx_decode_controller, nx_decode_controller2, nx_decode_clone, nx_decode_note, nx_decode_conjunction, nx_decode_pop_queue;
 action_encode_fn nx_encode_resubmit, nx_encode_move, nx_encode_load, nx_encode_output_reg, nx_encode_controller, nx_encode_clone,
-    nx_encode_note, nx_encode_drop, nx_encode_conjunction;
+    nx_encode_note, nx_encode_drop, nx_encode_conjunction, nx_encode_pop_queue;
 
 #endif

@@ -4,18 +4,23 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/log.h"
 
 #define NS_PER_S 1e9
 #define DEFAULT_PACKET_IN_RATE 1000u
 #define DEFAULT_MAX_CONNECTIONS 64u
+#define DEFAULT_MAX_MONITORS 1024u
+#define DEFAULT_MAX_BUNDLES 64u
+#define DEFAULT_MAX_BUNDLE_BYTES ((size_t) 64 << 20)
+#define DEFAULT_MAX_UNREAD ((size_t) 64 << 20)
 #define DEFAULT_MISS_SEND_LEN 128
 #define MAX_ASYNC_BACKLOG (1u << 20)    /* A peer that does not read gets no more packet-ins. */
 
 void agent_update_read(struct agent_conn *ac)
 {
-    of_conn_read_enable(ac->conn, !ac->job.active && !ac->barrier);
+    of_conn_read_enable(ac->conn, !ac->job.active && !ac->barrier && !ac->refresh);
 }
 
 bool agent_port_exists(struct of_agent *agent, uint32_t port_no)
@@ -59,6 +64,8 @@ static void reset(struct agent_conn *ac)
 {
     agent_job_cancel(ac);
     agent_barrier_forget(ac);
+    agent_refresh_forget(ac);
+    ac->number = ++ac->agent->last_number;
     agent_role_init(ac);
     ac->miss_send_len = DEFAULT_MISS_SEND_LEN;
     ac->configured = false;
@@ -68,6 +75,7 @@ static void reset(struct agent_conn *ac)
     }
     ac->request.active = false;
     agent_bundles_discard(ac);
+    agent_monitors_discard(ac);
     ac->nxm = ac->flow_mod_table_id = false;
     ac->packet_in_format = NX_PACKET_IN_STANDARD;
     ac->controller_id = 0;
@@ -77,7 +85,9 @@ static void remove_conn(struct agent_conn *ac)
 {
     agent_job_cancel(ac);
     agent_barrier_forget(ac);
+    agent_refresh_forget(ac);
     agent_bundles_discard(ac);
+    agent_monitors_discard(ac);
     list_remove(&ac->node);
     ac->agent->n_conns--;
     of_conn_close(ac->conn);
@@ -107,6 +117,7 @@ static void on_down(struct of_conn *conn UNUSED, const char *why UNUSED, void *a
 static void on_drained(struct of_conn *conn UNUSED, void *ac_)
 {
     struct agent_conn *ac = ac_;
+    agent_monitor_catch_up(ac);
     if (ac->job.active) {
         agent_job_continue(ac);
     }
@@ -176,10 +187,16 @@ struct of_agent *of_agent_new(struct event_base *base, const struct of_agent_con
     agent->tls = config->tls ? tls_config_ref(config->tls) : NULL;
     agent->max_connections = config->max_connections ? config->max_connections : DEFAULT_MAX_CONNECTIONS;
     agent->packet_in_rate = config->packet_in_rate ? config->packet_in_rate : DEFAULT_PACKET_IN_RATE;
-    agent->options = (struct of_conn_options) { .versions = config->versions, .clock = clock };
+    agent->max_monitors = config->max_monitors ? config->max_monitors : DEFAULT_MAX_MONITORS;
+    agent->max_bundles = config->max_bundles ? config->max_bundles : DEFAULT_MAX_BUNDLES;
+    agent->max_bundle_bytes = config->max_bundle_bytes ? config->max_bundle_bytes : DEFAULT_MAX_BUNDLE_BYTES;
+    agent->options = (struct of_conn_options) {
+        .versions = config->versions, .clock = clock, .max_unread = config->max_unread ? config->max_unread : DEFAULT_MAX_UNREAD,
+    };
     list_init(&agent->conns);
     ops->features(aux, &features);
     agent->n_tables = MIN(features.n_tables, OF_N_TABLES);
+    agent_changes_init(agent);
     if (!start(agent, config, err)) {
         of_agent_free(agent);
         return NULL;
@@ -200,6 +217,7 @@ void of_agent_free(struct of_agent *agent)
     LIST_FOR_EACH (ac, node, &agent->conns) {
         remove_conn(ac);
     }
+    agent_changes_fini(agent);
     tls_config_unref(agent->tls);
     free(agent);
 }
@@ -239,16 +257,23 @@ bool of_agent_packet_in(struct of_agent *agent, const struct of_packet_in *pi)
     LIST_FOR_EACH (ac, node, &agent->conns) {
         bool miss = pi->reason == OFPR_IMPLICIT_MISS;
         uint8_t reason = miss ? (uint8_t) OFPR_NO_MATCH : pi->reason;
+        if (reason > OFPR_INVALID_TTL && reason <= OFPR_PACKET_OUT && of_conn_is_up(ac->conn) && of_conn_version(ac->conn) < OF14_VERSION) {
+            reason = OFPR_ACTION;       /* What 1.4 tells apart was one reason before. */
+        }
         if (of_conn_is_up(ac->conn) && (!miss || wants_misses(ac)) && agent_wants(ac, ac->async.packet_in, reason)
             && ac->controller_id == pi->controller_id && may_send_packet_in(ac, be32_get(pi->match.value.flow.in_port))) {
             msg.packet_in.format = ac->packet_in_format;
-            /* What 1.4 tells apart was one reason before. */
-            msg.packet_in.reason = reason > OFPR_INVALID_TTL && of_conn_version(ac->conn) < OF14_VERSION ? (uint8_t) OFPR_ACTION : reason;
+            msg.packet_in.reason = reason;
             of_conn_send(ac->conn, &msg);
             taken = true;
         }
     }
     return taken;
+}
+
+uint8_t agent_removed_reason(uint8_t version, uint8_t reason)
+{
+    return reason > (version == OF10_VERSION ? OFPRR_DELETE : version < OF14_VERSION ? OFPRR_GROUP_DELETE : OFPRR_EVICTION) ? (uint8_t) OFPRR_DELETE : reason;
 }
 
 void of_agent_flow_removed(struct of_agent *agent, const struct flow_entry *e, uint8_t reason)
@@ -258,23 +283,47 @@ void of_agent_flow_removed(struct of_agent *agent, const struct flow_entry *e, u
     }
     struct of_flow_stats fs;
     flow_entry_stats(agent->ops->flows(agent->aux), e, &fs);
-    struct of_msg msg;
-    of_msg_init(&msg, OFPT_FLOW_REMOVED, 0);
-    msg.flow_removed = (struct of_flow_removed) {
+    of_agent_flow_removed_msg(agent, &(struct of_flow_removed) {
         .cookie = fs.cookie, .priority = fs.priority, .reason = reason, .table_id = fs.table_id,
         .duration_sec = fs.duration_sec, .duration_nsec = fs.duration_nsec, .idle_timeout = fs.idle_timeout, .hard_timeout = fs.hard_timeout,
         .packet_count = fs.packet_count, .byte_count = fs.byte_count, .match = fs.match,
-    };
+    });
     of_flow_stats_fini(&fs);
+}
+
+void of_agent_flow_removed_msg(struct of_agent *agent, const struct of_flow_removed *removed)
+{
+    struct of_msg msg;
+    of_msg_init(&msg, OFPT_FLOW_REMOVED, 0);
+    msg.flow_removed = *removed;
     struct agent_conn *ac;
     LIST_FOR_EACH (ac, node, &agent->conns) {
-        if (of_conn_is_up(ac->conn) && agent_wants(ac, ac->async.flow_removed, reason)) {
-            uint8_t version = of_conn_version(ac->conn);
+        uint8_t version = of_conn_version(ac->conn);
+        msg.flow_removed.reason = agent_removed_reason(version, removed->reason);
+        if (of_conn_is_up(ac->conn) && agent_wants(ac, ac->async.flow_removed, msg.flow_removed.reason)) {
             msg.nicira = version == OF10_VERSION && ac->nxm;
-            /* Earlier versions have fewer reasons; all of these are deletions. */
-            msg.flow_removed.reason = reason > (version == OF10_VERSION ? OFPRR_DELETE : version < OF14_VERSION ? OFPRR_GROUP_DELETE : OFPRR_EVICTION)
-                                      ? (uint8_t) OFPRR_DELETE : reason;
             of_conn_send(ac->conn, &msg);
+        }
+    }
+}
+
+/* OpenFlow 1.4 section 7.4.6.  A group-mod and a meter-mod are the same bytes in every version that has them, but for the version's own. */
+void agent_request_forward(struct of_agent *agent, const struct agent_conn *by, uint8_t reason, const uint8_t *raw, size_t size)
+{
+    struct agent_conn *ac;
+    if (size > OF_MAX_MESSAGE - OF_HEADER_SIZE) {
+        LOG_RATE(LOG_WARN, 5, "a request of %zu bytes is too long to be forwarded to other controllers", size);
+        return;
+    }
+    LIST_FOR_EACH (ac, node, &agent->conns) {
+        if (ac != by && of_conn_is_up(ac->conn) && of_conn_version(ac->conn) >= OF14_VERSION && agent_wants(ac, ac->async.requestforward, reason)) {
+            struct of_msg msg;
+            of_msg_init(&msg, OFPT_REQUESTFORWARD, 0);
+            msg.requestforward.data = memcpy(xmalloc(size), raw, size);
+            msg.requestforward.size = (unsigned) size;
+            msg.requestforward.data[0] = of_conn_version(ac->conn);
+            of_conn_send(ac->conn, &msg);
+            of_msg_fini(&msg);
         }
     }
 }
@@ -293,6 +342,17 @@ void of_agent_port_status(struct of_agent *agent, uint8_t reason, const struct o
     }
 }
 
+void of_agent_error(struct of_agent *agent, const struct of_request *request, struct of_error error)
+{
+    struct agent_conn *ac;
+    LIST_FOR_EACH (ac, node, &agent->conns) {
+        if (ac->number == request->conn && of_conn_is_up(ac->conn)) {
+            of_conn_send_error(ac->conn, error, request->raw, request->size);
+            return;
+        }
+    }
+}
+
 /* --- Looking in --- */
 
 void of_agent_each_connection(struct of_agent *agent, void (*fn)(const char *peer, const char *role, const struct of_conn_counters *, bool outgoing, void *aux),
@@ -304,6 +364,8 @@ void of_agent_each_connection(struct of_agent *agent, void (*fn)(const char *pee
         struct of_conn_counters counters;
         of_conn_counters(ac->conn, &counters);
         counters.packet_ins_dropped = ac->packet_ins_dropped;
+        counters.unread_bytes = of_conn_backlog(ac->conn);
+        counters.monitors = ac->monitors.n;
         fn(of_conn_peer(ac->conn), roles[ac->role], &counters, ac->outgoing, aux);
     }
 }

@@ -12,6 +12,13 @@
 #include "ofproto/meter_table.h"
 #include "ofproto/of_conn.h"
 
+/* Where a change came from, so that an error that is found later can be sent as if it had been found at once. */
+struct of_request {
+    uint64_t conn;              /* Of the agent's; never used again for another connection. */
+    const uint8_t *raw;         /* The message, lent. */
+    size_t size;
+};
+
 enum of_bundle_step { BUNDLE_BEGIN, BUNDLE_COMMIT, BUNDLE_ABORT };
 
 struct of_backend_ops {         /* aux is the backend's. */
@@ -23,6 +30,8 @@ struct of_backend_ops {         /* aux is the backend's. */
     /* Each port once; ports in ascending number. */
     void (*ports)(void *aux, void (*fn)(const struct of_port *, void *fn_aux), void *fn_aux);
     bool (*port_stats)(void *aux, uint32_t port_no, struct of_port_stats *);
+    /* The queues of all ports, by ascending port and id. NULL: there are none. */
+    void (*queues)(void *aux, void (*fn)(const struct of_queue *, void *fn_aux), void *fn_aux);
     bool (*group_stats)(void *aux, struct group *, struct of_group_stats *);       /* Fills counters; id, refs, duration are the agent's. */
     struct of_error (*port_mod)(void *aux, const struct of_port_mod *);
     struct of_error (*packet_out)(void *aux, const struct of_packet_out *);
@@ -39,6 +48,11 @@ struct of_backend_ops {         /* aux is the backend's. */
     /* Between begin and commit or abort, what flows() and groups() do is prepared and seen by no packet; commit makes it visible in one step.  The agent has the
      * tables' own parts (flow_tables_begin() and so on) follow.  NULL: bundles unsupported. */
     void (*bundle)(void *aux, enum of_bundle_step);
+    /* A message that changes something is about to be carried out (of_agent_error() may follow, as late as its barrier).  May be NULL. */
+    void (*request)(void *aux, const struct of_request *);
+    /* Before statistics of flows, tables, ports, groups, queues or meters are answered: calls done() when the counters are as of now (at once, or later from the loop;
+     * nothing else is read from that connection meanwhile).  NULL: they always are. */
+    void (*refresh)(void *aux, const struct of_multipart_msg *request, void (*done)(void *token), void *token);
 };
 
 struct of_agent_config {
@@ -47,7 +61,11 @@ struct of_agent_config {
     const char **listen;
     unsigned n_listen;
     struct tls_config *tls;     /* May be NULL. */
-    unsigned max_connections;
+    unsigned max_connections;   /* 0: 64. */
+    unsigned max_monitors;      /* Flow monitors of a connection. 0: 1024. */
+    unsigned max_bundles;       /* Open bundles of a connection. 0: 64. */
+    size_t max_bundle_bytes;    /* What a bundle may take. 0: 64 MiB. */
+    size_t max_unread;          /* Bytes that may wait for a peer that does not read; above that its connection ends. 0: 64 MiB. */
     uint32_t versions;          /* Bitmap of wire versions: OF10_VERSION, OF13_VERSION, OF14_VERSION. */
     unsigned packet_in_rate;    /* Per connection and second, burst the same; 0: 1000. Above it: dropped and counted, but a little is kept for each ingress port. */
 };
@@ -58,7 +76,11 @@ void of_agent_free(struct of_agent *);
 /* Asynchronous messages, filtered by role, async config and, for packet-ins, the connection's controller id (NXT_SET_CONTROLLER_ID; 0 at first). */
 bool of_agent_packet_in(struct of_agent *, const struct of_packet_in *);           /* False when no connection took it (limit, none up). */
 void of_agent_flow_removed(struct of_agent *, const struct flow_entry *, uint8_t reason);
+/* The same for an entry that has left already and had OFPFF_SEND_FLOW_REM. */
+void of_agent_flow_removed_msg(struct of_agent *, const struct of_flow_removed *);
 void of_agent_port_status(struct of_agent *, uint8_t reason, const struct of_port *);
+/* The error for a request that seemed to be fine; nothing when its connection has ended. */
+void of_agent_error(struct of_agent *, const struct of_request *, struct of_error);
 /* For show: one line per connection: peer, role, state, counters. */
 void of_agent_each_connection(struct of_agent *, void (*fn)(const char *peer, const char *role, const struct of_conn_counters *, bool outgoing, void *aux), void *aux);
 unsigned of_agent_listen_port(struct of_agent *, unsigned i);

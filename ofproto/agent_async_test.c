@@ -256,9 +256,67 @@ static void test_streaming_cut(void)
     agent_rig_fini(&r);
 }
 
+/* An error that the backend finds later bears the request's xid and bytes; when the connection is another one by then it is nobody's. */
+static void test_late_error(void)
+{
+    struct agent_rig r;
+    agent_rig_init(&r, 100, 2, 0);
+    agent_rig_flow_mod(&r, 0, OFPFC_ADD, "in_port=1", "output:2", 0);
+    agent_rig_barrier(&r, 0);
+    uint32_t xid = wire_get32(r.fake.request_raw + 4);
+    of_agent_error(r.fake.agent, &r.fake.request, OF_ERROR(OFPET_FLOW_MOD_FAILED, OFPFMFC_TABLE_FULL));
+    struct of_msg msg = of_peer_take(r.base, r.peer[0]);
+    CU_ASSERT_TRUE(msg.type == OFPT_ERROR && msg.xid == xid && msg.error.error.code == OFPFMFC_TABLE_FULL && msg.error.size == r.fake.request.size);
+    CU_ASSERT_EQUAL(memcmp(msg.error.data, r.fake.request_raw, msg.error.size), 0);
+    of_msg_fini(&msg);
+    struct of_request gone = r.fake.request;
+    gone.conn += 1000;
+    of_agent_error(r.fake.agent, &gone, OF_ERROR(OFPET_FLOW_MOD_FAILED, OFPFMFC_TABLE_FULL));
+    agent_rig_barrier(&r, 0);
+    agent_rig_barrier(&r, 1);
+    agent_rig_fini(&r);
+}
+
+/* Statistics wait for the backend's counters, and what comes behind them waits, too. */
+static void test_refresh(void)
+{
+    struct agent_rig r;
+    agent_rig_init(&r, 100, 1, 0);
+    agent_rig_flow_mod(&r, 0, OFPFC_ADD, "in_port=1", "output:2", 0);
+    agent_rig_barrier(&r, 0);
+    r.fake.defer_refresh = true;
+    agent_rig_multipart(&r, 0, OFPMP_FLOW, 0);
+    agent_rig_say(&r, 0, OFPT_BARRIER_REQUEST);
+    for (unsigned i = 0; i < 1000 && !r.fake.refresh_token; i++) {
+        loop_for(r.base, 2);
+    }
+    CU_ASSERT_PTR_NOT_NULL_FATAL(r.fake.refresh_token);
+    loop_for(r.base, 20);
+    CU_ASSERT_EQUAL(r.peer[0]->n_messages, 1);          /* The first barrier's. */
+    r.fake.packets = 77;
+    r.fake.refresh_done(r.fake.refresh_token);
+    r.fake.refresh_token = NULL;
+    struct of_msg msg = of_peer_take(r.base, r.peer[0]);        /* Statistics are counted, not kept. */
+    CU_ASSERT_EQUAL(msg.type, OFPT_BARRIER_REPLY);
+    of_msg_fini(&msg);
+    CU_ASSERT_EQUAL(r.peer[0]->n_multipart, 1);
+    agent_rig_multipart(&r, 0, OFPMP_GROUP, 99);
+    for (unsigned i = 0; i < 1000 && !r.fake.refresh_token; i++) {
+        loop_for(r.base, 2);
+    }
+    of_conn_close(r.peer[0]->conn);
+    r.peer[0]->conn = NULL;
+    for (unsigned i = 0; i < 1000 && r.fake.last_n_up; i++) {
+        loop_for(r.base, 2);
+    }
+    r.fake.refresh_done(r.fake.refresh_token);          /* Nobody is there any more. */
+    agent_rig_fini(&r);
+}
+
 void agent_async_test_suite(void)
 {
     UNIT_SUITE("agent_async", { "roles", test_roles }, { "asynchronous messages", test_async }, { "packet-in limit", test_packet_in_limit },
                { "barrier", test_barrier }, { "streaming", test_streaming }, { "streaming groups", test_streaming_groups },
-               { "streaming, cut", test_streaming_cut });
+               { "streaming, cut", test_streaming_cut }, { "late error", test_late_error },
+               { "refresh", test_refresh });
 }

@@ -4,6 +4,7 @@
  * Messages are decoded as they are added and kept with the connection; nothing of the switch changes before the commit.  A commit begins a transaction in the tables and in the
  * backend, carries the messages out in order, and either publishes all of it in one step or takes all of it back.  So every commit is atomic and ordered, whatever the flags say.
  *
+ * Meters that are modified or deleted are so at the commit; new ones are there before, when no packet sees an entry that uses them (meter_table.h).
  * Packet-outs are carried out after the rest, in order.  Port-mods are no part of the one step, hence not allowed where OFPBF_ATOMIC is asked for; when something fails they are
  * set back.
  */
@@ -14,12 +15,14 @@
 
 #define FAILED(CODE) OF_ERROR(OFPET_BUNDLE_FAILED, CODE)
 
-enum { MAX_BUNDLES = 64, MAX_BYTES = 64 << 20, ERROR_BYTES = 64 };
+enum { ERROR_BYTES = 64 };
 
 struct member {
     struct of_msg msg;
     uint8_t raw[ERROR_BYTES];   /* The message's beginning, for errors. */
     unsigned raw_size;
+    uint8_t *whole;             /* All of it, where it may have to be forwarded to other controllers; else NULL. */
+    unsigned whole_size;
     bool port_changed;          /* A port-mod that has been carried out; */
     struct of_port_mod undo;    /* what takes it back. */
 };
@@ -51,6 +54,7 @@ static void discard(struct agent_conn *ac, struct agent_bundle *bundle)
     *at = bundle->next;
     for (size_t i = 0; i < bundle->n; i++) {
         of_msg_fini(&bundle->members[i].msg);
+        free(bundle->members[i].whole);
     }
     free(bundle->members);
     free(bundle);
@@ -75,7 +79,7 @@ static struct of_error open_bundle(struct agent_conn *ac, uint32_t id, uint16_t 
     if (flags & ~(OFPBF_ATOMIC | OFPBF_ORDERED)) {
         return FAILED(OFPBFC_BAD_FLAGS);
     }
-    if (n >= MAX_BUNDLES) {
+    if (n >= ac->agent->max_bundles) {
         return FAILED(OFPBFC_OUT_OF_BUNDLES);
     }
     struct agent_bundle *b = XNEW(struct agent_bundle);
@@ -89,7 +93,12 @@ static struct of_error open_bundle(struct agent_conn *ac, uint32_t id, uint16_t 
 
 /* --- Adding --- */
 
-static struct of_error acceptable(const struct agent_bundle *b, const struct of_msg *msg)
+static bool is_forwarded(const struct of_msg *msg)
+{
+    return msg->type == OFPT_GROUP_MOD || msg->type == OFPT_METER_MOD;
+}
+
+static struct of_error acceptable(const struct agent_conn *ac, const struct agent_bundle *b, const struct of_msg *msg)
 {
     switch ((unsigned) msg->type) {
     case OFPT_FLOW_MOD:
@@ -98,14 +107,16 @@ static struct of_error acceptable(const struct agent_bundle *b, const struct of_
         return OF_OK;
     case OFPT_PORT_MOD:
         return b->flags & OFPBF_ATOMIC ? FAILED(OFPBFC_MSG_CONFLICT) : OF_OK;
+    case OFPT_METER_MOD:
+        return ac->agent->ops->meters ? OF_OK : FAILED(OFPBFC_MSG_UNSUP);
     default:
         return FAILED(OFPBFC_MSG_UNSUP);
     }
 }
 
-static struct of_error add(struct agent_bundle *b, const uint8_t *data, unsigned size)
+static struct of_error add(struct agent_conn *ac, struct agent_bundle *b, const uint8_t *data, unsigned size)
 {
-    if (b->bytes + sizeof(struct member) + size > MAX_BYTES) {
+    if (b->bytes + sizeof(struct member) + size > ac->agent->max_bundle_bytes) {
         return FAILED(OFPBFC_MSG_TOO_MANY);
     }
     if (b->n == b->room) {
@@ -118,13 +129,17 @@ static struct of_error add(struct agent_bundle *b, const uint8_t *data, unsigned
     if (!of_ok(error)) {
         return error;
     }
-    error = acceptable(b, &m->msg);
+    error = acceptable(ac, b, &m->msg);
     if (!of_ok(error)) {
         of_msg_fini(&m->msg);
         return error;
     }
     m->raw_size = MIN(size, (unsigned) ERROR_BYTES);
     memcpy(m->raw, data, m->raw_size);
+    if (is_forwarded(&m->msg)) {
+        m->whole = memcpy(xmalloc(size), data, size);
+        m->whole_size = size;
+    }
     b->n++;
     b->bytes += sizeof *m + size;
     return OF_OK;
@@ -156,7 +171,7 @@ struct of_error agent_bundle_add(struct agent_conn *ac, const struct of_msg *msg
     if (data[0] != msg->version) {
         return OF_ERROR(OFPET_NICIRA, NXE_BUNDLE_BAD_VERSION);
     }
-    return add(b, data, msg->bundle_add.size);
+    return add(ac, b, data, msg->bundle_add.size);
 }
 
 /* --- Committing --- */
@@ -184,11 +199,14 @@ static struct of_error carry_out_port_mod(struct of_agent *agent, struct member 
 
 static struct of_error carry_out(struct agent_conn *ac, struct member *m)
 {
+    ac->agent->changes.xid = m->msg.xid;
     switch ((unsigned) m->msg.type) {
     case OFPT_FLOW_MOD:
         return agent_flow_mod(ac, &m->msg);
     case OFPT_GROUP_MOD:
         return agent_group_mod(ac, &m->msg.group_mod);
+    case OFPT_METER_MOD:
+        return agent_meter_mod(ac, &m->msg.meter_mod);
     case OFPT_PACKET_OUT:
         return agent_packet_out_check(ac, &m->msg.packet_out);
     default:
@@ -201,6 +219,16 @@ static void take_back_ports(struct of_agent *agent, const struct agent_bundle *b
     for (size_t i = b->n; i--; ) {
         if (b->members[i].port_changed) {
             agent->ops->port_mod(agent->aux, &b->members[i].undo);
+        }
+    }
+}
+
+static void forward_requests(struct agent_conn *ac, const struct agent_bundle *b)
+{
+    for (size_t i = 0; i < b->n; i++) {
+        const struct member *m = &b->members[i];
+        if (m->whole) {
+            agent_request_forward(ac->agent, ac, m->msg.type == OFPT_GROUP_MOD ? OFPRFR_GROUP_MOD : OFPRFR_METER_MOD, m->whole, m->whole_size);
         }
     }
 }
@@ -225,24 +253,38 @@ static struct of_error commit(struct agent_conn *ac, struct agent_bundle *b)
     struct of_agent *agent = ac->agent;
     struct flow_tables *flows = agent->ops->flows(agent->aux);
     struct group_table *groups = agent->ops->groups(agent->aux);
+    struct meter_table *meters = agent->ops->meters ? agent->ops->meters(agent->aux) : NULL;
     struct of_error error = OF_OK;
     size_t i = 0;
     agent->ops->bundle(agent->aux, BUNDLE_BEGIN);
     flow_tables_begin(flows);
     group_table_begin(groups);
+    if (meters) {
+        meter_table_begin(meters);
+    }
+    agent_changes_begin(agent);
     while (i < b->n && of_ok(error = carry_out(ac, &b->members[i]))) {
         i++;
     }
     if (of_ok(error)) {
         agent->ops->bundle(agent->aux, BUNDLE_COMMIT);
         group_table_commit(groups);
+        agent_changes_end(agent, true);
         flow_tables_commit(flows);
+        if (meters) {
+            meter_table_commit(meters);
+        }
         send_packets(ac, b);
+        forward_requests(ac, b);
         return OF_OK;
     }
     agent->ops->bundle(agent->aux, BUNDLE_ABORT);
     group_table_abort(groups);
+    agent_changes_end(agent, false);
     flow_tables_abort(flows);
+    if (meters) {
+        meter_table_abort(meters);
+    }
     take_back_ports(agent, b);
     of_conn_send_error(ac->conn, error, b->members[i].raw, b->members[i].raw_size);
     return FAILED(OFPBFC_MSG_FAILED);
@@ -280,6 +322,7 @@ struct of_error agent_bundle_control(struct agent_conn *ac, const struct of_msg 
     }
     struct of_error error = control(ac, msg);
     if (of_ok(error)) {
+        agent_changes_flush(ac->agent);         /* Monitors hear of the changes before they are confirmed. */
         struct of_msg reply;
         of_msg_init(&reply, OFPT_BUNDLE_CONTROL, msg->xid);
         reply.is_reply = true;

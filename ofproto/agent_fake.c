@@ -210,6 +210,35 @@ static void bundle(void *f_, enum of_bundle_step step)
     ((struct fake *) f_)->n_bundle_steps[step]++;
 }
 
-#define FAKE_OPS(METERS) { features, desc, flows, groups, table_stats, ports, port_stats, group_stats, port_mod, packet_out, METERS, barrier, \
-                           polder_request, controllers_changed, misses_wanted, bundle }
+static void request(void *f_, const struct of_request *request)
+{
+    struct fake *f = f_;
+    f->request = *request;
+    f->request.size = MIN(request->size, sizeof f->request_raw);
+    memcpy(f->request_raw, request->raw, f->request.size);
+    f->request.raw = f->request_raw;
+}
+
+static void refresh(void *f_, const struct of_multipart_msg *mp UNUSED, void (*done)(void *), void *token)
+{
+    struct fake *f = f_;
+    if (f->defer_refresh) {
+        f->refresh_done = done;
+        f->refresh_token = token;
+    } else {
+        done(token);
+    }
+}
+
+/* Port 2 has the queues 1 and 2^32-2, port 3 queue 1. */
+static void queues(void *f, void (*fn)(const struct of_queue *, void *), void *aux)
+{
+    uint64_t packets = ((struct fake *) f)->packets;
+    fn(&(struct of_queue) { .port_no = 2, .id = 1, .min_rate = 300, .max_rate = OF_RATE_NONE, .tx_packets = packets, .tx_bytes = 100 * packets }, aux);
+    fn(&(struct of_queue) { .port_no = 2, .id = 0xfffffffe, .min_rate = 1, .max_rate = 1000, .tx_errors = 3, .duration_sec = 5 }, aux);
+    fn(&(struct of_queue) { .port_no = 3, .id = 1, .min_rate = OF_RATE_NONE, .max_rate = 50 }, aux);
+}
+
+#define FAKE_OPS(METERS) { features, desc, flows, groups, table_stats, ports, port_stats, queues, group_stats, port_mod, packet_out, METERS, barrier, \
+                           polder_request, controllers_changed, misses_wanted, bundle, request, refresh }
 const struct of_backend_ops fake_ops = FAKE_OPS(NULL), fake_meter_ops = FAKE_OPS(meters);

@@ -19,6 +19,11 @@ struct fake {
     void (*barrier_done)(void *);
     void *barrier_token;
     bool refuse_inserts;
+    struct of_request request;  /* The last one; raw is request_raw, cut to its size. */
+    uint8_t request_raw[64];
+    bool defer_refresh;         /* Keep the token until the test calls refresh_done(refresh_token). */
+    void (*refresh_done)(void *);
+    void *refresh_token;
 };
 
 extern const struct of_backend_ops fake_ops;            /* Without meters. */

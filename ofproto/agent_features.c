@@ -91,7 +91,7 @@ static void put_table(struct of_agent *agent, uint8_t table, struct buf *b)
     buf_put_be64(b, UINT64_MAX);        /* metadata_match, metadata_write */
     buf_put_be64(b, UINT64_MAX);
     buf_put_be32(b, 0);
-    buf_put_be32(b, flow_tables_max(agent->ops->flows(agent->aux)));
+    buf_put_be32(b, flow_tables_table_max(agent->ops->flows(agent->aux), table));
     put_instructions(agent, table, b);
     put_next_tables(agent, table, b);
     put_actions(OFPTFPT_WRITE_ACTIONS, b);

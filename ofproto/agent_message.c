@@ -117,7 +117,7 @@ struct of_error agent_group_mod(struct agent_conn *ac, struct of_group_mod *gm)
     return group_table_mod(groups, gm);
 }
 
-static struct of_error handle_meter_mod(struct agent_conn *ac, struct of_meter_mod *mm)
+struct of_error agent_meter_mod(struct agent_conn *ac, struct of_meter_mod *mm)
 {
     struct of_agent *agent = ac->agent;
     if (!agent->ops->meters) {
@@ -158,14 +158,17 @@ static struct of_error handle_packet_out(struct agent_conn *ac, const struct of_
     return of_ok(error) ? ac->agent->ops->packet_out(ac->agent->aux, po) : error;
 }
 
-/* In 1.3 a table has nothing left to configure: "OFPTC_DEPRECATED_MASK = 3, deprecated bits". */
+/* In 1.3 a table has nothing left to configure: "OFPTC_DEPRECATED_MASK = 3, deprecated bits"; 1.4 has eviction and vacancy events (section 7.3.3 there). */
 static struct of_error handle_table_mod(struct agent_conn *ac, const struct of_msg *msg)
 {
+    uint32_t known = OFPTC_DEPRECATED_MASK | (msg->version >= OF14_VERSION ? OFPTC_EVICTION | OFPTC_VACANCY_EVENTS : 0);
     if (msg->table_mod.table_id >= ac->agent->n_tables && msg->table_mod.table_id != OFPTT_ALL) {
         return OF_ERROR(OFPET_TABLE_MOD_FAILED, OFPTMFC_BAD_TABLE);
     }
-    return msg->table_mod.config & ~(uint32_t) OFPTC_DEPRECATED_MASK || msg->table_mod.has_eviction || msg->table_mod.has_vacancy
-           ? OF_ERROR(OFPET_TABLE_MOD_FAILED, OFPTMFC_BAD_CONFIG) : OF_OK;
+    if (msg->table_mod.config & ~known) {
+        return OF_ERROR(OFPET_TABLE_MOD_FAILED, OFPTMFC_BAD_CONFIG);
+    }
+    return msg->version >= OF14_VERSION ? flow_tables_configure(ac->agent->ops->flows(ac->agent->aux), &msg->table_mod) : OF_OK;
 }
 
 /* --- Questions --- */
@@ -205,24 +208,16 @@ static struct of_error handle_set_config(struct agent_conn *ac, const struct of_
     return OF_OK;
 }
 
-static struct of_error handle_queue_config(struct agent_conn *ac, const struct of_msg *msg)
-{
-    if (msg->queue_config.port != OFPP_ANY && !agent_port_exists(ac->agent, msg->queue_config.port)) {
-        return OF_ERROR(OFPET_QUEUE_OP_FAILED, OFPQOFC_BAD_PORT);
-    }
-    struct of_msg reply;
-    of_msg_init(&reply, OFPT_QUEUE_GET_CONFIG_REPLY, msg->xid);
-    reply.queue_config.port = msg->queue_config.port;
-    of_conn_send(ac->conn, &reply);
-    return OF_OK;
-}
-
 static struct of_error handle_get_async(struct agent_conn *ac, const struct of_msg *msg)
 {
     struct of_msg reply;
     of_msg_init(&reply, OFPT_GET_ASYNC_REPLY, msg->xid);
     reply.async = ac->async;
     reply.async.given = OF_ASYNC_ALL;
+    for (unsigned i = 0; msg->version < OF14_VERSION && i < 2; i++) {   /* The reasons that there are; the masks may be 1.4's defaults. */
+        reply.async.packet_in[i] &= (2u << OFPR_INVALID_TTL) - 1;
+        reply.async.flow_removed[i] &= (2u << OFPRR_GROUP_DELETE) - 1;
+    }
     of_conn_send(ac->conn, &reply);
     return OF_OK;
 }
@@ -265,11 +260,16 @@ static bool is_change(enum of_type type)
            || type == OFPT_METER_MOD || type == OFPT_BUNDLE_CONTROL || type == OFPT_BUNDLE_ADD_MESSAGE;
 }
 
-static struct of_error dispatch(struct agent_conn *ac, struct of_msg *msg)
+static struct of_error dispatch(struct agent_conn *ac, struct of_msg *msg, const uint8_t *raw, size_t size)
 {
     struct of_agent *agent = ac->agent;
-    if (ac->role == OFPCR_ROLE_SLAVE && is_change(msg->type)) {
-        return BAD_REQUEST(OFPBRC_IS_SLAVE);
+    if (is_change(msg->type)) {
+        if (ac->role == OFPCR_ROLE_SLAVE) {
+            return BAD_REQUEST(OFPBRC_IS_SLAVE);
+        }
+        if (agent->ops->request) {
+            agent->ops->request(agent->aux, &(struct of_request) { ac->number, raw, size });
+        }
     }
     switch (msg->type) {
     case OFPT_FEATURES_REQUEST:
@@ -285,17 +285,17 @@ static struct of_error dispatch(struct agent_conn *ac, struct of_msg *msg)
     case OFPT_GROUP_MOD:
         return agent_group_mod(ac, &msg->group_mod);
     case OFPT_METER_MOD:
-        return handle_meter_mod(ac, &msg->meter_mod);
+        return agent_meter_mod(ac, &msg->meter_mod);
     case OFPT_PORT_MOD:
         return agent->ops->port_mod(agent->aux, &msg->port_mod);
     case OFPT_TABLE_MOD:
         return handle_table_mod(ac, msg);
     case OFPT_MULTIPART_REQUEST:
-        return agent_multipart(ac, msg);
+        return agent_multipart(ac, msg, raw, size);
     case OFPT_BARRIER_REQUEST:
         return handle_barrier(ac, msg);
     case OFPT_QUEUE_GET_CONFIG_REQUEST:
-        return handle_queue_config(ac, msg);
+        return agent_queue_config(ac, msg);
     case OFPT_ROLE_REQUEST:
         return agent_role_request(ac, msg);
     case OFPT_GET_ASYNC_REQUEST:
@@ -310,6 +310,7 @@ static struct of_error dispatch(struct agent_conn *ac, struct of_msg *msg)
     case OFPT_NX_FLOW_MOD_TABLE_ID:
     case OFPT_NX_SET_PACKET_IN_FORMAT:
     case OFPT_NX_SET_CONTROLLER_ID:
+    case OFPT_NX_MONITOR_CANCEL:
         return agent_nicira(ac, msg);
     case OFPT_EXPERIMENTER:
         return handle_experimenter(ac, msg);
@@ -322,8 +323,16 @@ static struct of_error dispatch(struct agent_conn *ac, struct of_msg *msg)
 
 void agent_message(struct of_conn *conn, struct of_msg *msg, const uint8_t *raw, size_t size, void *ac_)
 {
-    struct of_error error = dispatch(ac_, msg);
+    struct agent_conn *ac = ac_;
+    struct agent_changes *changes = &ac->agent->changes;
+    changes->by = ac;
+    changes->xid = msg->xid;
+    struct of_error error = dispatch(ac, msg, raw, size);
+    changes->by = NULL;
+    agent_changes_flush(ac->agent);
     if (!of_ok(error)) {
         of_conn_send_error(conn, error, raw, size);
+    } else if (msg->type == OFPT_GROUP_MOD || msg->type == OFPT_METER_MOD) {
+        agent_request_forward(ac->agent, ac, msg->type == OFPT_GROUP_MOD ? OFPRFR_GROUP_MOD : OFPRFR_METER_MOD, raw, size);
     }
 }

@@ -13,8 +13,6 @@
 enum {
     MAX_REQUEST = 1 << 20,      /* Of a request in several segments. */
     JOB_CHUNK = 256,            /* Elements that are encoded at a time. */
-    JOB_BACKLOG = 512 << 10,    /* Above it the job waits; above the low mark of the connection, so that `drained` wakes it. */
-    OFPQ_ALL = -1,
 };
 
 static void reply_init(struct of_msg *reply, const struct of_msg *request)
@@ -34,6 +32,7 @@ void agent_job_cancel(struct agent_conn *ac)
         flow_entry_release(job->flows[i]);
     }
     free(job->flows);
+    free(job->marks);
     free(job->ids);
     *job = (struct stats_job) { .active = false };
 }
@@ -44,18 +43,24 @@ static void job_room(struct stats_job *job)
         return;
     }
     job->room = job->room ? 2 * job->room : 64;
-    if (job->type == OFPMP_FLOW) {
+    if (job->type == OFPMP_FLOW || job->type == OFPMP_FLOW_MONITOR) {
         job->flows = xrealloc(job->flows, job->room * sizeof *job->flows);
+        job->marks = xrealloc(job->marks, job->room);
     } else {
         job->ids = xrealloc(job->ids, job->room * sizeof *job->ids);
     }
 }
 
-static void job_add_flow(struct flow_entry *e, void *job_)
+void agent_job_add_flow(struct stats_job *job, struct flow_entry *e, uint8_t mark)
 {
-    struct stats_job *job = job_;
     job_room(job);
+    job->marks[job->n] = mark;
     job->flows[job->n++] = flow_entry_hold(e);
+}
+
+static void job_add_flow(struct flow_entry *e, void *job)
+{
+    agent_job_add_flow(job, e, 0);
 }
 
 static void job_add_group(struct group *g, void *job_)
@@ -163,24 +168,27 @@ static void chunk_meters(struct agent_conn *ac, struct of_multipart_msg *mp)
 void agent_job_continue(struct agent_conn *ac)
 {
     struct stats_job *job = &ac->job;
-    while (job->active && of_conn_backlog(ac->conn) < JOB_BACKLOG) {
+    while (job->active && of_conn_backlog(ac->conn) < AGENT_JOB_BACKLOG) {
         struct of_msg reply;
         of_msg_init(&reply, OFPT_MULTIPART_REPLY, job->xid);
         reply.nicira = job->nicira;
         reply.multipart.type = job->type;
         if (job->type == OFPMP_FLOW) {
             chunk_flows(ac, &reply.multipart);
+        } else if (job->type == OFPMP_FLOW_MONITOR) {
+            agent_monitor_chunk(ac, &reply.multipart, JOB_CHUNK);
         } else if (job->type == OFPMP_METER || job->type == OFPMP_METER_CONFIG) {
             chunk_meters(ac, &reply.multipart);
         } else {
             chunk_groups(ac, &reply.multipart);
         }
         bool last = job->next == job->n;
-        reply.multipart.flags = last ? 0 : OFPMPF_MORE;
+        reply.multipart.flags = last || job->unasked ? 0 : OFPMPF_MORE;
         of_conn_send(ac->conn, &reply);
         of_msg_fini(&reply);
         if (last) {
             agent_job_cancel(ac);
+            agent_monitor_catch_up(ac);
         }
     }
     agent_update_read(ac);
@@ -257,7 +265,7 @@ static void table_stats(struct of_agent *agent, struct of_multipart_msg *out)
         struct of_table_stats *ts = &out->tables.v[i];
         agent->ops->table_stats(agent->aux, (uint8_t) i, ts);
         ts->table_id = (uint8_t) i;
-        ts->max_entries = flow_tables_max(agent->ops->flows(agent->aux));
+        ts->max_entries = flow_tables_table_max(agent->ops->flows(agent->aux), (uint8_t) i);
         ts->active_count = flow_tables_count(agent->ops->flows(agent->aux), (uint8_t) i);
     }
 }
@@ -305,15 +313,6 @@ void agent_ports(struct of_agent *agent, struct of_port **v, unsigned *n)
     *n = ports.n;
 }
 
-/* There are no queues: none of any port, and an error for a certain one. */
-static struct of_error queue_stats(struct of_agent *agent, uint32_t port_no, uint32_t queue_id)
-{
-    if (port_no != OFPP_ANY && !agent_port_exists(agent, port_no)) {
-        return OF_ERROR(OFPET_QUEUE_OP_FAILED, OFPQOFC_BAD_PORT);
-    }
-    return queue_id != (uint32_t) OFPQ_ALL ? OF_ERROR(OFPET_QUEUE_OP_FAILED, OFPQOFC_BAD_QUEUE) : OF_OK;
-}
-
 static void table_features(struct of_agent *agent, struct of_multipart_msg *out)
 {
     struct buf body = BUF_INIT;
@@ -327,7 +326,7 @@ static void table_descs(struct of_agent *agent, struct of_multipart_msg *out)
     out->table_descs.v = xcalloc(agent->n_tables, sizeof *out->table_descs.v);
     out->table_descs.n = agent->n_tables;
     for (unsigned i = 0; i < agent->n_tables; i++) {
-        out->table_descs.v[i].table_id = (uint8_t) i;
+        flow_tables_config(agent->ops->flows(agent->aux), (uint8_t) i, &out->table_descs.v[i]);
     }
 }
 
@@ -352,9 +351,9 @@ static struct of_error reply_at_once(struct agent_conn *ac, const struct of_msg 
     case OFPMP_PORT_STATS:
         error = port_stats(agent, mp->id, &reply.multipart);
         break;
-    case OFPMP_QUEUE_DESC:              /* Of none, likewise. */
+    case OFPMP_QUEUE_DESC:
     case OFPMP_QUEUE:
-        error = queue_stats(agent, mp->queue.port_no, mp->queue.queue_id);
+        error = agent_queues(agent, mp->queue.port_no, mp->queue.queue_id, &reply.multipart.queues.v, &reply.multipart.queues.n);
         break;
     case OFPMP_GROUP_FEATURES:
         agent_group_features(agent, &reply.multipart.group_features);
@@ -370,11 +369,8 @@ static struct of_error reply_at_once(struct agent_conn *ac, const struct of_msg 
     case OFPMP_PORT_DESC:
         agent_ports(agent, &reply.multipart.ports.v, &reply.multipart.ports.n);
         break;
-    case OFPMP_TABLE_DESC:              /* Neither eviction nor vacancy events: nothing is configured. */
+    case OFPMP_TABLE_DESC:
         table_descs(agent, &reply.multipart);
-        break;
-    case OFPMP_FLOW_MONITOR:
-        error = OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_BAD_MULTIPART);
         break;
     default:
         error = OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_BAD_EXPERIMENTER);
@@ -413,7 +409,72 @@ static bool assemble(struct agent_conn *ac, const struct of_msg *msg, size_t *si
     return !more && !refused;
 }
 
-struct of_error agent_multipart(struct agent_conn *ac, const struct of_msg *msg)
+/* --- Counters that have to be fetched first --- */
+
+struct refresh {
+    struct agent_conn *ac;      /* NULL: gone meanwhile. */
+    struct of_msg msg;          /* Of a type that owns nothing. */
+    uint8_t raw[64];            /* What an error repeats of the request. */
+    size_t size;
+};
+
+void agent_refresh_forget(struct agent_conn *ac)
+{
+    if (ac->refresh) {
+        ac->refresh->ac = NULL;
+        ac->refresh = NULL;
+    }
+}
+
+static bool has_counters(uint16_t type)
+{
+    return type == OFPMP_FLOW || type == OFPMP_AGGREGATE || type == OFPMP_TABLE || type == OFPMP_PORT_STATS || type == OFPMP_QUEUE || type == OFPMP_GROUP
+           || type == OFPMP_METER;
+}
+
+static struct of_error answer(struct agent_conn *ac, const struct of_msg *msg)
+{
+    switch (msg->multipart.type) {
+    case OFPMP_FLOW: case OFPMP_GROUP: case OFPMP_GROUP_DESC: case OFPMP_METER: case OFPMP_METER_CONFIG:
+        return start_job(ac, msg);
+    case OFPMP_FLOW_MONITOR:
+        return agent_monitor_request(ac, msg);
+    default:
+        return reply_at_once(ac, msg);
+    }
+}
+
+static void refreshed(void *token)
+{
+    struct refresh *refresh = token;
+    struct agent_conn *ac = refresh->ac;
+    if (ac) {
+        ac->refresh = NULL;
+        struct of_error error = answer(ac, &refresh->msg);
+        if (!of_ok(error)) {
+            of_conn_send_error(ac->conn, error, refresh->raw, refresh->size);
+        }
+        agent_update_read(ac);
+    }
+    free(refresh);
+}
+
+static struct of_error refresh_and_answer(struct agent_conn *ac, const struct of_msg *msg, const uint8_t *raw, size_t size)
+{
+    struct refresh *refresh = XNEW(struct refresh);
+    refresh->ac = ac;
+    refresh->msg = *msg;
+    refresh->size = MIN(size, sizeof refresh->raw);
+    memcpy(refresh->raw, raw, refresh->size);
+    ac->refresh = refresh;
+    ac->agent->ops->refresh(ac->agent->aux, &refresh->msg.multipart, refreshed, refresh);
+    if (ac->refresh) {
+        agent_update_read(ac);
+    }
+    return OF_OK;
+}
+
+struct of_error agent_multipart(struct agent_conn *ac, const struct of_msg *msg, const uint8_t *raw, size_t raw_size)
 {
     size_t size;
     struct of_error error;
@@ -425,10 +486,8 @@ struct of_error agent_multipart(struct agent_conn *ac, const struct of_msg *msg)
         return ac->role == OFPCR_ROLE_SLAVE ? OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_IS_SLAVE)
                                             : OF_ERROR(OFPET_TABLE_FEATURES_FAILED, OFPTFFC_EPERM);
     }
-    switch (type) {
-    case OFPMP_FLOW: case OFPMP_GROUP: case OFPMP_GROUP_DESC: case OFPMP_METER: case OFPMP_METER_CONFIG:
-        return start_job(ac, msg);
-    default:
-        return reply_at_once(ac, msg);
+    if ((type == OFPMP_FLOW || type == OFPMP_AGGREGATE) && msg->multipart.filter.table_id != OFPTT_ALL && msg->multipart.filter.table_id >= ac->agent->n_tables) {
+        return OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_BAD_TABLE_ID);
     }
+    return ac->agent->ops->refresh && has_counters(type) ? refresh_and_answer(ac, msg, raw, raw_size) : answer(ac, msg);
 }

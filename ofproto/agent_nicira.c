@@ -25,6 +25,8 @@ struct of_error agent_nicira(struct agent_conn *ac, const struct of_msg *msg)
     case OFPT_NX_SET_CONTROLLER_ID:
         ac->controller_id = (uint16_t) value;
         return OF_OK;
+    case OFPT_NX_MONITOR_CANCEL:
+        return agent_monitor_cancel(ac, value);
     default:                    /* Ours to send. */
         return OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_BAD_EXP_TYPE);
     }

@@ -15,6 +15,9 @@ struct agent_rig {
 
 void agent_rig_init(struct agent_rig *r, unsigned max_flows, unsigned n_peers, unsigned packet_in_rate);
 void agent_rig_init_ops(struct agent_rig *r, const struct of_backend_ops *, unsigned max_flows, unsigned n_peers, unsigned packet_in_rate);
+/* One peer for each version; the agent speaks all of them.  `config` may be NULL: its limits. */
+void agent_rig_init_versions(struct agent_rig *r, const struct of_backend_ops *, const uint8_t *versions, unsigned n_peers, unsigned max_flows,
+                             const struct of_agent_config *);
 void agent_rig_fini(struct agent_rig *r);
 void agent_rig_say(struct agent_rig *r, unsigned peer, enum of_type type);
 /* A request without arguments, and its reply. */

@@ -3,9 +3,9 @@
 #include <event2/event.h>
 #include "tests/unit.h"
 
-static void rig_connect(struct agent_rig *r, unsigned i)
+static void rig_connect(struct agent_rig *r, unsigned i, uint8_t version)
 {
-    struct of_conn_options options = { .versions = 1u << OF13_VERSION };
+    struct of_conn_options options = { .versions = 1u << version };
     struct err err = ERR_INIT;
     char target[40];
     snprintf(target, sizeof target, "tcp:127.0.0.1:%u", of_agent_listen_port(r->fake.agent, 0));
@@ -20,9 +20,20 @@ void agent_rig_init(struct agent_rig *r, unsigned max_flows, unsigned n_peers, u
 
 void agent_rig_init_ops(struct agent_rig *r, const struct of_backend_ops *ops, unsigned max_flows, unsigned n_peers, unsigned packet_in_rate)
 {
+    static const uint8_t versions[AGENT_RIG_PEERS] = { OF13_VERSION, OF13_VERSION, OF13_VERSION };
+    struct of_agent_config config = { .packet_in_rate = packet_in_rate };
+    agent_rig_init_versions(r, ops, versions, n_peers, max_flows, &config);
+}
+
+void agent_rig_init_versions(struct agent_rig *r, const struct of_backend_ops *ops, const uint8_t *versions, unsigned n_peers, unsigned max_flows,
+                             const struct of_agent_config *limits)
+{
     const char *listen[] = { "ptcp:0:127.0.0.1" };
-    struct of_agent_config config = { .listen = listen, .n_listen = 1, .versions = 1u << OF13_VERSION, .packet_in_rate = packet_in_rate };
+    struct of_agent_config config = limits ? *limits : (struct of_agent_config) { .n_listen = 0 };
     struct err err = ERR_INIT;
+    config.listen = listen;
+    config.n_listen = 1;
+    config.versions = 1u << OF10_VERSION | 1u << OF13_VERSION | 1u << OF14_VERSION;
     r->base = event_base_new();
     fake_init(&r->fake, max_flows, 4000);
     r->fake.agent = of_agent_new(r->base, &config, r->fake.clock, ops, &r->fake, &err);
@@ -30,7 +41,7 @@ void agent_rig_init_ops(struct agent_rig *r, const struct of_backend_ops *ops, u
     for (unsigned i = 0; i < AGENT_RIG_PEERS; i++) {
         r->peer[i] = of_peer_new();
         if (i < n_peers) {
-            rig_connect(r, i);
+            rig_connect(r, i, versions[i]);
         }
     }
     CU_ASSERT_TRUE(loop_until(r->base, &r->fake.last_n_up, n_peers));

@@ -8,13 +8,21 @@ void agent_role_init(struct agent_conn *ac)
 {
     ac->role = OFPCR_ROLE_EQUAL;
     ac->async = (struct of_async) {
-        .packet_in = { 1 << OFPR_NO_MATCH | 1 << OFPR_ACTION | 1 << OFPR_INVALID_TTL, 0 },
+        .packet_in = { 1 << OFPR_NO_MATCH | 1 << OFPR_ACTION | 1 << OFPR_INVALID_TTL
+                       | 1 << OFPR_ACTION_SET | 1 << OFPR_GROUP | 1 << OFPR_PACKET_OUT, 0 },
         .port_status = { 1 << OFPPR_ADD | 1 << OFPPR_DELETE | 1 << OFPPR_MODIFY, 1 << OFPPR_ADD | 1 << OFPPR_DELETE | 1 << OFPPR_MODIFY },
-        .flow_removed = { 1 << OFPRR_IDLE_TIMEOUT | 1 << OFPRR_HARD_TIMEOUT | 1 << OFPRR_DELETE | 1 << OFPRR_GROUP_DELETE, 0 },
+        .flow_removed = { 1 << OFPRR_IDLE_TIMEOUT | 1 << OFPRR_HARD_TIMEOUT | 1 << OFPRR_DELETE | 1 << OFPRR_GROUP_DELETE
+                          | 1 << OFPRR_METER_DELETE | 1 << OFPRR_EVICTION, 0 },
         .role_status = { 1 << OFPCRR_MASTER_REQUEST, 1 << OFPCRR_MASTER_REQUEST },
         .table_status = { 1 << OFPTR_VACANCY_DOWN | 1 << OFPTR_VACANCY_UP, 0 },
     };
 }
+
+/* The reasons that there are, as bits, for each pair of property types (OpenFlow 1.4 section 7.3.10). */
+static const uint32_t known_reasons[6] = {
+    (2u << OFPR_PACKET_OUT) - 1, (2u << OFPPR_MODIFY) - 1, (2u << OFPRR_EVICTION) - 1, 7 /* Master request, configuration, experimenter. */,
+    1u << OFPTR_VACANCY_DOWN | 1u << OFPTR_VACANCY_UP, (2u << OFPRFR_METER_MOD) - 1,
+};
 
 /* 1.4 sets what the message has; "masks that are not in it are left as they are". */
 struct of_error agent_set_async(struct agent_conn *ac, const struct of_msg *msg)
@@ -29,6 +37,11 @@ struct of_error agent_set_async(struct agent_conn *ac, const struct of_msg *msg)
     const uint32_t *from[6] = { in->packet_in, in->port_status, in->flow_removed, in->role_status, in->table_status, in->requestforward };
     uint32_t *to[6] = { ac->async.packet_in, ac->async.port_status, ac->async.flow_removed, ac->async.role_status, ac->async.table_status,
                         ac->async.requestforward };
+    for (unsigned type = 0; type < 12; type++) {
+        if (in->given & (1u << type) && from[type / 2][!(type % 2)] & ~known_reasons[type / 2]) {
+            return OF_ERROR(OFPET_ASYNC_CONFIG_FAILED, OFPACFC_INVALID);
+        }
+    }
     for (unsigned type = 0; type < 12; type++) {
         if (in->given & (1u << type)) {
             to[type / 2][!(type % 2)] = from[type / 2][!(type % 2)];

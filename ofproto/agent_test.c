@@ -32,6 +32,10 @@ static void test_questions(void)
     of_conn_send(r.peer[0]->conn, &msg);
     msg = of_peer_take(r.base, r.peer[0]);
     CU_ASSERT_TRUE(msg.type == OFPT_QUEUE_GET_CONFIG_REPLY && msg.queue_config.port == 2);
+    CU_ASSERT_TRUE_FATAL(msg.queue_config.n == 2);
+    CU_ASSERT_TRUE(msg.queue_config.v[0].min_rate == 300 && msg.queue_config.v[0].max_rate == OF_RATE_NONE && msg.queue_config.v[0].port_no == 2);
+    CU_ASSERT_TRUE(msg.queue_config.v[1].id == 0xfffffffe && msg.queue_config.v[1].max_rate == 1000);
+    of_msg_fini(&msg);
     of_msg_init(&msg, OFPT_QUEUE_GET_CONFIG_REQUEST, 0);
     msg.queue_config.port = 9;
     of_conn_send(r.peer[0]->conn, &msg);
@@ -84,6 +88,22 @@ static void test_multipart(void)
     msg.multipart.queue.queue_id = 4;
     of_conn_send(r.peer[0]->conn, &msg);
     agent_rig_expect_error(&r, 0, OFPET_QUEUE_OP_FAILED, OFPQOFC_BAD_QUEUE);
+    msg.multipart.queue.port_no = 77;
+    msg.multipart.queue.queue_id = OFPQ_ALL;
+    of_conn_send(r.peer[0]->conn, &msg);
+    agent_rig_expect_error(&r, 0, OFPET_QUEUE_OP_FAILED, OFPQOFC_BAD_PORT);
+    msg.multipart.queue.port_no = 1;        /* None, and none was named: an empty answer. */
+    of_conn_send(r.peer[0]->conn, &msg);
+    struct of_msg reply = of_peer_take(r.base, r.peer[0]);
+    CU_ASSERT_TRUE(reply.type == OFPT_MULTIPART_REPLY && !reply.multipart.queues.n);
+    of_msg_fini(&reply);
+    msg.multipart.queue.port_no = OFPP_ANY;
+    msg.multipart.queue.queue_id = 1;
+    of_conn_send(r.peer[0]->conn, &msg);
+    reply = of_peer_take(r.base, r.peer[0]);
+    CU_ASSERT_TRUE_FATAL(reply.type == OFPT_MULTIPART_REPLY && reply.multipart.queues.n == 2);
+    CU_ASSERT_TRUE(reply.multipart.queues.v[0].port_no == 2 && reply.multipart.queues.v[0].tx_bytes == 500 && reply.multipart.queues.v[1].port_no == 3);
+    of_msg_fini(&reply);
     agent_rig_barrier(&r, 0);
     agent_rig_fini(&r);
 }

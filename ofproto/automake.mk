@@ -50,12 +50,17 @@ tests_fuzz_flowtext_replay_LDADD = ofproto/libofproto.a lib/libpolder.a $(POLDER
 ofproto_libofproto_a_SOURCES += \
 	ofproto/agent.c ofproto/agent.h ofproto/agent_private.h \
 	ofproto/agent_bundle.c \
+	ofproto/agent_change.c \
 	ofproto/agent_features.c \
 	ofproto/agent_message.c \
+	ofproto/agent_monitor.c \
 	ofproto/agent_multipart.c \
+	ofproto/agent_queue.c \
 	ofproto/agent_nicira.c \
 	ofproto/agent_role.c \
-	ofproto/flow_table.c ofproto/flow_table.h \
+	ofproto/flow_heap.c ofproto/flow_heap.h \
+	ofproto/flow_table.c ofproto/flow_table.h ofproto/flow_table_private.h \
+	ofproto/flow_table_config.c \
 	ofproto/flow_table_filter.c ofproto/flow_table_filter.h \
 	ofproto/flow_table_refs.c ofproto/flow_table_refs.h \
 	ofproto/group_table.c \
@@ -73,12 +78,17 @@ ofproto_libofproto_a_SOURCES += \
 	ofproto/of_msg_group.c \
 	ofproto/of_msg_port.c \
 	ofproto/of_multipart.c ofproto/of_multipart_codec.h \
-	ofproto/of_multipart_reply.c
+	ofproto/of_multipart_reply.c \
+	ofproto/of_queue.c
 
 ofproto_ofproto_test_SOURCES += \
 	ofproto/agent_fake.c ofproto/agent_fake.h \
 	ofproto/agent_async_test.c \
 	ofproto/agent_bundle_test.c \
+	ofproto/agent_monitor_test.c \
+	ofproto/agent_others_test.c \
+	ofproto/agent_table_test.c \
+	ofproto/flow_table_config_test.c \
 	ofproto/agent_rig_test.c ofproto/agent_rig.h \
 	ofproto/agent_test.c \
 	ofproto/flow_table_test.c \
@@ -95,3 +105,7 @@ tests_fuzz_of_msg_replay_SOURCES = tests/fuzz/of_msg_fuzz.c tests/fuzz/replay.c
 tests_fuzz_of_msg_replay_LDADD = ofproto/libofproto.a lib/libpolder.a $(POLDER_LIBS)
 
 EXTRA_DIST += tests/golden/of10 tests/golden/of13 tests/golden/of14
+check_PROGRAMS += tests/fuzz/agent_replay
+TESTS += tests/fuzz/agent_replay
+tests_fuzz_agent_replay_SOURCES = tests/fuzz/agent_fuzz.c tests/fuzz/replay.c ofproto/agent_fake.c ofproto/agent_fake.h
+tests_fuzz_agent_replay_LDADD = ofproto/libofproto.a lib/libpolder.a $(POLDER_LIBS)

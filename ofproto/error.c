@@ -50,6 +50,18 @@ static const char *const ofpmmfc[] = {
     NAME(OFPMMFC_BAD_FLAGS), NAME(OFPMMFC_BAD_RATE), NAME(OFPMMFC_BAD_BURST), NAME(OFPMMFC_BAD_BAND), NAME(OFPMMFC_BAD_BAND_DETAIL),
     NAME(OFPMMFC_OUT_OF_METERS), NAME(OFPMMFC_OUT_OF_BANDS),
 };
+static const char *const ofptmfc[] = {
+    NAME(OFPTMFC_BAD_TABLE), NAME(OFPTMFC_BAD_CONFIG), NAME(OFPTMFC_EPERM),
+};
+static const char *const ofpqofc[] = {
+    NAME(OFPQOFC_BAD_PORT), NAME(OFPQOFC_BAD_QUEUE), NAME(OFPQOFC_EPERM),
+};
+static const char *const ofpscfc[] = {
+    NAME(OFPSCFC_BAD_FLAGS), NAME(OFPSCFC_BAD_LEN), NAME(OFPSCFC_EPERM),
+};
+static const char *const ofptffc[] = {
+    NAME(OFPTFFC_BAD_TABLE), NAME(OFPTFFC_BAD_METADATA), NAME(OFPTFFC_BAD_TYPE), NAME(OFPTFFC_BAD_LEN), NAME(OFPTFFC_BAD_ARGUMENT), NAME(OFPTFFC_EPERM),
+};
 static const char *const ofpbpc[] = {
     NAME(OFPBPC_BAD_TYPE), NAME(OFPBPC_BAD_LEN), NAME(OFPBPC_BAD_VALUE), NAME(OFPBPC_TOO_MANY), NAME(OFPBPC_DUP_TYPE), NAME(OFPBPC_BAD_EXPERIMENTER),
     NAME(OFPBPC_BAD_EXP_TYPE), NAME(OFPBPC_BAD_EXP_VALUE), NAME(OFPBPC_EPERM),
@@ -70,7 +82,6 @@ static const char *const ofpbfc[] = {
 
 static const struct { const char *type; const char *const *codes; unsigned n; } types[] = {
 #define WITH_CODES(TYPE, CODES) [TYPE] = { #TYPE, CODES, ARRAY_SIZE(CODES) }
-#define BARE(TYPE) [TYPE] = { #TYPE, NULL, 0 }
     WITH_CODES(OFPET_HELLO_FAILED, ofphfc),
     WITH_CODES(OFPET_BAD_REQUEST, ofpbrc),
     WITH_CODES(OFPET_BAD_ACTION, ofpbac),
@@ -81,16 +92,15 @@ static const struct { const char *type; const char *const *codes; unsigned n; } 
     WITH_CODES(OFPET_PORT_MOD_FAILED, ofppmfc),
     WITH_CODES(OFPET_ROLE_REQUEST_FAILED, ofprrfc),
     WITH_CODES(OFPET_METER_MOD_FAILED, ofpmmfc),
-    BARE(OFPET_TABLE_MOD_FAILED),
-    BARE(OFPET_QUEUE_OP_FAILED),
-    BARE(OFPET_SWITCH_CONFIG_FAILED),
-    BARE(OFPET_TABLE_FEATURES_FAILED),
+    WITH_CODES(OFPET_TABLE_MOD_FAILED, ofptmfc),
+    WITH_CODES(OFPET_QUEUE_OP_FAILED, ofpqofc),
+    WITH_CODES(OFPET_SWITCH_CONFIG_FAILED, ofpscfc),
+    WITH_CODES(OFPET_TABLE_FEATURES_FAILED, ofptffc),
     WITH_CODES(OFPET_BAD_PROPERTY, ofpbpc),
     WITH_CODES(OFPET_ASYNC_CONFIG_FAILED, ofpacfc),
     WITH_CODES(OFPET_FLOW_MONITOR_FAILED, ofpmofc),
     WITH_CODES(OFPET_BUNDLE_FAILED, ofpbfc),
 #undef WITH_CODES
-#undef BARE
 };
 
 const char *of_error_name(struct of_error e, char *scratch)

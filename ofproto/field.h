@@ -44,6 +44,7 @@ struct field {
     uint16_t offset;            /* In struct flow. */
     uint8_t size;               /* Bytes in struct flow. */
     uint8_t wire_size;          /* Bytes in an OXM TLV (3 for PBB_ISID, otherwise `size`). */
+    uint64_t words;             /* Bit i: it lies in word i of struct flow (union flow_words); for field_next(). */
     uint16_t bits;              /* Significant bits: 13 for VLAN_VID, 6 for IP_DSCP … */
     bool maskable;              /* Section 7.2.3.7 table 12, plus what Open vSwitch allows for its own fields. */
     bool settable;              /* By set-field, load, move. */
@@ -56,6 +57,15 @@ struct field {
 
 extern const struct field fields[N_FIELDS];
 static inline const struct field *field_row(enum field_id id) { return &fields[id]; }
+
+/* The first field from `id` on that lies in one of the words, N_FIELDS when there is none: what loops over the few fields of a match goes by. */
+static inline enum field_id field_next(uint64_t words, enum field_id id)
+{
+    while (id < N_FIELDS && !(fields[id].words & words)) {
+        id++;
+    }
+    return id;
+}
 
 /* By wire header (length and mask bits ignored) or by name/alias; NULL when unknown. */
 const struct field *field_from_header(uint32_t header, uint32_t experimenter);

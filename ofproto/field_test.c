@@ -49,7 +49,15 @@ static void test_lookup(void)
         CU_ASSERT(!f->alias || field_from_name(f->alias, strlen(f->alias)) == f);
         CU_ASSERT(!f->nxm_name || field_from_name(f->nxm_name, strlen(f->nxm_name)) == f);
         CU_ASSERT_PTR_EQUAL(field_from_header(field_header(f), f->experimenter), f);
+        uint64_t words = 0;
+        for (unsigned byte = f->offset; byte < f->offset + f->size; byte++) {
+            words |= UINT64_C(1) << byte / 8;
+        }
+        CU_ASSERT_EQUAL(f->words, words);
+        CU_ASSERT(field_next(words, id) == id && field_next(words, 0) <= id && field_next(~words, id) != id);
     }
+    CU_ASSERT_EQUAL(field_next(0, 0), N_FIELDS);
+    CU_ASSERT_EQUAL(field_next(UINT64_MAX, 0), 0);
     CU_ASSERT_PTR_NULL(field_from_name("reg1", 3));
     CU_ASSERT_PTR_EQUAL(field_from_name("reg1x", 4), field_row(FIELD_REG0 + 1));
     CU_ASSERT_PTR_NULL(field_from_name("", 0));

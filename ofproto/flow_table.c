@@ -1,9 +1,9 @@
 /*
  * One hash map per table, keyed by (priority, match), so that a strict request is a look-up; non-strict requests walk their table.
- * Entries with timeouts are in a binary heap by the earliest time at which they could expire.  Hits are not told to us: when an entry comes to the top, the owner is
+ * Entries with timeouts are in a heap by the earliest time at which they could expire.  Hits are not told to us: when an entry comes to the top, the owner is
  * asked when it was last used, and it goes back down if it has been.
  */
-#include "ofproto/flow_table.h"
+#include "ofproto/flow_table_private.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -14,51 +14,14 @@
 #define NS_PER_S UINT64_C(1000000000)
 #define BAD_TABLE OF_ERROR(OFPET_FLOW_MOD_FAILED, OFPFMFC_BAD_TABLE_ID)
 
-struct flow_tables {
-    struct hmap tables[OF_N_TABLES];
-    struct hmap refs;           /* struct flow_ref */
-    unsigned n, max_flows;
-    struct clock clock;
-    const struct flow_table_ops *ops;
-    void *aux;
-    struct flow_entry **heap;   /* heap[0] is unused. */
-    unsigned n_heap, heap_room;
-    bool staging;               /* flow_tables_begin() */
-    struct change { struct flow_entry *entry; bool added; } *log;       /* While staging, in order. */
-    size_t n_log, log_room;
-};
-
 /* Some entries, gathered before any is changed. */
 struct selection { struct flow_entry **v; size_t n, room; };
 
-/* --- The heap of timeouts --- */
+/* --- Timeouts --- */
 
-static void heap_put(struct flow_tables *ft, unsigned pos, struct flow_entry *e)
+static bool expires_before(const struct flow_entry *a, const struct flow_entry *b, uint32_t arg UNUSED)
 {
-    ft->heap[pos] = e;
-    e->heap_pos = pos;
-}
-
-static void heap_up(struct flow_tables *ft, unsigned pos, struct flow_entry *e)
-{
-    for (; pos > 1 && ft->heap[pos / 2]->expires_ns > e->expires_ns; pos /= 2) {
-        heap_put(ft, pos, ft->heap[pos / 2]);
-    }
-    heap_put(ft, pos, e);
-}
-
-static void heap_down(struct flow_tables *ft, unsigned pos, struct flow_entry *e)
-{
-    for (unsigned child; (child = 2 * pos) <= ft->n_heap; pos = child) {
-        if (child < ft->n_heap && ft->heap[child + 1]->expires_ns < ft->heap[child]->expires_ns) {
-            child++;
-        }
-        if (ft->heap[child]->expires_ns >= e->expires_ns) {
-            break;
-        }
-        heap_put(ft, pos, ft->heap[child]);
-    }
-    heap_put(ft, pos, e);
+    return a->expires_ns < b->expires_ns;
 }
 
 static uint64_t timeout_ns(uint64_t since, uint16_t seconds)
@@ -66,34 +29,20 @@ static uint64_t timeout_ns(uint64_t since, uint16_t seconds)
     return seconds ? since + seconds * NS_PER_S : UINT64_MAX;
 }
 
-static void heap_insert(struct flow_tables *ft, struct flow_entry *e)
+uint64_t flow_table_refresh(struct flow_tables *ft, struct flow_entry *e)
 {
-    if (!e->idle_timeout && !e->hard_timeout) {
-        return;
+    uint64_t packets, bytes, used_ns = e->created_ns;
+    if (e->idle_timeout) {
+        ft->ops->counters(e, &packets, &bytes, &used_ns, ft->aux);
     }
-    if (ft->n_heap + 1 >= ft->heap_room) {
-        ft->heap_room = ft->heap_room ? 2 * ft->heap_room : 16;
-        ft->heap = xrealloc(ft->heap, ft->heap_room * sizeof *ft->heap);
+    uint64_t hard_ns = timeout_ns(e->created_ns, e->hard_timeout), idle_ns = timeout_ns(MAX(used_ns, e->created_ns), e->idle_timeout);
+    uint64_t expires_ns = MIN(hard_ns, idle_ns);
+    if (expires_ns != e->expires_ns) {
+        e->expires_ns = expires_ns;
+        flow_heap_update(&ft->timeouts, e);
+        flow_heap_update(&ft->states[e->table_id].victims, e);
     }
-    e->expires_ns = MIN(timeout_ns(e->created_ns, e->hard_timeout), timeout_ns(e->created_ns, e->idle_timeout));
-    heap_up(ft, ++ft->n_heap, e);
-}
-
-static void heap_remove(struct flow_tables *ft, struct flow_entry *e)
-{
-    unsigned pos = e->heap_pos;
-    if (!pos) {
-        return;
-    }
-    e->heap_pos = 0;
-    struct flow_entry *last = ft->heap[ft->n_heap--];
-    if (last != e) {
-        if (pos > 1 && ft->heap[pos / 2]->expires_ns > last->expires_ns) {
-            heap_up(ft, pos, last);
-        } else {
-            heap_down(ft, pos, last);
-        }
-    }
+    return expires_ns;
 }
 
 /* --- Entries --- */
@@ -142,7 +91,12 @@ static void link_entry(struct flow_tables *ft, struct flow_entry *e)
 {
     hmap_insert(&ft->tables[e->table_id], &e->node, entry_hash(e->priority, e->match));
     ft->n++;
-    heap_insert(ft, e);
+    if (e->expires_ns != UINT64_MAX) {
+        flow_heap_insert(&ft->timeouts, e);
+    }
+    if (ft->states[e->table_id].evicts) {
+        flow_heap_insert(&ft->states[e->table_id].victims, e);
+    }
     flow_refs_add(&ft->refs, e);
 }
 
@@ -150,7 +104,8 @@ static void unlink_entry(struct flow_tables *ft, struct flow_entry *e)
 {
     hmap_remove(&ft->tables[e->table_id], &e->node);
     ft->n--;
-    heap_remove(ft, e);
+    flow_heap_remove(&ft->timeouts, e);
+    flow_heap_remove(&ft->states[e->table_id].victims, e);
     flow_refs_remove(&ft->refs, e);
 }
 
@@ -161,6 +116,13 @@ static void log_change(struct flow_tables *ft, struct flow_entry *e, bool added)
         ft->log = xrealloc(ft->log, ft->log_room * sizeof *ft->log);
     }
     ft->log[ft->n_log++] = (struct change) { e, added };
+}
+
+static void tell(struct flow_tables *ft, struct flow_entry *e, enum flow_change change, int reason, const struct instructions *old)
+{
+    if (ft->watch) {
+        ft->watch(e, change, reason, old, ft->seq, ft->watch_aux);
+    }
 }
 
 /* The owner has it already. */
@@ -175,14 +137,17 @@ static void insert_entry(struct flow_tables *ft, struct flow_entry *e)
 static void remove_entry(struct flow_tables *ft, struct flow_entry *e, int reason)
 {
     unlink_entry(ft, e);
-    if (ft->staging) {
-        ft->ops->remove(e, reason, ft->aux);
-        log_change(ft, e, false);
-        return;
-    }
-    e->removed = true;
+    e->removed = !ft->staging;
     ft->ops->remove(e, reason, ft->aux);
-    entry_destroy(e);
+    if (reason >= 0) {
+        ft->seq++;
+        tell(ft, e, FLOW_REMOVED, reason, NULL);
+    }
+    if (ft->staging) {
+        log_change(ft, e, false);
+    } else {
+        entry_destroy(e);
+    }
 }
 
 static void discard(struct flow_entry *e)
@@ -234,8 +199,10 @@ struct flow_tables *flow_tables_new(unsigned max_flows, struct clock clock, cons
     struct flow_tables *ft = XNEW(struct flow_tables);
     for (unsigned i = 0; i < OF_N_TABLES; i++) {
         hmap_init(&ft->tables[i]);
+        flow_table_state_init(&ft->states[i]);
     }
     hmap_init(&ft->refs);
+    flow_heap_init(&ft->timeouts, HEAP_TIMEOUTS, expires_before, 0);
     ft->max_flows = max_flows;
     ft->clock = clock;
     ft->ops = ops;
@@ -254,10 +221,22 @@ void flow_tables_free(struct flow_tables *ft)
             remove_entry(ft, e, -1);
         }
         hmap_fini(&ft->tables[i]);
+        flow_table_state_fini(&ft->states[i]);
     }
     hmap_fini(&ft->refs);
-    free(ft->heap);
+    flow_heap_fini(&ft->timeouts);
     free(ft);
+}
+
+void flow_tables_watch(struct flow_tables *ft, flow_watch_fn *watch, void *aux)
+{
+    ft->watch = watch;
+    ft->watch_aux = aux;
+}
+
+uint64_t flow_tables_seq(const struct flow_tables *ft)
+{
+    return ft->seq;
 }
 
 unsigned flow_tables_count(const struct flow_tables *ft, uint8_t table)
@@ -389,6 +368,7 @@ static struct flow_entry *entry_new(const struct flow_tables *ft, const struct o
     e->cookie = fm->cookie;
     instructions_copy(&e->instructions, &fm->instructions);
     e->created_ns = e->modified_ns = clock_now_ns(&ft->clock);
+    e->expires_ns = MIN(timeout_ns(e->created_ns, e->hard_timeout), timeout_ns(e->created_ns, e->idle_timeout));
     return e;
 }
 
@@ -399,9 +379,10 @@ static struct of_error add(struct flow_tables *ft, const struct of_flow_mod *fm)
     if ((fm->flags & OFPFF_CHECK_OVERLAP) && overlaps(ft, fm, match)) {
         error = OF_ERROR(OFPET_FLOW_MOD_FAILED, OFPFMFC_OVERLAP);
     }
-    struct flow_entry *old = find_strict(ft, fm->table_id, fm->priority, match);
-    if (of_ok(error) && !old && ft->n >= ft->max_flows) {
-        error = OF_ERROR(OFPET_FLOW_MOD_FAILED, OFPFMFC_TABLE_FULL);
+    struct flow_entry *old = find_strict(ft, fm->table_id, fm->priority, match), *victim = NULL;
+    if (of_ok(error) && !old && (ft->n >= ft->max_flows || ft->tables[fm->table_id].n >= flow_tables_table_max(ft, fm->table_id))) {
+        victim = flow_table_victim(ft, fm->table_id, fm->importance);
+        error = victim ? OF_OK : OF_ERROR(OFPET_FLOW_MOD_FAILED, OFPFMFC_TABLE_FULL);
     }
     if (!of_ok(error)) {
         free(match);
@@ -416,10 +397,17 @@ static struct of_error add(struct flow_tables *ft, const struct of_flow_mod *fm)
         entry_destroy(e);
         return error;
     }
+    uint64_t first_seq = old ? old->first_seq : 0;
     if (old) {
         remove_entry(ft, old, -1);
     }
+    if (victim) {
+        remove_entry(ft, victim, OFPRR_EVICTION);
+    }
+    e->added_seq = e->changed_seq = ++ft->seq;          /* Before the heap of victims looks at it. */
+    e->first_seq = old ? first_seq : ft->seq;
     insert_entry(ft, e);
+    tell(ft, e, FLOW_ADDED, -1, NULL);
     return OF_OK;
 }
 
@@ -429,6 +417,14 @@ static struct minimatch *minimatch_copy(const struct minimatch *m)
     return memcpy(xmalloc(size), m, size);
 }
 
+static void note_modified(struct flow_tables *ft, struct flow_entry *e, const struct instructions *old)
+{
+    if (!instructions_equal(&e->instructions, old)) {
+        e->changed_seq = ++ft->seq;
+        tell(ft, e, FLOW_MODIFIED, -1, old);
+    }
+}
+
 /* While staging: a new entry with the new instructions takes the place of each. */
 static struct of_error modify_staged(struct flow_tables *ft, const struct of_flow_mod *fm, struct flow_entry *old)
 {
@@ -436,7 +432,8 @@ static struct of_error modify_staged(struct flow_tables *ft, const struct of_flo
     *e = (struct flow_entry) {
         .match = minimatch_copy(old->match), .priority = old->priority, .idle_timeout = old->idle_timeout, .hard_timeout = old->hard_timeout,
         .flags = old->flags, .importance = old->importance, .table_id = old->table_id, .cookie = old->cookie, .created_ns = old->created_ns,
-        .modified_ns = clock_now_ns(&ft->clock), .replaces = fm->flags & OFPFF_RESET_COUNTS ? NULL : old,
+        .expires_ns = old->expires_ns, .modified_ns = clock_now_ns(&ft->clock), .added_seq = old->added_seq, .changed_seq = old->changed_seq, .first_seq = old->first_seq,
+        .replaces = fm->flags & OFPFF_RESET_COUNTS ? NULL : old,
     };
     instructions_copy(&e->instructions, &fm->instructions);
     struct of_error error = ft->ops->insert(e, ft->aux);
@@ -447,6 +444,7 @@ static struct of_error modify_staged(struct flow_tables *ft, const struct of_flo
     }
     remove_entry(ft, old, -1);
     insert_entry(ft, e);
+    note_modified(ft, e, &old->instructions);
     return OF_OK;
 }
 
@@ -482,6 +480,7 @@ static struct of_error modify(struct flow_tables *ft, const struct of_flow_mod *
             s.v[i]->modified_ns = now;
             flow_refs_remove(&ft->refs, s.v[i]);
             flow_refs_add(&ft->refs, s.v[i]);
+            note_modified(ft, s.v[i], &olds[i]);
             instructions_fini(&olds[i]);
         }
     } else {
@@ -559,22 +558,13 @@ void of_flow_stats_fini(struct of_flow_stats *fs)
 uint64_t flow_tables_expire(struct flow_tables *ft)
 {
     uint64_t now = clock_now_ns(&ft->clock);
-    while (ft->n_heap && ft->heap[1]->expires_ns <= now) {
-        struct flow_entry *e = ft->heap[1];
-        uint64_t packets, bytes, used_ns = e->created_ns;
-        if (e->idle_timeout) {
-            ft->ops->counters(e, &packets, &bytes, &used_ns, ft->aux);
-        }
-        uint64_t hard = timeout_ns(e->created_ns, e->hard_timeout);
-        uint64_t idle = timeout_ns(MAX(used_ns, e->created_ns), e->idle_timeout);
-        if (hard <= now || idle <= now) {
-            remove_entry(ft, e, hard <= now ? OFPRR_HARD_TIMEOUT : OFPRR_IDLE_TIMEOUT);
-        } else {
-            e->expires_ns = MIN(hard, idle);
-            heap_down(ft, 1, e);
+    struct flow_entry *e;
+    while ((e = flow_heap_top(&ft->timeouts)) && e->expires_ns <= now) {
+        if (flow_table_refresh(ft, e) <= now) {
+            remove_entry(ft, e, timeout_ns(e->created_ns, e->hard_timeout) <= now ? OFPRR_HARD_TIMEOUT : OFPRR_IDLE_TIMEOUT);
         }
     }
-    return ft->n_heap ? ft->heap[1]->expires_ns - now : UINT64_MAX;
+    return e ? e->expires_ns - now : UINT64_MAX;
 }
 
 static void delete_users(struct flow_tables *ft, enum flow_ref_kind kind, uint32_t id, int reason)
@@ -593,7 +583,7 @@ void flow_tables_group_deleted(struct flow_tables *ft, uint32_t group)
 void flow_tables_meter_deleted(struct flow_tables *ft, uint32_t meter)
 {
     if (meter != OFPM_ALL) {
-        delete_users(ft, REF_METER, meter, OFPRR_DELETE);
+        delete_users(ft, REF_METER, meter, OFPRR_METER_DELETE);
         return;
     }
     struct id_list { uint32_t id; struct id_list *next; } *ids = NULL;
@@ -607,7 +597,7 @@ void flow_tables_meter_deleted(struct flow_tables *ft, uint32_t meter)
     }
     while (ids) {
         struct id_list *next = ids->next;
-        delete_users(ft, REF_METER, ids->id, OFPRR_DELETE);
+        delete_users(ft, REF_METER, ids->id, OFPRR_METER_DELETE);
         free(ids);
         ids = next;
     }

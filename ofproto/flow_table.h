@@ -24,9 +24,11 @@ struct flow_entry {
     void *aux;                  /* The owner's. */
     /* During ops->insert of an add: the entry that this one replaces and whose counters it takes over (section 6.4); else NULL. */
     const struct flow_entry *replaces;
-    /* Private to flow_table.c. */
-    uint64_t expires_ns;        /* Not before this: the key in the heap of entries with timeouts. */
-    unsigned heap_pos;          /* 1-based; 0: not in the heap. */
+    /* Of the changes (flow_tables_seq) that made it and that modified it last, and that made the first of those that have replaced each other up to it. */
+    uint64_t added_seq, changed_seq, first_seq;
+    /* Private to flow_table*.c. */
+    uint64_t expires_ns;        /* Not before this; UINT64_MAX: it has no timeout. */
+    unsigned heap_pos[2];       /* flow_heap.h; 1-based, 0: not in the heap. */
     unsigned n_holds;           /* flow_entry_hold() */
     bool removed;               /* Left the tables; lives on for its holders, who may only look at this and release it. */
     struct flow_link *links;    /* To the groups and the meter that it uses. */
@@ -46,6 +48,27 @@ struct flow_table_ops {
 struct flow_tables;
 struct flow_tables *flow_tables_new(unsigned max_flows, struct clock, const struct flow_table_ops *, void *aux);
 void flow_tables_free(struct flow_tables *);                    /* Removes every entry (reason -1). */
+
+/*
+ * Who watches is told of each change of an entry after it is made, bundles included: what it is told while one is at work may be taken back, and the entries stay until commit or
+ * abort.  An add that replaces an entry is one change, ADDED.  A modify that changes no instruction is none.
+ */
+enum flow_change { FLOW_ADDED, FLOW_MODIFIED, FLOW_REMOVED };
+/* `reason`: an OFPRR_*, for REMOVED.  `old`: the former instructions, for MODIFIED. `seq`: of the change.  May not change the tables. */
+typedef void flow_watch_fn(struct flow_entry *, enum flow_change, int reason, const struct instructions *old, uint64_t seq, void *aux);
+void flow_tables_watch(struct flow_tables *, flow_watch_fn *, void *aux);       /* NULL: nobody. */
+uint64_t flow_tables_seq(const struct flow_tables *);           /* Number of the latest change; the first is 1. */
+
+/*
+ * Tables' limits, eviction and vacancy events (OpenFlow 1.4 sections 5.5, 7.3.3 and 7.4.5).  An add to a full table puts out the entry of least importance, of those the
+ * one that would expire first, of those the oldest (each as far as the eviction flags say), but never one of more importance than the new one.
+ */
+void flow_tables_limit(struct flow_tables *, uint8_t table, unsigned max);      /* OFPTT_ALL: each of them.  0: as many as all together. */
+unsigned flow_tables_table_max(const struct flow_tables *, uint8_t table);
+struct of_error flow_tables_configure(struct flow_tables *, const struct of_table_config *);    /* A table-mod; the table exists, or is OFPTT_ALL. */
+void flow_tables_config(const struct flow_tables *, uint8_t table, struct of_table_config *);
+/* The OFPTR_VACANCY_* that the table's present vacancy gives cause for, once; 0: none. */
+uint8_t flow_tables_vacancy_event(struct flow_tables *, uint8_t table);
 
 /*
  * Bundles.  Between begin and commit or abort every change is provisional: the owner's insert and remove are called as

@@ -45,14 +45,17 @@ static bool names(const struct actions *actions, enum action_type type, uint32_t
     return false;
 }
 
-static bool uses(const struct flow_entry *e, enum action_type type, uint32_t id)
+static bool uses(const struct instructions *is, enum action_type type, uint32_t id)
 {
-    return names(&e->instructions.apply, type, id) || names(&e->instructions.write, type, id);
+    return names(&is->apply, type, id) || names(&is->write, type, id);
+}
+
+bool instructions_lead_to(const struct instructions *is, uint32_t out_port, uint32_t out_group)
+{
+    return (out_port == OFPP_ANY || uses(is, ACTION_OUTPUT, out_port)) && (out_group == OFPG_ANY || uses(is, ACTION_GROUP, out_group));
 }
 
 bool flow_entry_passes(const struct flow_entry *e, uint64_t cookie, uint64_t cookie_mask, uint32_t out_port, uint32_t out_group)
 {
-    return !((e->cookie ^ cookie) & cookie_mask)
-           && (out_port == OFPP_ANY || uses(e, ACTION_OUTPUT, out_port))
-           && (out_group == OFPG_ANY || uses(e, ACTION_GROUP, out_group));
+    return !((e->cookie ^ cookie) & cookie_mask) && instructions_lead_to(&e->instructions, out_port, out_group);
 }

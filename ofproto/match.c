@@ -135,6 +135,15 @@ static bool stands_for_invalid(const struct match *m, const struct field *f)
     return true;
 }
 
+uint64_t match_words(const struct match *m)
+{
+    uint64_t words = 0;
+    for (unsigned i = 0; i < FLOW_N_WORDS; i++) {
+        words |= (uint64_t) (m->mask.w[i] != 0) << i;
+    }
+    return words;
+}
+
 bool match_get(const struct match *m, enum field_id id, union field_value *value, union field_value *mask)
 {
     const struct field *f = field_row(id);
@@ -148,7 +157,8 @@ bool match_get(const struct match *m, enum field_id id, union field_value *value
 
 struct of_error match_check_prereqs(const struct match *m)
 {
-    for (enum field_id id = 0; id < N_FIELDS; id++) {
+    const uint64_t words = match_words(m);
+    for (enum field_id id = field_next(words, 0); id < N_FIELDS; id = field_next(words, id + 1)) {
         union field_value value, mask;
         if (match_get(m, id, &value, &mask) && !match_has_prereq(m, field_row(id)->prereq)) {
             return OF_ERROR(OFPET_BAD_MATCH, OFPBMC_BAD_PREREQ);
@@ -159,10 +169,7 @@ struct of_error match_check_prereqs(const struct match *m)
 
 struct minimatch *minimatch_new(const struct match *m)
 {
-    uint64_t map = 0;
-    for (unsigned i = 0; i < FLOW_N_WORDS; i++) {
-        map |= (uint64_t) (m->mask.w[i] != 0) << i;
-    }
+    const uint64_t map = match_words(m);
     unsigned n = (unsigned) __builtin_popcountll(map);
     struct minimatch *mini = xmalloc(sizeof *mini + 2 * n * sizeof mini->words[0]);
     mini->map = map;

@@ -1,5 +1,6 @@
 #include "ofproto/meter_table.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +14,13 @@ struct meter_table {
     struct clock clock;
     const struct meter_ops *ops;
     void *aux;
+    bool staging;               /* meter_table_begin() */
+    struct meter_change *log;   /* While staging, in order. */
+    size_t n_log, log_room;
 };
+
+enum change_kind { CHANGE_ADD, CHANGE_MODIFY, CHANGE_DELETE };
+struct meter_change { enum change_kind kind; struct meter *meter; struct of_meter_mod config; /* MODIFY: what it is to be. */ };
 
 static uint32_t id_hash(uint32_t id)
 {
@@ -31,12 +38,33 @@ struct meter_table *meter_table_new(unsigned max_meters, struct clock clock, con
     return mt;
 }
 
-static void remove_meter(struct meter_table *mt, struct meter *m)
+static struct meter_change *log_change(struct meter_table *mt, enum change_kind kind, struct meter *m)
 {
-    hmap_remove(&mt->meters, &m->node);
+    if (mt->n_log == mt->log_room) {
+        mt->log_room = mt->log_room ? 2 * mt->log_room : 16;
+        mt->log = xrealloc(mt->log, mt->log_room * sizeof *mt->log);
+    }
+    struct meter_change *c = &mt->log[mt->n_log++];
+    *c = (struct meter_change) { .kind = kind, .meter = m };
+    return c;
+}
+
+/* It is in the table no more. */
+static void destroy_meter(struct meter_table *mt, struct meter *m)
+{
     mt->ops->remove(m, mt->aux);
     free(m->bands);
     free(m);
+}
+
+static void remove_meter(struct meter_table *mt, struct meter *m)
+{
+    hmap_remove(&mt->meters, &m->node);
+    if (mt->staging) {
+        log_change(mt, CHANGE_DELETE, m);
+    } else {
+        destroy_meter(mt, m);
+    }
 }
 
 static void remove_all(struct meter_table *mt)
@@ -133,6 +161,9 @@ static struct of_error add(struct meter_table *mt, struct of_meter_mod *mm)
         return error;
     }
     hmap_insert(&mt->meters, &m->node, id_hash(m->id));
+    if (mt->staging) {
+        log_change(mt, CHANGE_ADD, m);
+    }
     return OF_OK;
 }
 
@@ -145,6 +176,12 @@ static struct of_error modify(struct meter_table *mt, struct of_meter_mod *mm)
     struct of_error error = check(mm);
     if (!of_ok(error)) {
         return error;
+    }
+    if (mt->staging) {
+        log_change(mt, CHANGE_MODIFY, m)->config = *mm;
+        mm->bands = NULL;
+        mm->n_bands = 0;
+        return OF_OK;
     }
     swap_config(m, mm);
     error = mt->ops->modify(m, mt->aux);
@@ -178,6 +215,59 @@ struct of_error meter_table_mod(struct meter_table *mt, struct of_meter_mod *mm)
         return OF_OK;
     }
     return FAILED(OFPMMFC_BAD_COMMAND);
+}
+
+/* --- Bundles --- */
+
+static void end_staging(struct meter_table *mt)
+{
+    free(mt->log);
+    mt->log = NULL;
+    mt->n_log = mt->log_room = 0;
+    mt->staging = false;
+}
+
+void meter_table_begin(struct meter_table *mt)
+{
+    assert(!mt->staging);
+    mt->staging = true;
+}
+
+void meter_table_commit(struct meter_table *mt)
+{
+    for (size_t i = 0; i < mt->n_log; i++) {
+        struct meter_change *c = &mt->log[i];
+        if (c->kind == CHANGE_MODIFY) {
+            swap_config(c->meter, &c->config);
+            struct of_error error = mt->ops->modify(c->meter, mt->aux);
+            assert(of_ok(error));
+            (void) error;
+            free(c->config.bands);
+        } else if (c->kind == CHANGE_DELETE) {
+            destroy_meter(mt, c->meter);
+        }
+    }
+    end_staging(mt);
+}
+
+void meter_table_abort(struct meter_table *mt)
+{
+    for (size_t i = mt->n_log; i--; ) {
+        struct meter_change *c = &mt->log[i];
+        switch (c->kind) {
+        case CHANGE_ADD:
+            hmap_remove(&mt->meters, &c->meter->node);
+            destroy_meter(mt, c->meter);
+            break;
+        case CHANGE_MODIFY:
+            free(c->config.bands);
+            break;
+        case CHANGE_DELETE:
+            hmap_insert(&mt->meters, &c->meter->node, id_hash(c->meter->id));
+            break;
+        }
+    }
+    end_staging(mt);
 }
 
 /* --- Questions --- */

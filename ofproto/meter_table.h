@@ -28,7 +28,7 @@ struct meter_ops {
     struct of_error (*insert)(struct meter *, void *aux);
     /* `meter` already holds the new flags and bands; an error leaves it as it was. */
     struct of_error (*modify)(struct meter *, void *aux);
-    /* The meter leaves, and with it every flow entry that uses it. */
+    /* The meter leaves, and with it every flow entry that uses it (but not those that use a new one of the same number, after a bundle). */
     void (*remove)(struct meter *, void *aux);
     /* Fills packet_in_count, byte_in_count and the n_bands counters of `bands`, which are there and zero. */
     void (*counters)(const struct meter *, struct of_meter_stats *, void *aux);
@@ -40,6 +40,13 @@ void meter_table_free(struct meter_table *);            /* Removes every meter. 
 void meter_table_limit(struct meter_table *, unsigned max_meters);      /* For those added from now on. */
 /* May move the bands out of the message. */
 struct of_error meter_table_mod(struct meter_table *, struct of_meter_mod *);
+/*
+ * Bundles, as flow_tables_begin() and so on.  A meter that is added is there at once: whatever uses it is not seen yet.  Modified and deleted ones are the owner's to carry out
+ * at the commit, and to be told of then; it may not refuse to modify.  Begin, commit and abort stand outside of the flow tables'.
+ */
+void meter_table_begin(struct meter_table *);
+void meter_table_commit(struct meter_table *);
+void meter_table_abort(struct meter_table *);
 struct meter *meter_table_find(struct meter_table *, uint32_t id);
 void meter_table_each(struct meter_table *, void (*fn)(struct meter *, void *aux), void *aux);  /* fn may not change the table. */
 void meter_table_features(const struct meter_table *, struct of_meter_features *);

@@ -68,12 +68,11 @@ static struct of_error decode_standard(uint16_t type, struct cursor *c, struct a
     case OFPAT10_SET_TP_SRC: add_set(out, FIELD_TCP_SRC, cursor_be16(c)); return OF_OK;
     case OFPAT10_SET_TP_DST: add_set(out, FIELD_TCP_DST, cursor_be16(c)); return OF_OK;
     default: {                  /* OFPAT10_ENQUEUE */
-        struct action *a = actions_add(out, ACTION_SET_QUEUE);
         uint32_t port = of10_port_get(cursor_be16(c));
         cursor_skip(c, 6);
-        a->queue = cursor_be32(c);
-        actions_add(out, ACTION_OUTPUT)->output.port = port;
-        return OF_OK;
+        actions_enqueue(out, port, cursor_be32(c));
+        /* Section 5.3.3: "Should refer to a valid physical port (i.e. < OFPP_MAX) or OFPP_IN_PORT." */
+        return port <= OFPP_MAX || port == OFPP_IN_PORT ? OF_OK : bad_action(OFPBAC_BAD_OUT_PORT);
     }
     }
 }
@@ -267,10 +266,24 @@ static void encode_one(const struct action *a, struct buf *b)
     }
 }
 
+static bool is_enqueue(const struct action *a, unsigned n)
+{
+    return n >= 3 && a[0].type == ACTION_SET_QUEUE && a[1].type == ACTION_OUTPUT && a[2].type == ACTION_POP_QUEUE
+        && (a[1].output.port <= OFPP_MAX || a[1].output.port == OFPP_IN_PORT) && !a[1].output.max_len;
+}
+
 void of10_actions_encode(const struct actions *as, struct buf *b)
 {
     for (unsigned i = 0; i < as->n; i++) {
-        encode_one(&as->list[i], b);
+        if (is_enqueue(&as->list[i], as->n - i)) {
+            open_standard(b, OFPAT10_ENQUEUE);
+            buf_put_be16(b, of10_port_put(as->list[i + 1].output.port));
+            buf_put_zeros(b, 6);
+            buf_put_be32(b, as->list[i].queue);
+            i += 2;
+        } else {
+            encode_one(&as->list[i], b);
+        }
     }
 }
 

@@ -198,7 +198,7 @@ static void packet_out_encode(const struct of_msg *msg, struct buf *b)
     buf_put(b, po->data, po->size);
 }
 
-/* --- Ports and queues (sections 5.3.3 and 5.3.4) --- */
+/* --- Ports (section 5.3.3) --- */
 
 static struct of_error port_mod_decode(struct cursor *c, struct of_msg *msg)
 {
@@ -223,18 +223,6 @@ static void port_mod_encode(const struct of_msg *msg, struct buf *b)
     buf_put_zeros(b, 4);
 }
 
-static struct of_error queue_config_decode(struct cursor *c, struct of_msg *msg)
-{
-    msg->queue_config.port = of10_port_get(cursor_be16(c));
-    return OF_OK;
-}
-
-static void queue_config_encode(const struct of_msg *msg, struct buf *b)
-{
-    buf_put_be16(b, of10_port_put(msg->queue_config.port));
-    buf_put_zeros(b, msg->type == OFPT_QUEUE_GET_CONFIG_REPLY ? 6 : 2);
-}
-
 /* --- The rows --- */
 
 #define OF10 (1u << OF10_VERSION)
@@ -255,8 +243,8 @@ static const struct of_row rows[] = {
     [OFPT_MULTIPART_REPLY] = { "multipart-reply", 12, false, OF10, of_multipart_reply_decode, NULL /* of_multipart_reply_encode() */, 17 },
     [OFPT_BARRIER_REQUEST] = { "barrier-request", 8, true, OF10, NULL, NULL, 18 },
     [OFPT_BARRIER_REPLY] = { "barrier-reply", 8, true, OF10, NULL, NULL, 19 },
-    [OFPT_QUEUE_GET_CONFIG_REQUEST] = { "queue-get-config-request", 12, true, OF10, queue_config_decode, queue_config_encode, 20 },
-    [OFPT_QUEUE_GET_CONFIG_REPLY] = { "queue-get-config-reply", 16, false, OF10, queue_config_decode, queue_config_encode, 21 },
+    [OFPT_QUEUE_GET_CONFIG_REQUEST] = { "queue-get-config-request", 12, true, OF10, of_queue_config_request_decode, of_queue_config_request_encode, 20 },
+    [OFPT_QUEUE_GET_CONFIG_REPLY] = { "queue-get-config-reply", 16, false, OF10, of_queue_config_reply_decode, of_queue_config_reply_encode, 21 },
 };
 
 const struct of_row *of10_row(enum of_type type)

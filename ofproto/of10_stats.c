@@ -251,7 +251,7 @@ static const struct of_reply replies[] = {
     { .type = OFPMP_AGGREGATE, .versions = OF10, .nicira = true, .wire_size = 24, .get_one = of_aggregate_get, .put_one = of_aggregate_put },
     { .type = OFPMP_TABLE, .versions = OF10, .item_size = sizeof(struct of_table_stats), .wire_size = 64, .get = table_get, .put = table_put },
     { .type = OFPMP_PORT_STATS, .versions = OF10, .item_size = sizeof(struct of_port_stats), .wire_size = 104, .get = port_stats_get, .put = port_stats_put },
-    { .type = OFPMP_QUEUE, .versions = OF10, .item_size = 1 },
+    { .type = OFPMP_QUEUE, .versions = OF10, .item_size = sizeof(struct of_queue), .wire_size = 32, .get = of_queue_stats_get, .put = of_queue_stats_put },
     { .type = OFPMP_PORT_DESC, .versions = OF10, .item_size = sizeof(struct of_port), .wire_size = 48, .get = of_port_item_get, .put = of_port_item_put },
     { .type = OFPMP_FLOW_MONITOR, .versions = OF10, .nicira = true, .item_size = sizeof(struct of_monitor_update), .get = of_monitor_update_get,
       .put = of_monitor_update_put, .fini = of_monitor_update_fini },

@@ -45,6 +45,7 @@ struct of_conn {
     bool received, echo_pending;/* Since the last keep-alive turn. */
     size_t last_backlog;
     unsigned stalled;
+    bool overflowed;            /* The peer has left more than max_unread unread. */
     unsigned depth;
     bool dead;
     struct of_conn_counters counters;
@@ -120,6 +121,8 @@ static void update_read(struct of_conn *c)
 
 /* --- Sending --- */
 
+static const char unread[] = "the peer does not read what is sent to it";
+
 static void flush_out(struct of_conn *c)
 {
     stream_write(c->stream, c->out.data, c->out.size);
@@ -128,6 +131,10 @@ static void flush_out(struct of_conn *c)
         buf_fini(&c->out);
     }
     c->counters.tx_messages++;
+    if (c->state == UP && c->options.max_unread && !c->overflowed && stream_backlog(c->stream) > c->options.max_unread) {
+        c->overflowed = true;
+        arm(c, 0);              /* From the loop: the caller may be anywhere. */
+    }
 }
 
 static bool is_request(const struct of_msg *msg)
@@ -169,7 +176,7 @@ uint32_t of_conn_send(struct of_conn *c, struct of_msg *msg)
     if (!msg->xid && is_request(msg)) {
         msg->xid = of_conn_next_xid(c);
     }
-    if (c->state == UP && !c->dead) {
+    if (c->state == UP && !c->dead && !c->overflowed) {
         msg->version = c->version;
         send_now(c, msg);
     }
@@ -178,7 +185,7 @@ uint32_t of_conn_send(struct of_conn *c, struct of_msg *msg)
 
 void of_conn_send_error(struct of_conn *c, struct of_error error, const uint8_t *raw, size_t size)
 {
-    if (c->state == UP && !c->dead) {
+    if (c->state == UP && !c->dead && !c->overflowed) {
         of_error_encode(error, raw, size, &c->out);
         c->out.data[0] = c->version;
         flush_out(c);
@@ -265,7 +272,7 @@ static void receive_hello(struct of_conn *c, const uint8_t *raw, size_t size)
     }
     c->state = UP;
     c->backoff_ms = MIN_BACKOFF_MS;
-    c->received = c->echo_pending = false;
+    c->received = c->echo_pending = c->overflowed = false;
     c->stalled = 0;
     c->last_backlog = 0;
     c->counters.up_since_ns = clock_now_ns(&c->options.clock);
@@ -456,10 +463,14 @@ static void go_down(struct of_conn *c, const char *why)
 static void keep_alive(struct of_conn *c)
 {
     size_t backlog = stream_backlog(c->stream);
+    if (c->overflowed) {
+        go_down(c, unread);
+        return;
+    }
     c->stalled = backlog && backlog >= c->last_backlog ? c->stalled + 1 : 0;
     c->last_backlog = backlog;
     if (c->stalled > MAX_STALLED) {
-        go_down(c, "the peer does not read what is sent to it");
+        go_down(c, unread);
         return;
     }
     if (c->received || paused(c)) {     /* A silence that we asked for tells nothing. */
@@ -473,7 +484,7 @@ static void keep_alive(struct of_conn *c)
         of_conn_send(c, &echo);
         c->echo_pending = true;
     }
-    arm(c, c->options.echo_interval_ms);
+    arm(c, c->overflowed ? 0 : c->options.echo_interval_ms);
 }
 
 static void on_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *c_)

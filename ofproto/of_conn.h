@@ -26,6 +26,7 @@ struct of_conn_options {
     unsigned echo_interval_ms;  /* Idle time before an echo request; a second one without an answer means down. 0: 5000 */
     unsigned max_backoff_ms;    /* 0: 8000 */
     size_t max_backlog;         /* Above this reading from the peer stops until it drained. 0: 1 MiB */
+    size_t max_unread;          /* Bytes that may wait for the peer; above that nothing is sent any more and the connection goes down, from the loop. 0: no limit. */
     struct clock clock;         /* now_ns NULL: monotonic. */
 };
 
@@ -44,7 +45,8 @@ void of_conn_send_error(struct of_conn *, struct of_error, const uint8_t *raw, s
 size_t of_conn_backlog(const struct of_conn *);
 void of_conn_read_enable(struct of_conn *, bool);
 struct of_conn_counters { uint64_t rx_messages, tx_messages, rx_errors, reconnects; const char *state; uint64_t up_since_ns;
-                          uint64_t packet_ins_dropped; /* By the agent's rate limit. */ };
+                          /* The agent's: by its rate limit; bytes that wait for the peer; flow monitors. */
+                          uint64_t packet_ins_dropped, unread_bytes, monitors; };
 void of_conn_counters(const struct of_conn *, struct of_conn_counters *);
 
 #endif

@@ -47,6 +47,8 @@ static const struct { uint16_t type, code; struct wire_error wire; } of10_errors
     { OFPET_FLOW_MONITOR_FAILED, OFPMOFC_MONITOR_EXISTS, { true, 1, 517 } },
     { OFPET_FLOW_MONITOR_FAILED, OFPMOFC_BAD_FLAGS, { true, 1, 518 } },
     { OFPET_FLOW_MONITOR_FAILED, OFPMOFC_UNKNOWN_MONITOR, { true, 1, 519 } },
+    { OFPET_FLOW_MONITOR_FAILED, OFPMOFC_BAD_TABLE_ID, { true, 1, 512 } },
+    { OFPET_FLOW_MONITOR_FAILED, OFPMOFC_BAD_OUT, { true, 1, 514 } },
     { OFPET_NICIRA, NXE_BAD_CONJUNCTION, { true, 2, 526 } },
 };
 

@@ -1,5 +1,6 @@
 /*
- * Flow monitors on the wire: OpenFlow 1.4 section 7.3.5.17, and the same as Nicira's extension to 1.0 and the ONF's to 1.3 (which are laid out alike but for the match).
+ * Flow monitors on the wire: OpenFlow 1.4 section 7.3.5.17, and the same as Nicira's extension to 1.0 and the ONF's to 1.3, which are laid out alike but for the match: Nicira's is
+ * bare fields, the ONF's is an ofp_match with its length, without the padding, said once more before it.
  *
  * The forms differ in their numbers: Nicira's flags have no NO_ABBREV (and OWN one bit lower), its events begin with ADDED, and one request may hold several monitors.
  */
@@ -53,6 +54,28 @@ static uint16_t nicira_flags_put(const struct of_monitor *m)
     return (uint16_t) ((m->flags & NX_FLAGS) | (m->flags & OFPFMF_NO_ABBREV ? NXFMF_OWN : 0));
 }
 
+/* The match where its length stands apart. */
+static struct of_error sized_match_get(struct cursor *c, uint16_t match_len, struct match *m, uint8_t version)
+{
+    if (version == OF10_VERSION) {
+        return nxm_decode(c, match_len, m, NULL, NULL);
+    }
+    if (cursor_left(c) < 4 || wire_get16(c->p + 2) != match_len) {
+        return OF_ERROR(OFPET_BAD_MATCH, OFPBMC_BAD_LEN);
+    }
+    return match_decode(c, m);
+}
+
+static uint16_t sized_match_put(const struct match *m, struct buf *b, uint8_t version)
+{
+    if (version == OF10_VERSION) {
+        return nxm_encode(m, 0, 0, b);
+    }
+    size_t start = b->size;
+    match_encode(m, b);
+    return wire_get16(b->data + start + 2);
+}
+
 static struct of_error request10_get(struct cursor *c, struct of_monitor *m)
 {
     m->id = cursor_be32(c);
@@ -62,7 +85,7 @@ static struct of_error request10_get(struct cursor *c, struct of_monitor *m)
     m->out_group = OFPG_ANY;
     m->table_id = cursor_u8(c);
     cursor_skip(c, 5);
-    return of_ok(error) ? nxm_decode(c, match_len, &m->match, NULL, NULL) : error;
+    return of_ok(error) ? sized_match_get(c, match_len, &m->match, OF10_VERSION) : error;
 }
 
 static struct of_error request13_get(struct cursor *c, struct of_monitor *m)
@@ -74,7 +97,7 @@ static struct of_error request13_get(struct cursor *c, struct of_monitor *m)
     m->out_group = OFPG_ANY;
     m->table_id = cursor_u8(c);
     cursor_skip(c, 3);
-    return of_ok(error) ? nxm_decode(c, match_len, &m->match, NULL, NULL) : error;
+    return of_ok(error) ? sized_match_get(c, match_len, &m->match, OF13_VERSION) : error;
 }
 
 struct of_error of_monitor_request_get(struct cursor *c, struct of_msg *msg)
@@ -124,7 +147,7 @@ void of_monitor_request_put(const struct of_msg *msg, struct buf *b)
         }
         buf_put_u8(b, m->table_id);
         buf_put_zeros(b, of10 ? 5 : 3);
-        buf_set_be16(b, match_len, nxm_encode(&m->match, 0, 0, b));
+        buf_set_be16(b, match_len, sized_match_put(&m->match, b, msg->version));
     }
 }
 
@@ -153,7 +176,7 @@ static struct of_error nicira_full_get(struct cursor *c, struct of_monitor_updat
     u->table_id = cursor_u8(c);
     cursor_skip(c, 1);
     u->cookie = cursor_be64(c);
-    struct of_error error = nxm_decode(c, match_len, &u->match, NULL, NULL);
+    struct of_error error = sized_match_get(c, match_len, &u->match, version);
     if (!of_ok(error)) {
         return error;
     }
@@ -213,7 +236,7 @@ void of_monitor_update_put(const void *item, struct buf *b, uint8_t version)
         buf_put_u8(b, u->table_id);
         buf_put_zeros(b, 1);
         buf_put_be64(b, u->cookie);
-        buf_set_be16(b, match_len, nxm_encode(&u->match, 0, 0, b));
+        buf_set_be16(b, match_len, sized_match_put(&u->match, b, version));
         if (version == OF10_VERSION) {
             of10_instructions_encode(&u->instructions, b);
         } else {

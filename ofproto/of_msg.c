@@ -152,19 +152,6 @@ static void table_mod_encode(const struct of_msg *msg, struct buf *b)
     buf_put_be32(b, msg->table_mod.config);
 }
 
-/* The reply's queue descriptions are not kept (Polder's switches have none to describe). */
-static struct of_error queue_config_decode(struct cursor *c, struct of_msg *msg)
-{
-    msg->queue_config.port = cursor_be32(c);
-    return OF_OK;
-}
-
-static void queue_config_encode(const struct of_msg *msg, struct buf *b)
-{
-    buf_put_be32(b, msg->queue_config.port);
-    buf_put_zeros(b, 4);
-}
-
 static struct of_error role_decode(struct cursor *c, struct of_msg *msg)
 {
     msg->role.role = cursor_be32(c);
@@ -232,8 +219,8 @@ static const struct of_row rows[OF_N_TYPES] = {
     [OFPT_MULTIPART_REPLY] = { "multipart-reply", 16, false, OF13_UP, of_multipart_reply_decode, NULL /* of_multipart_reply_encode() */, 0 },
     [OFPT_BARRIER_REQUEST] = { "barrier-request", 8, true, OF13_UP, NULL, NULL, 0 },
     [OFPT_BARRIER_REPLY] = { "barrier-reply", 8, true, OF13_UP, NULL, NULL, 0 },
-    [OFPT_QUEUE_GET_CONFIG_REQUEST] = { "queue-get-config-request", 16, true, OF13, queue_config_decode, queue_config_encode, 0 },
-    [OFPT_QUEUE_GET_CONFIG_REPLY] = { "queue-get-config-reply", 16, false, OF13, queue_config_decode, queue_config_encode, 0 },
+    [OFPT_QUEUE_GET_CONFIG_REQUEST] = { "queue-get-config-request", 16, true, OF13, of_queue_config_request_decode, of_queue_config_request_encode, 0 },
+    [OFPT_QUEUE_GET_CONFIG_REPLY] = { "queue-get-config-reply", 16, false, OF13, of_queue_config_reply_decode, of_queue_config_reply_encode, 0 },
     [OFPT_ROLE_REQUEST] = { "role-request", 24, true, OF13_UP, role_decode, role_encode, 0 },
     [OFPT_ROLE_REPLY] = { "role-reply", 24, true, OF13_UP, role_decode, role_encode, 0 },
     [OFPT_GET_ASYNC_REQUEST] = { "get-async-request", 8, true, OF13_UP, NULL, NULL, 0 },
@@ -373,6 +360,9 @@ void of_msg_fini(struct of_msg *msg)
         break;
     case OFPT_METER_MOD:
         free(msg->meter_mod.bands);
+        break;
+    case OFPT_QUEUE_GET_CONFIG_REPLY:
+        free(msg->queue_config.v);
         break;
     case OFPT_MULTIPART_REQUEST:
     case OFPT_MULTIPART_REPLY:

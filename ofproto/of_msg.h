@@ -174,6 +174,15 @@ enum of_bundle_type {
 };
 enum { OFPBF_ATOMIC = 1, OFPBF_ORDERED = 2 };
 
+#define OFPQ_ALL UINT32_C(0xffffffff)
+#define OF_RATE_NONE UINT16_C(0xffff)   /* Section 7.2.2: a rate above 1000 is not configured. */
+struct of_queue {
+    uint32_t port_no, id;
+    uint16_t min_rate, max_rate;        /* In 1/10 % of the port's speed; OF_RATE_NONE. */
+    uint64_t tx_bytes, tx_packets, tx_errors;
+    uint32_t duration_sec, duration_nsec;
+};
+
 /* A multipart message carries one array (or one struct) of its kind. */
 struct of_multipart_msg {
     uint16_t type, flags;
@@ -196,7 +205,8 @@ struct of_multipart_msg {
         struct { struct of_meter_stats *v; unsigned n; } meters;
         struct { struct of_meter_mod *v; unsigned n; } meter_configs;
         struct of_meter_features meter_features;
-        struct { uint8_t *v; unsigned n; } raw;                 /* TABLE_FEATURES, QUEUE reply, EXPERIMENTER: body bytes. */
+        struct { struct of_queue *v; unsigned n; } queues;      /* Replies: QUEUE (its counters), QUEUE_DESC (its rates). */
+        struct { uint8_t *v; unsigned n; } raw;                 /* TABLE_FEATURES, EXPERIMENTER: body bytes. */
     };
 };
 
@@ -222,7 +232,7 @@ struct of_msg {
         struct of_port_mod port_mod;
         struct of_table_config table_mod;
         struct of_multipart_msg multipart;
-        struct { uint32_t port; } queue_config;                         /* Request and (empty) reply. */
+        struct { uint32_t port; struct of_queue *v; unsigned n; } queue_config;        /* Request: the port alone. Reply: rates. */
         struct { uint32_t role; uint64_t generation_id; } role;
         struct of_async async;
         struct of_meter_mod meter_mod;

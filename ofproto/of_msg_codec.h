@@ -74,6 +74,8 @@ bool of_ext_has(uint8_t version, enum of_type);
 #define NX_VENDOR UINT32_C(0x00002320)
 #define ONF_VENDOR UINT32_C(0x4f4e4600)
 
+of_msg_decode_fn of_queue_config_request_decode, of_queue_config_reply_decode;
+of_msg_encode_fn of_queue_config_request_encode, of_queue_config_reply_encode;
 of_msg_decode_fn of_multipart_request_decode, of_multipart_reply_decode;
 of_msg_encode_fn of_multipart_request_encode;
 /* Writes whole messages, header included: a reply may take several. */

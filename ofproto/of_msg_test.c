@@ -58,9 +58,9 @@ static unsigned for_each_golden_of(const char *version, void (*fn)(const char *n
 
 static void for_each_golden(void (*fn)(const char *name, const struct buf *))
 {
-    CU_ASSERT_TRUE(for_each_golden_of("of10", fn) >= 25);
-    CU_ASSERT_TRUE(for_each_golden_of("of13", fn) >= 72);
-    CU_ASSERT_TRUE(for_each_golden_of("of14", fn) >= 18);
+    CU_ASSERT_TRUE(for_each_golden_of("of10", fn) >= 30);
+    CU_ASSERT_TRUE(for_each_golden_of("of13", fn) >= 78);
+    CU_ASSERT_TRUE(for_each_golden_of("of14", fn) >= 34);
 }
 
 static void golden_round_trip(const char *name, const struct buf *in)

@@ -61,6 +61,12 @@ void of_port_counters_put(const struct of_port_stats *, struct buf *);
 /* One element of variable length, whose 16-bit length field is at `offset`. */
 struct cursor of_element(struct cursor *, unsigned offset, unsigned min);
 
+/* of_queue.c */
+struct of_error of_queue_stats_get(struct cursor *, void *, uint8_t version);
+void of_queue_stats_put(const void *, struct buf *, uint8_t version);
+struct of_error of_queue_desc_get(struct cursor *, void *, uint8_t version);
+void of_queue_desc_put(const void *, struct buf *, uint8_t version);
+
 void of_multipart_reply_fini(struct of_msg *);
 /* Whether the bytes are whole ofp_table_features, one behind the other (section 7.3.5.5.2). */
 bool of_table_features_framed(const uint8_t *, size_t);

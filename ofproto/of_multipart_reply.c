@@ -12,7 +12,6 @@
 #include "lib/util.h"
 
 #define TABLE_FEATURES_SIZE 64u
-#define QUEUE_STATS_SIZE 40u
 #define EXPERIMENTER_HEADER_SIZE 8u
 
 struct cursor of_element(struct cursor *c, unsigned offset, unsigned min)
@@ -458,7 +457,8 @@ static const struct of_reply replies[] = {
     ARRAY(TABLE, SINCE_13, struct of_table_stats, 24, 0, table, NULL),
     ARRAY(PORT_STATS, OF13, struct of_port_stats, 112, 0, port_stats, NULL),
     ARRAY(PORT_STATS, OF14, struct of_port_stats, 0, 0, port14_stats, NULL),
-    RAW(QUEUE, SINCE_13),
+    ARRAY(QUEUE, OF13, struct of_queue, 40, 0, of_queue_stats, NULL),
+    ARRAY(QUEUE, OF14, struct of_queue, 0, 0, of_queue_stats, NULL),
     ARRAY(GROUP, SINCE_13, struct of_group_stats, 0, 0, group, group_fini),
     ARRAY(GROUP_DESC, SINCE_13, struct of_group_desc, 0, 0, group_desc, group_desc_fini),
     SINGLE(GROUP_FEATURES, 40, group_features),
@@ -469,7 +469,7 @@ static const struct of_reply replies[] = {
     ARRAY(PORT_DESC, OF13, struct of_port, 64, 0, of_port_item, NULL),
     ARRAY(PORT_DESC, OF14, struct of_port, 0, 4, of_port_item, NULL),
     ARRAY(TABLE_DESC, OF14, struct of_table_config, 0, 0, table_desc, NULL),
-    RAW(QUEUE_DESC, OF14),
+    ARRAY(QUEUE_DESC, OF14, struct of_queue, 0, 8, of_queue_desc, NULL),
     ARRAY(FLOW_MONITOR, SINCE_13, struct of_monitor_update, 0, 0, of_monitor_update, of_monitor_update_fini),
     RAW(EXPERIMENTER, SINCE_13),
 };
@@ -500,31 +500,11 @@ bool of_table_features_framed(const uint8_t *data, size_t size)
     return true;
 }
 
-/* Bytes of the queue statistics of one queue: fixed before 1.4, afterwards with their length in front (as queue descriptions have theirs at offset 8). */
-static size_t queue_size(uint8_t version, uint16_t type, const uint8_t *p, size_t left)
-{
-    size_t fixed = version == OF10_VERSION ? 32 : QUEUE_STATS_SIZE, offset = type == OFPMP_QUEUE_DESC ? 8 : 0;
-    return type == OFPMP_QUEUE && version < OF14_VERSION ? fixed : left >= 16 ? MAX(wire_get16(p + offset), 16u) : 16u;
-}
-
-static bool queues_framed(const struct of_msg *msg)
-{
-    const uint8_t *p = msg->multipart.raw.v;
-    for (size_t left = msg->multipart.raw.n, size; left; left -= size, p += size) {
-        size = queue_size(msg->version, msg->multipart.type, p, left);
-        if (size > left) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static struct of_error raw_get(struct cursor *c, struct of_msg *msg)
 {
     struct of_multipart_msg *mp = &msg->multipart;
     mp->raw.v = of_rest_get(c, &mp->raw.n);
     bool ok = mp->type == OFPMP_TABLE_FEATURES ? of_table_features_framed(mp->raw.v, mp->raw.n)
-            : mp->type == OFPMP_QUEUE || mp->type == OFPMP_QUEUE_DESC ? queues_framed(msg)
             : mp->raw.n >= EXPERIMENTER_HEADER_SIZE;
     return ok ? OF_OK : OF_BAD_LEN;
 }
@@ -620,25 +600,23 @@ static void segment_check(struct segment *s, size_t item)
 
 static void raw_put(struct segment *s, const struct of_multipart_msg *mp)
 {
-    const uint8_t *p = mp->raw.v, *end = p + mp->raw.n;
     bool experimenter = mp->type == OFPMP_EXPERIMENTER;
-    if (experimenter) {                 /* Every segment names the experimenter again. */
-        assert(mp->raw.n >= EXPERIMENTER_HEADER_SIZE);
-        p += EXPERIMENTER_HEADER_SIZE;
-    }
+    size_t at = experimenter ? EXPERIMENTER_HEADER_SIZE : 0;     /* Every segment names the experimenter again. */
+    assert(mp->raw.n >= at);
     do {
-        size_t left = (size_t) (end - p), item = s->b->size;
-        size_t n = experimenter ? MIN(left, OF_MAX_MESSAGE - MULTIPART_HEADER_SIZE - EXPERIMENTER_HEADER_SIZE)
-                 : mp->type == OFPMP_QUEUE || mp->type == OFPMP_QUEUE_DESC ? queue_size(s->msg->version, mp->type, p, left) : left ? wire_get16(p) : 0;
+        size_t left = mp->raw.n - at, item = s->b->size;
+        size_t n = experimenter ? MIN(left, OF_MAX_MESSAGE - MULTIPART_HEADER_SIZE - EXPERIMENTER_HEADER_SIZE) : left ? wire_get16(mp->raw.v + at) : 0;
         n = MIN(n, left);
         if (experimenter) {
             buf_put(s->b, mp->raw.v, EXPERIMENTER_HEADER_SIZE);
         }
-        buf_put(s->b, p, n);
+        if (n) {                        /* An empty body has no bytes to point to. */
+            buf_put(s->b, mp->raw.v + at, n);
+        }
         segment_check(s, item);
         assert(n || !left);
-        p += n;
-    } while (p < end);
+        at += n;
+    } while (at < mp->raw.n);
 }
 
 void of_multipart_reply_encode(const struct of_msg *msg, struct buf *b)

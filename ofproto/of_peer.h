@@ -17,6 +17,7 @@ struct of_peer {
     unsigned n_got;
     /* Counted and dropped instead of kept. */
     unsigned n_multipart, n_elements, n_more, n_packet_ins;
+    bool keep_packet_ins;       /* As any other message. */
     bool close_on_up, close_on_message, close_on_down;
 };
 

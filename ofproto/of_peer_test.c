@@ -66,7 +66,7 @@ static void on_message(struct of_conn *conn UNUSED, struct of_msg *msg, const ui
         close_peer(p);
         CU_ASSERT_EQUAL(raw[0], msg->version);  /* Still there. */
     }
-    if (msg->type == OFPT_PACKET_IN) {
+    if (msg->type == OFPT_PACKET_IN && !p->keep_packet_ins) {
         p->n_packet_ins++;
     } else if (msg->type == OFPT_MULTIPART_REPLY && (msg->multipart.type == OFPMP_FLOW || msg->multipart.type == OFPMP_GROUP)) {
         p->n_multipart++;

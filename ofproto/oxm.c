@@ -143,7 +143,8 @@ struct of_error match_decode(struct cursor *c, struct match *m)
 
 void match_encode_oxm(const struct match *m, struct buf *b)
 {
-    for (enum field_id id = 0; id < N_FIELDS; id++) {
+    const uint64_t words = match_words(m);
+    for (enum field_id id = field_next(words, 0); id < N_FIELDS; id = field_next(words, id + 1)) {
         const struct field *f = field_row(id);
         union field_value value, mask;
         if (match_get(m, id, &value, &mask)) {

@@ -210,6 +210,7 @@ static void random_action(struct rng *r, struct actions *as, bool text, unsigned
         break;
     case ACTION_DROP: a->drop_reason = (uint16_t) rng_below(r, DROP_N_REASONS); break;
     case ACTION_POP_VLAN: case ACTION_POP_PBB: case ACTION_DEC_NW_TTL: case ACTION_DEC_MPLS_TTL: case ACTION_COPY_TTL_OUT: case ACTION_COPY_TTL_IN:
+    case ACTION_POP_QUEUE:
     case N_ACTION_TYPES: break;
     }
 }

@@ -123,6 +123,7 @@ static void format_one(const struct action *a, struct buf *b)
     case ACTION_DROP: format_drop(a, b); break;
     case ACTION_CONJUNCTION: buf_printf(b, "conjunction(%u,%u/%u)", a->conjunction.id, a->conjunction.clause + 1u, a->conjunction.n_clauses); break;
     case ACTION_POP_VLAN: case ACTION_POP_PBB: case ACTION_DEC_NW_TTL: case ACTION_DEC_MPLS_TTL: case ACTION_COPY_TTL_OUT: case ACTION_COPY_TTL_IN:
+    case ACTION_POP_QUEUE:
     case N_ACTION_TYPES:
         buf_puts(b, name);
         break;
@@ -480,6 +481,26 @@ static bool parse_conjunction(const struct word *w, char *arg, struct actions *a
     return true;
 }
 
+/* 1.0's enqueue:PORT:QUEUE or enqueue(PORT,QUEUE). */
+static bool parse_enqueue(const struct word *w, char *arg, struct actions *as, unsigned depth UNUSED, struct err *err)
+{
+    char *separator = arg ? strpbrk(arg, ":,") : NULL;
+    uint64_t queue;
+    uint32_t port;
+    if (!separator) {
+        return err_set(err, ERR_INVALID, w->name, "must be enqueue:PORT:QUEUE");
+    }
+    *separator = '\0';
+    if (!text_port_parse(arg, &port)) {
+        return err_set(err, ERR_INVALID, w->name, "\"%.80s\" is no port", arg);
+    }
+    if (!text_number(w->name, separator + 1, UINT32_MAX, &queue, err)) {
+        return false;
+    }
+    actions_enqueue(as, port, (uint32_t) queue);
+    return true;
+}
+
 static const struct word words[] = {
     { "output", parse_output, ACTION_OUTPUT, 0 },
     { "in_port", parse_port_word, ACTION_OUTPUT, OFPP_IN_PORT },
@@ -493,6 +514,8 @@ static const struct word words[] = {
     { "set_queue", parse_number, ACTION_SET_QUEUE, UINT32_MAX },
     { "set_field", parse_set_field, ACTION_SET_FIELD, 0 },
     { "push_vlan", parse_number, ACTION_PUSH_VLAN, 0xffff },
+    { "pop_queue", parse_plain, ACTION_POP_QUEUE, 0 },
+    { "enqueue", parse_enqueue, ACTION_SET_QUEUE, 0 },
     { "pop_vlan", parse_plain, ACTION_POP_VLAN, 0 },
     { "strip_vlan", parse_plain, ACTION_POP_VLAN, 0 },
     { "push_mpls", parse_number, ACTION_PUSH_MPLS, 0xffff },

@@ -69,6 +69,7 @@ static const struct { const char *in, *out; } lists[] = {
     { "note:", "note:00.00.00.00.00.00" },
     { "note:50.4f.4c.00.00.20", "drop(anti-spoof)" },
     { "note:0102ff", "note:01.02.ff.00.00.00" },
+    { "enqueue:5:7,enqueue(in_port,1)", "set_queue:7,output:5,pop_queue,set_queue:1,IN_PORT,pop_queue" },
     { "pop_mpls:2048,group:1,set_queue:7", "pop_mpls:0x0800,group:1,set_queue:7" },
 };
 
@@ -152,6 +153,7 @@ static const struct { const char *in, *field; } bad_lists[] = {
     { "nosuch", "nosuch" }, { "nosuch:1", "nosuch" }, { "output", "output" }, { "output:", "output" }, { "output:nosuch", "nosuch" },
     { "output:xreg0", "output" }, { "4294967296", "4294967296" }, { "group:x", "group" }, { "group", "group" }, { "push_vlan:0x0800", "push_vlan" },
     { "push_vlan", "push_vlan" }, { "pop_vlan:1", "pop_vlan" }, { "drop,output:1", "drop" }, { "output:1,drop", "drop" }, { "drop(nosuch)", "drop" },
+    { "enqueue:1", "enqueue" }, { "enqueue:x:1", "enqueue" }, { "enqueue:1:x", "enqueue" }, { "pop_queue:1", "pop_queue" },
     { "drop(64)", "drop" }, { "set_field:1", "set_field" }, { "set_field:1->nosuch", "set_field" }, { "set_field:1->conj_id", "set_field" },
     { "set_field:10->vlan_vid", "vlan_vid" }, { "set_field:1.2.3.4->eth_src", "eth_src" }, { "set_field:1/1->ip_dscp", "ip_dscp" },
     { "load:1", "load" }, { "load:2->reg0[3]", "load" }, { "load:1->reg0[30..33]", "reg0" }, { "load:1->reg0[5..3]", "reg0" }, { "load:1->reg0[", "reg0[" },

@@ -1,13 +1,18 @@
 noinst_LIBRARIES += tenants/libtenants.a
 tenants_libtenants_a_SOURCES = \
 	tenants/claim.c \
+	tenants/delete.c \
 	tenants/load.c \
 	tenants/model.c tenants/model.h tenants/model_impl.h \
 	tenants/numbers.c tenants/numbers.h \
 	tenants/plan.c \
+	tenants/plan_slice.c \
+	tenants/topology.c \
 	tenants/txn.c \
 	tenants/validate.c \
+	tenants/validate_link.c \
 	tenants/validate_port.c \
+	tenants/validate_slice.c \
 	tenants/view.c \
 	tenants/whois.c
 
@@ -16,6 +21,7 @@ bin_PROGRAMS += tenants/vpcctl
 tenants_vpcctl_SOURCES = \
 	tenants/vpcctl.c tenants/vpcctl.h \
 	tenants/vpcctl_apply.c \
+	tenants/vpcctl_create.c \
 	tenants/vpcctl_get.c \
 	tenants/vpcctl_http.c \
 	tenants/vpcctl_misc.c \
@@ -42,6 +48,8 @@ tenants_tenants_test_SOURCES = \
 	tenants/model_test.c \
 	tenants/model_random_test.c \
 	tenants/numbers_test.c \
+	tenants/slice_random_test.c \
+	tenants/slice_test.c \
 	tenants/whois_test.c \
 	tenants/yaml_test.c \
 	tenants/model_fixture_test.c tenants/model_fixture.h \
@@ -63,4 +71,7 @@ tests_fuzz_apply_replay_LDADD = tenants/libtenants.a lib/libpolder.a $(POLDER_LI
 EXTRA_DIST += \
 	examples/quickstart/blue.yaml \
 	examples/quickstart/red.yaml \
-	examples/quickstart/substrate.yaml
+	examples/quickstart/substrate.yaml \
+	examples/slice/big-switch.yaml \
+	examples/slice/line.yaml \
+	examples/slice/ring-topology.yaml

@@ -5,6 +5,10 @@
 
 #include "tenants/model_impl.h"
 
+const enum model_kind model_load_order[N_KINDS] = {
+    KIND_EDGE, KIND_FABRIC_SWITCH, KIND_TENANT, KIND_VPC, KIND_NETWORK, KIND_PORT, KIND_SLICE, KIND_SWITCH, KIND_SWITCH_PORT, KIND_LINK,
+};
+
 /* The object that a name's part before its last '/' names, or NULL and an error. */
 static void *parent_of(struct model *m, enum model_kind kind, const char *name, struct err *err)
 {
@@ -51,28 +55,103 @@ static bool load_vpc(struct model *m, struct json_reader *r, struct object *o)
     if (strcmp(tenant, v->tenant->name)) {
         return json_fail(r, "tenant", "is %.40s, but the name is %s", tenant, v->name);
     }
-    tenant_object(v->tenant)->used.vpcs++;
-    tenant_object(v->tenant)->next.vpcs++;
     return true;
+}
+
+static bool load_slice(struct model *m, struct json_reader *r, struct object *o)
+{
+    struct slice *s = object_public(o);
+    const char *tenant = json_string(r, "tenant", NULL);
+    read_slice_spec(r, s);
+    if (!json_end(r) || !(s->tenant = parent_of(m, KIND_TENANT, s->name, r->err))) {
+        return false;
+    }
+    return !strcmp(tenant, s->tenant->name) || json_fail(r, "tenant", "is %.40s, but the name is %s", tenant, s->name);
+}
+
+static bool load_id(struct model *m, struct json_reader *r, struct object *o)
+{
+    struct network *n = object_public(o);
+    if (!n->id || model_network_by_id(m, n->id)) {
+        return json_fail(r, "id", "%u is missing or another network's", n->id);
+    }
+    index_by_id(m, o);
+    m->next_network_id = MAX(m->next_network_id, n->id + 1);
+    return true;
+}
+
+static bool load_switch(struct model *m, struct json_reader *r, struct object *o)
+{
+    struct network *n = object_public(o);
+    struct object *other;
+    n->id = (uint32_t) json_u64(r, "id", 1, NETWORK_MAX_ID, 0);
+    read_switch_spec(r, m, n);
+    if (!json_end(r) || !(n->slice = parent_of(m, KIND_SLICE, n->name, r->err))) {
+        return false;
+    }
+    if (!n->datapath_id || !n->n_edges) {
+        return json_fail(r, n->n_edges ? "datapath_id" : "edges", "is missing");
+    }
+    if (!claim_add(m, NULL, CLAIM_SWITCH_DPID, n->slice, o, &n->datapath_id, sizeof n->datapath_id, &other)) {
+        return json_fail(r, "datapath_id", "is switch %s's too", object_name(other->kind, object_public(other)));
+    }
+    for (unsigned i = 0; i < n->n_listen; i++) {
+        if (!claim_add(m, NULL, CLAIM_LISTEN, NULL, o, n->listen[i], (uint8_t) strlen(n->listen[i]), &other)) {
+            return json_fail(r, "listen", "%s is switch %s's too", n->listen[i], object_name(other->kind, object_public(other)));
+        }
+    }
+    return load_id(m, r, o);
+}
+
+/* An end that the record names, which is no other link's and has no device. */
+static struct port *load_end(struct model *m, struct json_reader *e, const struct vlink *l)
+{
+    char full[MODEL_NAME_SIZE];
+    const char *text = json_value_string(e);
+    if (e->err->code) {
+        return NULL;
+    }
+    snprintf(full, sizeof full, "%.70s/%.66s", l->slice->name, text);
+    struct port *p = model_find(m, KIND_SWITCH_PORT, full);
+    if (!p || p->link || p->n_ips || p->ofport_of[0] || !p->edge) {
+        json_fail(e, NULL, "%.66s cannot be the link's end", text);
+        return NULL;
+    }
+    return p;
+}
+
+static bool load_link(struct model *m, struct json_reader *r, struct object *o)
+{
+    struct vlink *l = object_public(o);
+    struct json_reader array, e;
+    if (!(l->slice = parent_of(m, KIND_SLICE, l->name, r->err)) || !json_array(r, "ends", true, &array)) {
+        return false;
+    }
+    if (json_array_size(&array) != 2) {
+        return json_fail(r, "ends", "are not two");
+    }
+    read_link_spec(r, m, l);
+    for (unsigned i = 0; i < 2; i++) {
+        json_element(&array, i, &e);
+        l->ends[i] = load_end(m, &e, l);
+        if (!l->ends[i]) {
+            return false;
+        }
+        l->ends[i]->link = l;
+    }
+    return json_end(r);
 }
 
 static bool load_network(struct model *m, struct json_reader *r, struct object *o)
 {
     struct network *n = object_public(o);
-    n->id = (uint32_t) json_u64(r, "id", 1, (1u << 24) - 1, 0);
+    n->id = (uint32_t) json_u64(r, "id", 1, NETWORK_MAX_ID, 0);
     read_network_spec(r, n);
     if (!json_end(r) || !(n->vpc = parent_of(m, KIND_VPC, n->name, r->err))) {
         return false;
     }
-    if (!n->id || model_network_by_id(m, n->id)) {
-        return json_fail(r, "id", "%u is missing or another network's", n->id);
-    }
-    index_by_id(m, o);
     vpc_add_network(vpc_object(n->vpc), network_object(n));
-    tenant_object(n->vpc->tenant)->used.networks++;
-    tenant_object(n->vpc->tenant)->next.networks++;
-    m->next_network_id = MAX(m->next_network_id, n->id + 1);
-    return true;
+    return load_id(m, r, o);
 }
 
 /* The first port of a network on an edge brings the landing; the others must agree. */
@@ -132,6 +211,9 @@ static bool load_claims(struct model *m, struct json_reader *r, struct object *o
     if (!claim_add(m, NULL, CLAIM_MAC, p->network, o, p->mac.b, sizeof p->mac.b, &other)) {
         return json_fail(r, "mac", "is port %s's too", object_name(KIND_PORT, object_public(other)));
     }
+    if (p->network->slice && !claim_add(m, NULL, CLAIM_OF_NAME, p->network, o, p->of_name, (uint8_t) strlen(p->of_name), &other)) {
+        return json_fail(r, "of_name", "is port %s's too", object_name(KIND_PORT, object_public(other)));
+    }
     for (unsigned i = 0; i < p->n_ips; i++) {
         if (!p->ips[i].link_local && !claim_add(m, NULL, CLAIM_IP, p->network, o, p->ips[i].ip.b, sizeof p->ips[i].ip.b, &other)) {
             return json_fail(r, "ips", "one is port %s's too", object_name(KIND_PORT, object_public(other)));
@@ -143,23 +225,50 @@ static bool load_claims(struct model *m, struct json_reader *r, struct object *o
     return true;
 }
 
+/* What is a VPC's port's own, and what a slice's. */
+static bool load_port_spec(struct model *m, struct json_reader *r, struct object *o, struct port_given *given)
+{
+    struct port *p = object_public(o);
+    const char *text;
+    str_copy(p->vhost_role, sizeof p->vhost_role, "client");
+    p->vhost_queues = 1;
+    p->id = (uint32_t) json_u64(r, "id", 1, INT32_MAX, 0);
+    if (o->kind == KIND_PORT) {
+        read_port_spec(r, p, given);
+        p->number = p->id;
+        port_of_name(p);
+        return !r->err->code && (p->network = parent_of(m, KIND_NETWORK, p->name, r->err));
+    }
+    read_switch_port_spec(r, p, given);
+    p->number = given->number;
+    if (!given->mac && doc_string(r, "allocated_mac", &text) == DOC_STRING && !mac_parse(text, &p->mac)) {
+        return json_fail(r, "allocated_mac", "is no MAC address");
+    }
+    if (r->err->code || !(p->network = parent_of(m, KIND_SWITCH, p->name, r->err))) {
+        return false;
+    }
+    if (!p->of_name[0] || !numbers_take(&network_object(p->network)->numbers, p->number)) {
+        return json_fail(r, p->of_name[0] ? "number" : "of_name", "is missing or another port's");
+    }
+    return true;
+}
+
 static bool load_port(struct model *m, struct json_reader *r, struct object *o)
 {
     struct port *p = object_public(o);
     struct port_given given = { .mac = false };
-    str_copy(p->vhost_role, sizeof p->vhost_role, "client");
-    p->id = (uint32_t) json_u64(r, "id", 1, INT32_MAX, 0);
-    read_port_spec(r, p, &given);
-    if (r->err->code || !(p->network = parent_of(m, KIND_NETWORK, p->name, r->err))) {
+    if (!load_port_spec(m, r, o, &given)) {
         return false;
     }
-    if (!given.mac || !p->id || model_port_by_id(m, p->id)) {
-        return json_fail(r, given.mac ? "id" : "mac", "is missing or another port's");
+    if (!mac_u64(p->mac) || !p->id || model_port_by_id(m, p->id)) {
+        return json_fail(r, mac_u64(p->mac) ? "id" : "mac", "is missing or another port's");
     }
-    if (!check_port_ips(r, p->network, p)) {
+    if (p->network->vpc && !check_port_ips(r, p->network, p)) {
         return false;
     }
-    p->ips[p->n_ips++] = (struct port_ip) { .ip = ip_link_local_eui64(p->mac), .link_local = true };
+    if (given.mac) {
+        p->ips[p->n_ips++] = (struct port_ip) { .ip = ip_link_local_eui64(p->mac), .link_local = true };
+    }
     if (given.edge == DOC_STRING && !(p->edge = model_find(m, KIND_EDGE, given.edge_name))) {
         return json_fail(r, "edge", "there is no edge %.40s", given.edge_name);
     }
@@ -167,41 +276,29 @@ static bool load_port(struct model *m, struct json_reader *r, struct object *o)
         return false;
     }
     index_by_id(m, o);
-    void *added = p, **array = (void **) p->network->ports;
-    sorted_merge(&array, &p->network->n_ports, &network_object(p->network)->ports_allocated, KIND_PORT, &added, 1);
-    p->network->ports = (struct port **) array;
     if (p->edge) {
         edge_object(p->edge)->n_ports++;
     }
-    tenant_object(p->network->vpc->tenant)->used.ports++;
-    tenant_object(p->network->vpc->tenant)->next.ports++;
     m->next_port_id = MAX(m->next_port_id, p->id + 1);
     return true;
 }
 
-static bool load_spec(struct model *m, struct json_reader *r, struct object *o, uint64_t revision)
+static bool load_spec(struct model *m, struct json_reader *r, struct object *o)
 {
-    void *public = object_public(o);
+    struct tenant *t = object_public(o);
     switch (o->kind) {
     case KIND_TENANT:
-        read_tenant_spec(r, public);
-        ((struct tenant *) public)->revision = revision;
+        t->quota = default_quota;               /* A store may be older than some of them. */
+        read_tenant_spec(r, t);
         return json_end(r);
-    case KIND_VPC:
-        ((struct vpc *) public)->revision = revision;
-        return load_vpc(m, r, o);
-    case KIND_NETWORK:
-        ((struct network *) public)->revision = revision;
-        return load_network(m, r, o);
-    case KIND_PORT:
-        ((struct port *) public)->revision = revision;
-        return load_port(m, r, o);
-    case KIND_EDGE:
-    case KIND_FABRIC_SWITCH:
-        ((struct edge *) public)->revision = revision;
-        return load_edge(m, r, o);
-    case N_KINDS:
-        break;
+    case KIND_VPC: return load_vpc(m, r, o);
+    case KIND_NETWORK: return load_network(m, r, o);
+    case KIND_PORT: case KIND_SWITCH_PORT: return load_port(m, r, o);
+    case KIND_SLICE: return load_slice(m, r, o);
+    case KIND_SWITCH: return load_switch(m, r, o);
+    case KIND_LINK: return load_link(m, r, o);
+    case KIND_EDGE: case KIND_FABRIC_SWITCH: return load_edge(m, r, o);
+    case N_KINDS: break;
     }
     abort();
 }
@@ -223,10 +320,13 @@ bool model_load(struct model *m, enum model_kind kind, const char *name, uint64_
     }
     if (!err->code) {
         struct object *o = object_new(m, kind, name);
-        if (load_spec(m, &r, o, revision)) {
+        if (load_spec(m, &r, o)) {
             void *public = object_public(o);
             o->is_new = false;
+            *content_revision(kind, public) = revision;
             kind_insert(m, kind, &public, 1);
+            insert_into_holders(kind, &public, 1);
+            object_count(o);
             return true;
         }
         /* The caller gives the model up now: parts of the object may be indexed, so it stays until model_free(). */
@@ -240,5 +340,5 @@ void model_loaded(struct model *m, uint64_t revision, uint32_t next_port_id, uin
 {
     m->revision = MAX(m->revision, revision);
     m->next_port_id = MAX(m->next_port_id, next_port_id);
-    m->next_network_id = MAX(m->next_network_id, next_network_id);
+    m->next_network_id = next_network_id;       /* Where the circle stands: there may be greater ids. */
 }

@@ -2,6 +2,7 @@
 #include "tenants/model.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,20 +45,27 @@ struct model *model_new(const struct provider *provider)
 
 static void free_parts(struct object *o)
 {
-    if (o->kind == KIND_EDGE || o->kind == KIND_FABRIC_SWITCH) {
+    if (kind_is_edge(o->kind)) {
         struct edge_object *e = CONTAINER_OF(o, struct edge_object, o);
         numbers_fini(&e->locals);
         numbers_fini(&e->slots4);
         numbers_fini(&e->slots6);
     } else if (o->kind == KIND_VPC) {
         free(CONTAINER_OF(o, struct vpc_object, o)->networks);
-    } else if (o->kind == KIND_NETWORK) {
+    } else if (o->kind == KIND_SLICE) {
+        struct slice_object *s = CONTAINER_OF(o, struct slice_object, o);
+        free(s->slice.switches);
+        free(s->slice.links);
+    } else if (kind_is_network(o->kind)) {
         struct network_object *n = CONTAINER_OF(o, struct network_object, o);
         free(n->network.landings);
         free(n->network.ports);
         free(n->refs);
         free(n->next_refs);
+        hmap_fini(&n->by_number);
+        numbers_fini(&n->numbers);
     }
+    content_free(o->kind, object_public(o));
 }
 
 void object_free(struct model *m, struct object *o)
@@ -108,30 +116,105 @@ const struct provider *model_provider(const struct model *m)
 
 /* --- Objects of any kind --- */
 
+/* The public struct is each object's first member, and the name that one's. */
+#define LAYOUT(OBJECT, MEMBER) { sizeof(struct OBJECT), offsetof(struct OBJECT, o), sizeof ((struct OBJECT *) 0)->MEMBER.name }
+static const struct { size_t size, head, name_size; } layouts[N_KINDS] = {
+    [KIND_TENANT] = LAYOUT(tenant_object, tenant), [KIND_VPC] = LAYOUT(vpc_object, vpc),
+    [KIND_NETWORK] = LAYOUT(network_object, network), [KIND_PORT] = LAYOUT(port_object, port),
+    [KIND_SLICE] = LAYOUT(slice_object, slice), [KIND_SWITCH] = LAYOUT(network_object, network),
+    [KIND_SWITCH_PORT] = LAYOUT(port_object, port), [KIND_LINK] = LAYOUT(link_object, link),
+    [KIND_EDGE] = LAYOUT(edge_object, edge), [KIND_FABRIC_SWITCH] = LAYOUT(edge_object, edge),
+};
+const size_t kind_content_size[N_KINDS] = {
+    [KIND_TENANT] = sizeof(struct tenant), [KIND_VPC] = sizeof(struct vpc), [KIND_NETWORK] = sizeof(struct network), [KIND_PORT] = sizeof(struct port),
+    [KIND_SLICE] = sizeof(struct slice), [KIND_SWITCH] = sizeof(struct network), [KIND_SWITCH_PORT] = sizeof(struct port), [KIND_LINK] = sizeof(struct vlink),
+    [KIND_EDGE] = sizeof(struct edge), [KIND_FABRIC_SWITCH] = sizeof(struct edge),
+};
+const enum model_kind network_kinds[2] = { KIND_NETWORK, KIND_SWITCH }, port_kinds[2] = { KIND_PORT, KIND_SWITCH_PORT };
+
 void *object_public(struct object *o)
 {
-    switch (o->kind) {
-    case KIND_TENANT: return CONTAINER_OF(o, struct tenant_object, o);
-    case KIND_VPC: return CONTAINER_OF(o, struct vpc_object, o);
-    case KIND_NETWORK: return CONTAINER_OF(o, struct network_object, o);
-    case KIND_PORT: return CONTAINER_OF(o, struct port_object, o);
-    case KIND_EDGE: case KIND_FABRIC_SWITCH: return CONTAINER_OF(o, struct edge_object, o);
+    return (char *) o - layouts[o->kind].head;
+}
+
+struct object *object_head(enum model_kind kind, const void *public)
+{
+    return (struct object *) ((char *) public + layouts[kind].head);
+}
+
+uint64_t *content_revision(enum model_kind kind, void *content)
+{
+    switch (kind) {
+    case KIND_TENANT: return &((struct tenant *) content)->revision;
+    case KIND_VPC: return &((struct vpc *) content)->revision;
+    case KIND_NETWORK: case KIND_SWITCH: return &((struct network *) content)->revision;
+    case KIND_PORT: case KIND_SWITCH_PORT: return &((struct port *) content)->revision;
+    case KIND_SLICE: return &((struct slice *) content)->revision;
+    case KIND_LINK: return &((struct vlink *) content)->revision;
+    case KIND_EDGE: case KIND_FABRIC_SWITCH: return &((struct edge *) content)->revision;
     case N_KINDS: break;
     }
     abort();
 }
 
-struct object *object_head(enum model_kind kind, const void *public)
+char **strings_copy(char *const *from, unsigned n)
 {
-    switch (kind) {
-    case KIND_TENANT: return &tenant_object(public)->o;
-    case KIND_VPC: return &vpc_object(public)->o;
-    case KIND_NETWORK: return &network_object(public)->o;
-    case KIND_PORT: return &port_object(public)->o;
-    case KIND_EDGE: case KIND_FABRIC_SWITCH: return &edge_object(public)->o;
-    case N_KINDS: break;
+    char **to = n ? xmalloc(n * sizeof *to) : NULL;
+    for (unsigned i = 0; i < n; i++) {
+        to[i] = xstrdup(from[i]);
     }
-    abort();
+    return to;
+}
+
+void strings_free(char **strings, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        free(strings[i]);
+    }
+    free(strings);
+}
+
+bool strings_equal(char *const *a, unsigned n_a, char *const *b, unsigned n_b)
+{
+    unsigned same = 0;
+    while (same < n_a && same < n_b && !strcmp(a[same], b[same])) {
+        same++;
+    }
+    return same == n_a && same == n_b;
+}
+
+void content_copy(enum model_kind kind, void *content)
+{
+    if (kind == KIND_SLICE) {
+        struct slice *s = content;
+        s->controllers = strings_copy(s->controllers, s->n_controllers);
+    } else if (kind == KIND_SWITCH) {
+        struct network *n = content;
+        struct edge **edges = xmalloc(n->n_edges * sizeof *edges);
+        if (n->n_edges) {
+            memcpy(edges, n->edges, n->n_edges * sizeof *edges);
+        }
+        n->edges = edges;
+        n->listen = strings_copy(n->listen, n->n_listen);
+    } else if (kind == KIND_LINK) {
+        struct vlink *l = content;
+        l->via = strings_copy(l->via, l->n_via);
+    }
+}
+
+void content_free(enum model_kind kind, void *content)
+{
+    if (kind == KIND_SLICE) {
+        struct slice *s = content;
+        strings_free(s->controllers, s->n_controllers);
+    } else if (kind == KIND_SWITCH) {
+        struct network *n = content;
+        free(n->edges);
+        strings_free(n->listen, n->n_listen);
+    } else if (kind == KIND_LINK) {
+        struct vlink *l = content;
+        strings_free(l->via, l->n_via);
+    }
 }
 
 static uint32_t name_hash(const char *name)
@@ -150,42 +233,21 @@ struct object *model_lookup(const struct model *m, enum model_kind kind, const c
     return NULL;
 }
 
-static struct object *edge_new(const struct model *m, enum model_kind kind, const char *name)
+struct object *object_new(struct model *m, enum model_kind kind, const char *name)
 {
-    struct edge_object *e = XNEW(struct edge_object);
-    str_copy(e->edge.name, sizeof e->edge.name, name);
+    void *public = xcalloc(1, layouts[kind].size);
+    struct object *o = object_head(kind, public);
+    str_copy(public, layouts[kind].name_size, name);
     if (kind == KIND_EDGE) {
+        struct edge_object *e = public;
         numbers_init(&e->locals, LOCAL_MAX);
         numbers_init(&e->slots4, (1u << m->slot_bits) - 2);     /* Neither all zeros nor all ones. */
         numbers_init(&e->slots6, SLOT6_MAX);
+    } else if (kind_is_network(kind)) {
+        struct network_object *n = public;
+        hmap_init(&n->by_number);
+        numbers_init(&n->numbers, PORT_MAX_NUMBER);
     }
-    return &e->o;
-}
-
-static struct object *named_new(enum model_kind kind, const char *name)
-{
-    if (kind == KIND_TENANT) {
-        struct tenant_object *t = XNEW(struct tenant_object);
-        str_copy(t->tenant.name, sizeof t->tenant.name, name);
-        return &t->o;
-    } else if (kind == KIND_VPC) {
-        struct vpc_object *v = XNEW(struct vpc_object);
-        str_copy(v->vpc.name, sizeof v->vpc.name, name);
-        return &v->o;
-    } else if (kind == KIND_NETWORK) {
-        struct network_object *n = XNEW(struct network_object);
-        str_copy(n->network.name, sizeof n->network.name, name);
-        return &n->o;
-    }
-    struct port_object *p = XNEW(struct port_object);
-    str_copy(p->port.name, sizeof p->port.name, name);
-    return &p->o;
-}
-
-struct object *object_new(struct model *m, enum model_kind kind, const char *name)
-{
-    bool is_edge = kind == KIND_EDGE || kind == KIND_FABRIC_SWITCH;
-    struct object *o = is_edge ? edge_new(m, kind, name) : named_new(kind, name);
     o->kind = kind;
     o->is_new = true;
     hmap_insert(&m->kinds[kind].by_name, &o->node, name_hash(name));
@@ -238,6 +300,39 @@ void kind_insert(struct model *m, enum model_kind kind, void **added, unsigned n
 {
     struct kind_index *x = &m->kinds[kind];
     sorted_merge(&x->sorted, &x->n, &x->allocated, kind, added, n);
+}
+
+static uint32_t id_hash(uint32_t id)
+{
+    return (uint32_t) hash_mix64(id);
+}
+
+void network_add_port(struct network_object *n, void **ports, unsigned n_ports)
+{
+    void **array = (void **) n->network.ports;
+    sorted_merge(&array, &n->network.n_ports, &n->ports_allocated, KIND_PORT, ports, n_ports);
+    n->network.ports = (struct port **) array;
+    for (unsigned i = 0; i < n_ports; i++) {
+        struct port_object *p = ports[i];
+        hmap_insert(&n->by_number, &p->by_number, id_hash(p->port.number));
+    }
+}
+
+void network_remove_port(struct network_object *n, struct port_object *p)
+{
+    sorted_remove((void **) n->network.ports, &n->network.n_ports, KIND_PORT, p);
+    hmap_remove(&n->by_number, &p->by_number);
+}
+
+struct port *network_port_by_number(const struct network *n, uint32_t number)
+{
+    struct port_object *p;
+    HMAP_FOR_EACH_WITH_HASH (p, by_number, id_hash(number), &network_object(n)->by_number) {
+        if (p->port.number == number) {
+            return &p->port;
+        }
+    }
+    return NULL;
 }
 
 void vpc_add_network(struct vpc_object *v, struct network_object *n)
@@ -302,14 +397,9 @@ struct edge *model_edge_by_index(const struct model *m, uint16_t index)
     return index < m->n_edges_by_index && m->edges_by_index[index] ? &m->edges_by_index[index]->edge : NULL;
 }
 
-static uint32_t id_hash(uint32_t id)
-{
-    return (uint32_t) hash_mix64(id);
-}
-
 void index_by_id(struct model *m, struct object *o)
 {
-    if (o->kind == KIND_PORT) {
+    if (kind_is_port(o->kind)) {
         struct port_object *p = CONTAINER_OF(o, struct port_object, o);
         hmap_insert(&m->ports_by_id, &p->by_id, id_hash(p->port.id));
     } else {
@@ -320,7 +410,7 @@ void index_by_id(struct model *m, struct object *o)
 
 void unindex_by_id(struct model *m, struct object *o)
 {
-    if (o->kind == KIND_PORT) {
+    if (kind_is_port(o->kind)) {
         hmap_remove(&m->ports_by_id, &CONTAINER_OF(o, struct port_object, o)->by_id);
     } else {
         hmap_remove(&m->networks_by_id, &CONTAINER_OF(o, struct network_object, o)->by_id);
@@ -347,6 +437,18 @@ struct network *model_network_by_id(const struct model *m, uint32_t id)
         }
     }
     return NULL;
+}
+
+uint32_t network_id_next(struct model *m)
+{
+    for (uint32_t i = 0; i < NETWORK_MAX_ID; i++) {
+        uint32_t id = m->next_network_id > NETWORK_MAX_ID ? 1 : m->next_network_id;
+        m->next_network_id = id + 1;
+        if (!model_network_by_id(m, id)) {
+            return id;
+        }
+    }
+    return 0;
 }
 
 struct ip model_provider_ip(const struct model *m, const struct edge *e, bool v4, uint32_t slot)

@@ -24,6 +24,15 @@ uint32_t txn_number(struct model_txn *t, struct numbers *space)
     return n;
 }
 
+bool txn_take(struct model_txn *t, struct numbers *space, uint32_t n)
+{
+    if (!numbers_take(space, n)) {
+        return false;
+    }
+    note(&t->taken, space, n);
+    return true;
+}
+
 /* Comes free at commit, so that within one transaction no number changes hands. */
 void txn_release(struct model_txn *t, struct numbers *space, uint32_t n)
 {
@@ -54,6 +63,9 @@ struct network_object *txn_touch(struct model_txn *t, const struct network *netw
             memcpy(n->next_refs, n->refs, n->n_refs * sizeof *n->refs);
         }
         n->n_next_refs = n->n_refs;
+        if (network->slice) {
+            txn_touch_slice(t, network->slice);
+        }
     }
     return n;
 }
@@ -207,6 +219,9 @@ void port_drop_claims(struct model_txn *t, struct staged *st)
             claim_drop(t, CLAIM_IP, old->network, st->o, old->ips[i].ip.b, sizeof old->ips[i].ip.b);
         }
     }
+    if (old->network->slice && (!new || strcmp(old->of_name, new->of_name))) {
+        claim_drop(t, CLAIM_OF_NAME, old->network, st->o, old->of_name, (uint8_t) strlen(old->of_name));
+    }
     if (claims_device(old) && (!new || !same_device(old, new))) {
         claim_drop(t, CLAIM_DEVICE, old->edge, st->o, old->ofport_of, (uint8_t) strlen(old->ofport_of));
     }
@@ -215,8 +230,7 @@ void port_drop_claims(struct model_txn *t, struct staged *st)
 static bool taken(struct err *err, const struct staged *st, const char *member, const char *what, struct object *other)
 {
     char field[160];
-    snprintf(field, sizeof field, "%.120s.%s", st->path, member);
-    return err_set(err, ERR_CONFLICT, field, "%s is port %s's already", what, object_name(KIND_PORT, object_public(other)));
+    return err_set(err, ERR_CONFLICT, staged_field(st, member, field), "%s is port %s's already", what, object_name(other->kind, object_public(other)));
 }
 
 bool port_add_claims(struct model_txn *t, struct staged *st, struct err *err)
@@ -240,6 +254,10 @@ bool port_add_claims(struct model_txn *t, struct staged *st, struct err *err)
         && !claim_add(t->model, t, CLAIM_DEVICE, new->edge, st->o, new->ofport_of, (uint8_t) strlen(new->ofport_of), &other)) {
         return taken(err, st, "ofport_of", new->ofport_of, other);
     }
+    if (new->network->slice && !st->auto_of_name && (st->o->is_new || strcmp(old->of_name, new->of_name))
+        && !claim_add(t->model, t, CLAIM_OF_NAME, new->network, st->o, new->of_name, (uint8_t) strlen(new->of_name), &other)) {
+        return taken(err, st, "of_name", new->of_name, other);
+    }
     return true;
 }
 
@@ -255,6 +273,11 @@ bool port_ip_equal(const struct port *a, const struct port *b)
             return false;
         }
     }
+}
+
+void port_of_name(struct port *p)
+{
+    str_copy(p->of_name, sizeof p->of_name, strrchr(p->name, '/') + 1);
 }
 
 /* --- Binding --- */
@@ -312,7 +335,9 @@ bool port_bind(struct model_txn *t, struct staged *st, struct err *err)
     struct port *p = &st->c.port;
     struct network_object *n = txn_touch(t, p->network);
     bool stays = old && old->edge && old->edge == p->edge;
-    p->ips[p->n_ips++] = (struct port_ip) { .ip = ip_link_local_eui64(p->mac), .link_local = true };
+    if (st->link_local) {
+        p->ips[p->n_ips++] = (struct port_ip) { .ip = ip_link_local_eui64(p->mac), .link_local = true };
+    }
     if (old && !stays) {
         port_unbind(t, old);
         p->local = 0;

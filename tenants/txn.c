@@ -7,12 +7,7 @@
 
 #include "tenants/model_impl.h"
 
-static const size_t content_size[N_KINDS] = {
-    [KIND_TENANT] = sizeof(struct tenant), [KIND_VPC] = sizeof(struct vpc), [KIND_NETWORK] = sizeof(struct network), [KIND_PORT] = sizeof(struct port),
-    [KIND_EDGE] = sizeof(struct edge), [KIND_FABRIC_SWITCH] = sizeof(struct edge),
-};
-
-static struct model_txn *txn_new(struct model *m)
+struct model_txn *txn_new(struct model *m)
 {
     struct model_txn *t = XNEW(struct model_txn);
     assert(!m->open);
@@ -33,12 +28,20 @@ struct staged *txn_stage(struct model_txn *t, struct object *o, const char *path
     }
     struct staged *st = XNEW(struct staged);
     st->o = o;
+    st->kind = o->kind;
     st->path = xstrdup(path);
-    memcpy(&st->c, object_public(o), content_size[o->kind]);
+    memcpy(&st->c, object_public(o), kind_content_size[o->kind]);
+    content_copy(o->kind, &st->c);
     o->staged = st;
     GROW(t->staged, t->n_staged, t->staged_allocated);
     t->staged[t->n_staged++] = st;
     return st;
+}
+
+char *staged_field(const struct staged *st, const char *member, char out[160])
+{
+    snprintf(out, 160, "%.120s%s%s", st->path, *st->path ? "." : "", member);
+    return out;
 }
 
 struct object *txn_create(struct model_txn *t, enum model_kind kind, const char *name)
@@ -66,18 +69,6 @@ static void settle_landings(struct model_txn *t)
     }
 }
 
-static void set_revision(struct staged *st, uint64_t revision)
-{
-    switch (st->o->kind) {
-    case KIND_TENANT: st->c.tenant.revision = revision; break;
-    case KIND_VPC: st->c.vpc.revision = revision; break;
-    case KIND_NETWORK: st->c.network.revision = revision; break;
-    case KIND_PORT: st->c.port.revision = revision; break;
-    case KIND_EDGE: case KIND_FABRIC_SWITCH: st->c.edge.revision = revision; break;
-    case N_KINDS: abort();
-    }
-}
-
 static void describe(struct model_change *change, const struct staged *st)
 {
     enum model_kind kind = st->o->kind;
@@ -90,7 +81,7 @@ static void describe(struct model_change *change, const struct staged *st)
     if (st->doomed) {
         return;
     }
-    if (kind == KIND_PORT && st->c.port.edge) {
+    if (kind_is_port(kind) && st->c.port.edge) {
         struct network_object *n = network_object(st->c.port.network);
         landing = landing_find(n->next_refs, n->n_next_refs, st->c.port.edge)->landing;
     }
@@ -101,16 +92,28 @@ static void describe(struct model_change *change, const struct staged *st)
 /* Networks on an edge whose datapath id changes have to be compiled for another switch. */
 static void touch_networks_on(struct model_txn *t, const struct edge *edge)
 {
-    const struct kind_index *networks = &t->model->kinds[KIND_NETWORK];
-    for (unsigned i = 0; i < networks->n; i++) {
-        struct network_object *n = networks->sorted[i];
-        if (landing_find(n->refs, n->n_refs, edge)) {
-            txn_touch(t, &n->network);
+    for (unsigned k = 0; k < ARRAY_SIZE(network_kinds); k++) {
+        const struct kind_index *networks = &t->model->kinds[network_kinds[k]];
+        for (unsigned i = 0; i < networks->n; i++) {
+            struct network_object *n = networks->sorted[i];
+            if (landing_find(n->refs, n->n_refs, edge)) {
+                txn_touch(t, &n->network);
+            }
         }
     }
 }
 
-static struct model_txn *complete(struct model_txn *t)
+void txn_touch_slice(struct model_txn *t, const struct slice *slice)
+{
+    struct slice_object *s = slice_object(slice);
+    if (!s->touched) {
+        GROW(t->touched_slices, t->n_touched_slices, t->touched_slices_allocated);
+        t->touched_slices[t->n_touched_slices++] = s;
+        s->touched = true;
+    }
+}
+
+struct model_txn *txn_complete(struct model_txn *t)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < t->n_staged; i++) {
@@ -124,13 +127,17 @@ static struct model_txn *complete(struct model_txn *t)
     t->changes = xcalloc(n, sizeof *t->changes);
     for (unsigned i = 0; i < t->n_staged; i++) {
         if (t->staged[i]->changed) {
-            set_revision(t->staged[i], t->revision);
+            *content_revision(t->staged[i]->o->kind, &t->staged[i]->c) = t->revision;
             describe(&t->changes[t->n_changes++], t->staged[i]);
         }
     }
     t->networks = xmalloc(t->n_touched * sizeof *t->networks);
     for (unsigned i = 0; i < t->n_touched; i++) {
         t->networks[t->n_networks++] = t->touched[i]->network.id;
+    }
+    t->slices = xmalloc(t->n_touched_slices * sizeof *t->slices);
+    for (unsigned i = 0; i < t->n_touched_slices; i++) {
+        t->slices[t->n_slices++] = t->touched_slices[i]->slice.name;
     }
     return t;
 }
@@ -145,103 +152,7 @@ struct model_txn *model_apply(struct model *m, const cJSON *document, const char
         model_txn_abort(t);
         return NULL;
     }
-    return complete(t);
-}
-
-/* --- Deletes --- */
-
-static bool in_use(struct err *err, const char *name, unsigned n, enum model_kind by, const char *first)
-{
-    err_set(err, ERR_CONFLICT, NULL, "%s still has %u %s, %s%s", name, n, n == 1 ? kind_name(by) : kind_plural(by), n == 1 ? "" : "such as ", first);
-    return err_hint(err, "delete %s first", n == 1 ? "it" : "them");
-}
-
-static bool edge_unused(struct model *m, const struct edge_object *e, struct err *err)
-{
-    const struct kind_index *ports = &m->kinds[KIND_PORT];
-    for (unsigned i = 0; e->n_ports && i < ports->n; i++) {
-        const struct port *p = ports->sorted[i];
-        if (p->edge == &e->edge) {
-            in_use(err, e->edge.name, e->n_ports, KIND_PORT, p->name);
-            return err_hint(err, "bind %s to another edge, or delete %s, first", e->n_ports == 1 ? "it" : "them", e->n_ports == 1 ? "it" : "them");
-        }
-    }
-    return true;
-}
-
-/* Nothing depends on the object. */
-static bool unused(struct model *m, struct object *o, struct err *err)
-{
-    void *public = object_public(o);
-    const char *name = object_name(o->kind, public);
-    if (o->kind == KIND_TENANT && tenant_object(public)->used.vpcs) {
-        const struct kind_index *vpcs = &m->kinds[KIND_VPC];
-        for (unsigned i = 0; i < vpcs->n; i++) {
-            const struct vpc *v = vpcs->sorted[i];
-            if (v->tenant == public) {
-                return in_use(err, name, tenant_object(public)->used.vpcs, KIND_VPC, v->name);
-            }
-        }
-    }
-    if (o->kind == KIND_VPC && vpc_object(public)->n_networks) {
-        return in_use(err, name, vpc_object(public)->n_networks, KIND_NETWORK, vpc_object(public)->networks[0]->network.name);
-    }
-    if (o->kind == KIND_NETWORK && ((struct network *) public)->n_ports) {
-        return in_use(err, name, ((struct network *) public)->n_ports, KIND_PORT, ((struct network *) public)->ports[0]->name);
-    }
-    return o->kind != KIND_EDGE || edge_unused(m, public, err);
-}
-
-static void stage_delete(struct model_txn *t, struct object *o, struct err *err)
-{
-    struct staged *st = txn_stage(t, o, "", err);
-    void *public = object_public(o);
-    st->doomed = st->changed = true;
-    if (o->kind == KIND_PORT) {
-        port_drop_claims(t, st);
-        port_unbind(t, public);
-    } else if (o->kind == KIND_NETWORK) {
-        txn_touch(t, public);
-    } else if (o->kind == KIND_EDGE || o->kind == KIND_FABRIC_SWITCH) {
-        struct edge *e = public;
-        claim_drop(t, CLAIM_DPID, NULL, o, &e->datapath_id, sizeof e->datapath_id);
-        t->substrate_changed = true;
-        if (e->index) {
-            txn_release(t, &t->model->indexes, e->index);
-        }
-    }
-}
-
-static bool owned_by(enum model_kind kind, const char *name, const char *tenant)
-{
-    size_t n = strlen(tenant);
-    return (kind == KIND_VPC || kind == KIND_NETWORK || kind == KIND_PORT) && !strncmp(name, tenant, n) && name[n] == '/';
-}
-
-struct model_txn *model_delete(struct model *m, enum model_kind kind, const char *name, const char *tenant, uint64_t if_revision, struct err *err)
-{
-    *err = ERR_INIT;
-    if (tenant && !owned_by(kind, name, tenant)) {
-        err_set(err, ERR_DENIED, NULL, "%s %.140s is not tenant %s's to delete", kind_name(kind), name, tenant);
-        return NULL;
-    }
-    struct object *o = model_lookup(m, kind, name);
-    if (!o) {
-        err_set(err, ERR_NOT_FOUND, NULL, "there is no %s %.140s", kind_name(kind), name);
-        return NULL;
-    }
-    uint64_t revision = object_revision(kind, object_public(o));
-    if (if_revision && if_revision != revision) {
-        err_set(err, ERR_CONFLICT, NULL, "%s %s is at revision %llu, not %llu", kind_name(kind), name, (unsigned long long) revision, (unsigned long long) if_revision);
-        err_hint(err, "read it again");
-        return NULL;
-    }
-    if (!unused(m, o, err)) {
-        return NULL;
-    }
-    struct model_txn *t = txn_new(m);
-    stage_delete(t, o, err);
-    return complete(t);
+    return txn_complete(t);
 }
 
 /* --- Looking at it --- */
@@ -263,6 +174,12 @@ const uint32_t *model_txn_networks(const struct model_txn *t, unsigned *n)
     return t->networks;
 }
 
+const char *const *model_txn_slices(const struct model_txn *t, unsigned *n)
+{
+    *n = t->n_slices;
+    return t->slices;
+}
+
 bool model_txn_substrate_changed(const struct model_txn *t)
 {
     return t->substrate_changed;
@@ -279,6 +196,7 @@ void model_txn_next_ids(const struct model_txn *t, uint32_t *port, uint32_t *net
 static void txn_free(struct model_txn *t)
 {
     for (unsigned i = 0; i < t->n_staged; i++) {
+        content_free(t->staged[i]->kind, &t->staged[i]->c);
         free(t->staged[i]->path);
         free(t->staged[i]);
     }
@@ -292,6 +210,8 @@ static void txn_free(struct model_txn *t)
     free(t->changes);
     free(t->networks);
     free(t->touched);
+    free(t->slices);
+    free(t->touched_slices);
     free(t);
 }
 
@@ -299,30 +219,45 @@ static void txn_free(struct model_txn *t)
 static uint32_t *counter(struct object *o, bool next)
 {
     void *public = object_public(o);
-    if (o->kind == KIND_VPC) {
-        struct tenant_object *t = tenant_object(((struct vpc *) public)->tenant);
-        return next ? &t->next.vpcs : &t->used.vpcs;
-    } else if (o->kind == KIND_NETWORK) {
-        struct tenant_object *t = tenant_object(((struct network *) public)->vpc->tenant);
-        return next ? &t->next.networks : &t->used.networks;
-    } else if (o->kind == KIND_PORT) {
-        struct tenant_object *t = tenant_object(((struct port *) public)->network->vpc->tenant);
-        return next ? &t->next.ports : &t->used.ports;
+    struct tenant *owner = object_owner(o->kind, public);
+    if (!owner || o->kind == KIND_TENANT) {
+        return NULL;
     }
-    return NULL;
+    struct usage *u = next ? &tenant_object(owner)->next : &tenant_object(owner)->used;
+    return usage_of(u, o->kind);
 }
 
-/* The staged content becomes the object's; what the object holds for others (a network's arrays) stays its own. */
+uint32_t *usage_of(struct usage *u, enum model_kind kind)
+{
+    switch (kind) {
+    case KIND_VPC: return &u->vpcs;
+    case KIND_NETWORK: return &u->networks;
+    case KIND_PORT: case KIND_SWITCH_PORT: return &u->ports;
+    case KIND_SLICE: return &u->slices;
+    case KIND_SWITCH: return &u->switches;
+    case KIND_LINK: return &u->links;
+    case KIND_TENANT: case KIND_EDGE: case KIND_FABRIC_SWITCH: case N_KINDS: break;
+    }
+    abort();
+}
+
+/* The staged content becomes the object's; what the object holds of others (a network's and a slice's arrays) stays its own. */
 static void install(struct model *m, struct staged *st)
 {
     struct object *o = st->o;
-    if (o->kind == KIND_NETWORK) {
+    if (kind_is_network(o->kind)) {
         struct network *n = object_public(o);
         st->c.network.ports = n->ports;
         st->c.network.n_ports = n->n_ports;
         st->c.network.landings = n->landings;
         st->c.network.n_landings = n->n_landings;
-    } else if (o->kind == KIND_PORT) {
+    } else if (o->kind == KIND_SLICE) {
+        struct slice *s = object_public(o);
+        st->c.slice.switches = s->switches;
+        st->c.slice.n_switches = s->n_switches;
+        st->c.slice.links = s->links;
+        st->c.slice.n_links = s->n_links;
+    } else if (kind_is_port(o->kind)) {
         struct port *p = object_public(o);
         if (!o->is_new && p->edge) {
             edge_object(p->edge)->n_ports--;
@@ -331,19 +266,31 @@ static void install(struct model *m, struct staged *st)
             edge_object(st->c.port.edge)->n_ports++;
         }
     }
-    memcpy(object_public(o), &st->c, content_size[o->kind]);
+    char old[sizeof st->c];                     /* Swapped: txn_free() then frees what the object had. */
+    memcpy(old, object_public(o), kind_content_size[o->kind]);
+    memcpy(object_public(o), &st->c, kind_content_size[o->kind]);
+    memcpy(&st->c, old, kind_content_size[o->kind]);
     if (!o->is_new) {
         return;
     }
     o->is_new = false;
-    if (o->kind == KIND_PORT || o->kind == KIND_NETWORK) {
+    if (kind_is_port(o->kind) || kind_is_network(o->kind)) {
         index_by_id(m, o);
     } else if (o->kind == KIND_EDGE) {
-        edge_by_index_set(m, st->c.edge.index, object_public(o));
+        edge_by_index_set(m, ((struct edge *) object_public(o))->index, object_public(o));
     }
     uint32_t *used = counter(o, false);
     if (used) {
         ++*used;
+    }
+}
+
+void object_count(struct object *o)
+{
+    uint32_t *used = counter(o, false), *next = counter(o, true);
+    if (used) {
+        ++*used;
+        ++*next;
     }
 }
 
@@ -355,16 +302,24 @@ static void uninstall(struct model *m, struct object *o)
         --*used;
         --*next;
     }
-    if (o->kind == KIND_PORT) {
+    if (kind_is_port(o->kind)) {
         struct port *p = public;
         if (p->edge) {
             edge_object(p->edge)->n_ports--;
         }
-        sorted_remove((void **) p->network->ports, &p->network->n_ports, KIND_PORT, p);
+        network_remove_port(network_object(p->network), port_object(p));
         unindex_by_id(m, o);
-    } else if (o->kind == KIND_NETWORK) {
-        vpc_remove_network(vpc_object(((struct network *) public)->vpc), public);
+    } else if (kind_is_network(o->kind)) {
+        struct network *n = public;
+        if (n->slice) {
+            sorted_remove((void **) n->slice->switches, &n->slice->n_switches, KIND_SWITCH, n);
+        } else {
+            vpc_remove_network(vpc_object(n->vpc), public);
+        }
         unindex_by_id(m, o);
+    } else if (o->kind == KIND_LINK) {
+        struct vlink *l = public;
+        sorted_remove((void **) l->slice->links, &l->slice->n_links, KIND_LINK, l);
     } else if (o->kind == KIND_EDGE) {
         edge_by_index_set(m, ((struct edge *) public)->index, NULL);
     }
@@ -380,15 +335,37 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(const char *const *) a, *(const char *const *) b);
 }
 
-/* New ports, sorted by name: those of one network are neighbours, as they share its name and a '/'. */
-static void insert_into_networks(void **ports, unsigned n)
+/* What holds the object: its network or slice, or NULL. */
+static void *holder(enum model_kind kind, const void *object)
 {
-    for (unsigned i = 0, end; i < n; i = end) {
-        struct network_object *network = network_object(((struct port *) ports[i])->network);
-        for (end = i + 1; end < n && ((struct port *) ports[end])->network == &network->network; end++) { }
-        void **array = (void **) network->network.ports;
-        sorted_merge(&array, &network->network.n_ports, &network->ports_allocated, KIND_PORT, ports + i, end - i);
-        network->network.ports = (struct port **) array;
+    return kind_is_port(kind) ? (void *) ((const struct port *) object)->network
+         : kind == KIND_SWITCH ? (void *) ((const struct network *) object)->slice
+         : kind == KIND_LINK ? (void *) ((const struct vlink *) object)->slice : NULL;
+}
+
+static void hold(enum model_kind kind, void *parent, void **objects, unsigned n)
+{
+    struct slice_object *s = parent;
+    void **array;
+    if (kind_is_port(kind)) {
+        network_add_port(parent, objects, n);
+    } else if (kind == KIND_SWITCH) {
+        array = (void **) s->slice.switches;
+        sorted_merge(&array, &s->slice.n_switches, &s->switches_allocated, kind, objects, n);
+        s->slice.switches = (struct network **) array;
+    } else {
+        array = (void **) s->slice.links;
+        sorted_merge(&array, &s->slice.n_links, &s->links_allocated, kind, objects, n);
+        s->slice.links = (struct vlink **) array;
+    }
+}
+
+void insert_into_holders(enum model_kind kind, void **objects, unsigned n)
+{
+    for (unsigned i = 0, end; i < n && holder(kind, objects[i]); i = end) {
+        void *parent = holder(kind, objects[i]);
+        for (end = i + 1; end < n && holder(kind, objects[end]) == parent; end++) { }
+        hold(kind, parent, objects + i, end - i);
     }
 }
 
@@ -403,9 +380,7 @@ static void insert_created(struct model *m, const struct model_txn *t, enum mode
     if (n) {
         qsort(scratch, n, sizeof *scratch, compare_names);
         kind_insert(m, kind, scratch, n);
-        if (kind == KIND_PORT) {
-            insert_into_networks(scratch, n);
-        }
+        insert_into_holders(kind, scratch, n);
     }
 }
 
@@ -420,6 +395,9 @@ static void install_landings(struct model_txn *t)
         n->n_next_refs = 0;
         n->touched = false;
         network_landings(n);
+    }
+    for (unsigned i = 0; i < t->n_touched_slices; i++) {
+        t->touched_slices[i]->touched = false;
     }
 }
 
@@ -469,6 +447,9 @@ void model_txn_abort(struct model_txn *t)
         free(n->next_refs);
         n->next_refs = NULL;
         n->touched = false;
+    }
+    for (unsigned i = 0; i < t->n_touched_slices; i++) {
+        t->touched_slices[i]->touched = false;
     }
     for (unsigned i = t->n_staged; i--; ) {
         struct object *o = t->staged[i]->o;

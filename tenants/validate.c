@@ -1,12 +1,16 @@
-/* Reading an apply document: the top level, the substrate, tenants and VPCs.  Networks and ports: validate_port.c. */
+/* Reading an apply document: the top level, the substrate, tenants and VPCs.  Networks and ports: validate_port.c; slices: validate_slice.c. */
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tenants/model_impl.h"
 
-static const struct quota default_quota = { .vpcs = 10, .networks = 100, .ports = 1000 };
+const struct quota default_quota = {
+    .vpcs = 10, .networks = 100, .ports = 1000, .slices = 10, .switches = 100, .links = 200,
+    .flow_entries = 100000, .groups = 10000, .meters = 10000, .packet_in_rate = 20000, .flow_mod_rate = 50000, .connection_rate = 100,
+};
 
 enum doc_value doc_string(struct json_reader *r, const char *key, const char **out)
 {
@@ -154,26 +158,54 @@ static bool claim_datapaths(struct reading *d)
 
 /* --- Tenants --- */
 
+/* What a quota limits: its member in the document, its place, the most that may be set, and the kind that is counted (N_KINDS: nothing of the model). */
+const struct quota_row quota_rows[N_QUOTA_ROWS] = {
+    { "ports", offsetof(struct quota, ports), 10000000, KIND_PORT },
+    { "networks", offsetof(struct quota, networks), 1000000, KIND_NETWORK },
+    { "vpcs", offsetof(struct quota, vpcs), 100000, KIND_VPC },
+    { "slices", offsetof(struct quota, slices), 100000, KIND_SLICE },
+    { "switches", offsetof(struct quota, switches), 1000000, KIND_SWITCH },
+    { "links", offsetof(struct quota, links), 1000000, KIND_LINK },
+    { "flow_entries", offsetof(struct quota, flow_entries), 100000000, N_KINDS },
+    { "groups", offsetof(struct quota, groups), 10000000, N_KINDS },
+    { "meters", offsetof(struct quota, meters), 10000000, N_KINDS },
+    { "packet_in_rate", offsetof(struct quota, packet_in_rate), 100000000, N_KINDS },
+    { "flow_mod_rate", offsetof(struct quota, flow_mod_rate), 100000000, N_KINDS },
+    { "connection_rate", offsetof(struct quota, connection_rate), 1000000, N_KINDS },
+};
+
+uint32_t *quota_at(const struct quota *q, unsigned row)
+{
+    return (uint32_t *) ((char *) q + quota_rows[row].offset);
+}
+
 void read_tenant_spec(struct json_reader *r, struct tenant *c)
 {
     struct json_reader q;
     if (json_member(r, "quota", false, &q) && json_is_object(&q)) {
-        c->quota.ports = (uint32_t) json_u64(&q, "ports", 0, 10000000, c->quota.ports);
-        c->quota.networks = (uint32_t) json_u64(&q, "networks", 0, 1000000, c->quota.networks);
-        c->quota.vpcs = (uint32_t) json_u64(&q, "vpcs", 0, 100000, c->quota.vpcs);
+        for (unsigned i = 0; i < N_QUOTA_ROWS; i++) {
+            uint32_t *value = quota_at(&c->quota, i);
+            *value = (uint32_t) json_u64(&q, quota_rows[i].name, 0, quota_rows[i].max, *value);
+        }
         json_end(&q);
     }
 }
 
-static bool quota_holds(struct reading *d, const char *path, const char *what, uint32_t used, uint32_t quota)
+/* No quota below what the tenant has. */
+static bool quotas_hold(struct reading *d, const char *path, const struct tenant_object *t, const struct quota *q)
 {
-    char field[160];
-    if (used <= quota) {
-        return true;
+    struct usage used = t->used;
+    for (unsigned i = 0; i < N_QUOTA_ROWS; i++) {
+        const struct quota_row *row = &quota_rows[i];
+        uint32_t has = row->kind == N_KINDS ? 0 : *usage_of(&used, row->kind);
+        char field[160];
+        if (has > *quota_at(q, i)) {
+            snprintf(field, sizeof field, "%.120s.quota.%s", path, row->name);
+            err_set(d->err, ERR_CONFLICT, field, "the tenant has %u %s already", has, row->name);
+            return err_hint(d->err, "delete some first, or set at least %u", has);
+        }
     }
-    snprintf(field, sizeof field, "%.120s.quota.%s", path, what);
-    err_set(d->err, ERR_CONFLICT, field, "the tenant has %u %s already", used, what);
-    return err_hint(d->err, "delete some first, or set at least %u", used);
+    return true;
 }
 
 static bool read_tenant(struct reading *d, struct json_reader *r, enum model_kind kind)
@@ -196,18 +228,13 @@ static bool read_tenant(struct reading *d, struct json_reader *r, enum model_kin
         st->c.tenant.quota = default_quota;
     }
     read_tenant_spec(r, &st->c.tenant);
-    const struct quota *q = &st->c.tenant.quota, *old = &t->tenant.quota;
-    st->changed = create || q->vpcs != old->vpcs || q->networks != old->networks || q->ports != old->ports;
-    return json_end(r)
-        && (!st->changed || (quota_holds(d, r->path, "ports", t->used.ports, q->ports)
-                             && quota_holds(d, r->path, "networks", t->used.networks, q->networks)
-                             && quota_holds(d, r->path, "vpcs", t->used.vpcs, q->vpcs)));
+    st->changed = create || memcmp(&st->c.tenant.quota, &t->tenant.quota, sizeof t->tenant.quota);
+    return json_end(r) && (!st->changed || quotas_hold(d, r->path, t, &st->c.tenant.quota));
 }
 
 /* --- VPCs --- */
 
-/* The tenant that a VPC names, who must exist and be the caller's own. */
-static struct tenant_object *vpc_tenant(struct reading *d, struct json_reader *r)
+struct tenant_object *read_owner(struct reading *d, struct json_reader *r)
 {
     const char *name;
     enum doc_value v = doc_string(r, "tenant", &name);
@@ -232,11 +259,22 @@ static struct tenant_object *vpc_tenant(struct reading *d, struct json_reader *r
     return o ? object_public(o) : NULL;
 }
 
+/* A VPC and a slice of a tenant are not called alike: so a port's name says which port, whatever its kind. */
+bool name_is_free(struct reading *d, struct json_reader *r, enum model_kind other, const char *full)
+{
+    if (model_lookup(d->model, other, full)) {
+        json_fail(r, "name", "%s is a %s already", full, other == KIND_VPC ? "VPC" : "slice");
+        d->err->code = ERR_CONFLICT;
+        return false;
+    }
+    return true;
+}
+
 static bool read_vpc(struct reading *d, struct json_reader *r, enum model_kind kind)
 {
     char full[MODEL_NAME_SIZE];
     const char *name = doc_name(r, "name");
-    struct tenant_object *tenant = name ? vpc_tenant(d, r) : NULL;
+    struct tenant_object *tenant = name ? read_owner(d, r) : NULL;
     if (!tenant) {
         return false;
     }
@@ -246,6 +284,9 @@ static bool read_vpc(struct reading *d, struct json_reader *r, enum model_kind k
     if (create) {
         if (tenant->next.vpcs >= tenant_view(tenant)->quota.vpcs) {
             return err_set(d->err, ERR_CONFLICT, r->path, "tenant %s may have %u VPCs and has them", tenant->tenant.name, tenant_view(tenant)->quota.vpcs);
+        }
+        if (!name_is_free(d, r, KIND_SLICE, full)) {
+            return false;
         }
         o = txn_create(d->txn, kind, full);
         ((struct vpc *) object_public(o))->tenant = &tenant->tenant;
@@ -261,12 +302,12 @@ static bool read_vpc(struct reading *d, struct json_reader *r, enum model_kind k
 
 /* --- The whole --- */
 
-/* Over all staged objects of a kind, changed ones only. */
+/* Over all staged objects of a kind that change and stay. */
 static bool each_staged(struct reading *d, enum model_kind kind, bool (*step)(struct reading *, struct staged *))
 {
     for (unsigned i = 0; i < d->txn->n_staged; i++) {
         struct staged *st = d->txn->staged[i];
-        if (st->o->kind == kind && st->changed && !step(d, st)) {
+        if (st->kind == kind && st->changed && !st->doomed && !step(d, st)) {
             return false;
         }
     }
@@ -278,6 +319,32 @@ static bool step_add(struct reading *d, struct staged *st) { return port_add_cla
 static bool step_auto(struct reading *d, struct staged *st) { return port_auto_addresses(d->txn, st, d->err); }
 static bool step_bind(struct reading *d, struct staged *st) { return port_bind(d->txn, st, d->err); }
 static bool step_network(struct reading *d, struct staged *st) { return check_network(d, st); }
+static bool step_switch_ports(struct reading *d, struct staged *st) { return switch_check_ports(st, d->err); }
+static bool step_switch_drop(struct reading *d, struct staged *st) { switch_drop_claims(d->txn, st); return true; }
+static bool step_switch_add(struct reading *d, struct staged *st) { return switch_add_claims(d->txn, st, d->err); }
+static bool step_switch_auto(struct reading *d, struct staged *st) { return switch_auto(d->txn, st); }
+static bool step_place(struct reading *d, struct staged *st) { return switch_port_place(d->txn, st, d->err); }
+static bool step_number(struct reading *d, struct staged *st) { return switch_port_auto(d->txn, st, d->err); }
+
+/* Dropped and added before anything is allocated, so that two objects may swap what they have. */
+static bool plan(struct reading *d)
+{
+    return each_staged(d, KIND_NETWORK, step_network)
+        && each_staged(d, KIND_SWITCH, step_switch_ports)
+        && each_staged(d, KIND_SWITCH_PORT, step_place)
+        && each_staged(d, KIND_SWITCH, step_switch_drop)
+        && each_staged(d, KIND_PORT, step_drop)
+        && each_staged(d, KIND_SWITCH_PORT, step_drop)
+        && each_staged(d, KIND_SWITCH, step_switch_add)
+        && each_staged(d, KIND_PORT, step_add)
+        && each_staged(d, KIND_SWITCH_PORT, step_add)
+        && each_staged(d, KIND_SWITCH, step_switch_auto)
+        && each_staged(d, KIND_SWITCH_PORT, step_number)
+        && each_staged(d, KIND_PORT, step_auto)
+        && each_staged(d, KIND_SWITCH_PORT, step_auto)
+        && each_staged(d, KIND_PORT, step_bind)
+        && each_staged(d, KIND_SWITCH_PORT, step_bind);
+}
 
 bool read_document(struct reading *d, const cJSON *document)
 {
@@ -289,10 +356,7 @@ bool read_document(struct reading *d, const cJSON *document)
         && claim_datapaths(d)
         && each(d, &top, "tenants", true, read_tenant, KIND_TENANT)
         && each(d, &top, "vpcs", false, read_vpc, KIND_VPC)
+        && each(d, &top, "slices", false, read_slice, KIND_SLICE)
         && json_end(&top)
-        && each_staged(d, KIND_NETWORK, step_network)
-        && each_staged(d, KIND_PORT, step_drop)
-        && each_staged(d, KIND_PORT, step_add)
-        && each_staged(d, KIND_PORT, step_auto)
-        && each_staged(d, KIND_PORT, step_bind);
+        && plan(d);
 }

@@ -86,14 +86,15 @@ static struct object *network_get(struct reading *d, struct json_reader *r, stru
         err_set(d->err, ERR_CONFLICT, r->path, "tenant %s may have %u networks and has them", tenant->tenant.name, tenant_view(tenant)->quota.networks);
         return NULL;
     }
-    if (d->model->next_network_id >= 1u << 24) {
-        err_set(d->err, ERR_CONFLICT, r->path, "all network numbers have been used");
+    uint32_t id = network_id_next(d->model);
+    if (!id) {
+        err_set(d->err, ERR_CONFLICT, r->path, "all network numbers are taken");
         return NULL;
     }
     o = txn_create(d->txn, KIND_NETWORK, full);
     struct network_object *n = object_public(o);
     n->network.vpc = &vpc->vpc;
-    n->network.id = d->model->next_network_id++;
+    n->network.id = id;
     vpc_add_network(vpc, n);
     tenant->next.networks++;
     return o;
@@ -330,7 +331,7 @@ bool check_port_ips(struct json_reader *r, const struct network *n, const struct
     return true;
 }
 
-static bool place(struct reading *d, struct json_reader *r, struct staged *st, const struct port_given *given)
+bool port_place(struct reading *d, struct json_reader *r, struct staged *st, const struct port_given *given)
 {
     struct port *c = &st->c.port;
     const struct port *old = object_public(st->o);
@@ -353,10 +354,25 @@ static bool place(struct reading *d, struct json_reader *r, struct staged *st, c
     return true;
 }
 
-static bool port_differs(const struct port *a, const struct port *b)
+bool port_differs(const struct port *a, const struct port *b)
 {
     return mac_u64(a->mac) != mac_u64(b->mac) || a->edge != b->edge || a->anti_spoofing != b->anti_spoofing || strcmp(a->vhost_role, b->vhost_role)
         || a->vhost_queues != b->vhost_queues || strcmp(a->ofport_of, b->ofport_of) || !port_ip_equal(a, b);
+}
+
+struct object *port_new(struct reading *d, const char *path, enum model_kind kind, struct network *n, const char *full)
+{
+    if (d->model->next_port_id > INT32_MAX) {
+        err_set(d->err, ERR_CONFLICT, path, "all port numbers have been used");
+        return NULL;
+    }
+    struct object *o = txn_create(d->txn, kind, full);
+    struct port *p = object_public(o);
+    p->network = n;
+    p->id = d->model->next_port_id++;
+    str_copy(p->vhost_role, sizeof p->vhost_role, "client");
+    p->vhost_queues = 1;
+    return o;
 }
 
 static struct object *port_get(struct reading *d, struct json_reader *r, struct network_object *n, const char *full)
@@ -370,18 +386,14 @@ static struct object *port_get(struct reading *d, struct json_reader *r, struct 
         err_set(d->err, ERR_CONFLICT, r->path, "tenant %s may have %u ports and has them", tenant->tenant.name, tenant_view(tenant)->quota.ports);
         return NULL;
     }
-    if (d->model->next_port_id > INT32_MAX) {
-        err_set(d->err, ERR_CONFLICT, r->path, "all port numbers have been used");
-        return NULL;
+    o = port_new(d, r->path, KIND_PORT, &n->network, full);
+    if (o) {
+        struct port *p = object_public(o);
+        p->anti_spoofing = true;
+        p->number = p->id;
+        port_of_name(p);
+        tenant->next.ports++;
     }
-    o = txn_create(d->txn, KIND_PORT, full);
-    struct port *p = object_public(o);
-    p->network = &n->network;
-    p->id = d->model->next_port_id++;
-    p->anti_spoofing = true;
-    str_copy(p->vhost_role, sizeof p->vhost_role, "client");
-    p->vhost_queues = 1;
-    tenant->next.ports++;
     return o;
 }
 
@@ -408,9 +420,10 @@ static bool read_ports(struct reading *d, struct json_reader *network_reader, st
         struct port_given given = { .mac = false };
         c->n_ips -= c->n_ips && c->ips[c->n_ips - 1].link_local;        /* Comes back when the port is bound. */
         read_port_spec(&r, c, &given);
-        if (!json_end(&r) || !place(d, &r, st, &given) || (given.ips && !check_port_ips(&r, network_view(n), c))) {
+        if (!json_end(&r) || !port_place(d, &r, st, &given) || (given.ips && !check_port_ips(&r, network_view(n), c))) {
             return false;
         }
+        st->link_local = true;
         st->auto_mac = o->is_new && !given.mac;
         st->auto_ips = o->is_new && !given.ips;
         st->changed = o->is_new || port_differs(c, object_public(o));

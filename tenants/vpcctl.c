@@ -26,8 +26,15 @@ static const struct { const char *name; char letter; bool flag; const char *help
     [OPT_MAC] = { "mac", 0, false, "MAC address (default: allocated)" },
     [OPT_IP] = { "ip", 0, false, "IP address (default: lowest free of each subnet); may be repeated" },
     [OPT_EDGE] = { "edge", 0, false, "edge to bind the port to" },
-    [OPT_TO] = { "to", 0, false, "IP address that the packet is for" },
+    [OPT_TO] = { "to", 0, false, "address that the packet is for: IP, from a switch-port also MAC" },
     [OPT_IF_REVISION] = { "if-revision", 0, false, "delete only if the object is still at this revision" },
+    [OPT_TOPOLOGY] = { "topology", 0, false, "one-switch, mirror, or a YAML file with the slice's switches and links" },
+    [OPT_EDGES] = { "edges", 0, false, "edges, with commas between: where the virtual switch, or those of the slice, may have ports" },
+    [OPT_CONTROLLER] = { "controller", 0, false, "tcp:IP:PORT or tls:IP:PORT of the tenant's controller; may be repeated" },
+    [OPT_LISTEN] = { "listen", 0, false, "ptcp:PORT:IP or ptls:PORT:IP where the virtual switch waits for controllers; may be repeated" },
+    [OPT_NUMBER] = { "number", 0, false, "port number on the virtual switch (default: lowest free)" },
+    [OPT_DATAPATH_ID] = { "datapath-id", 0, false, "16 hexadecimal digits (default: allocated)" },
+    [OPT_ENDS] = { "ends", 0, false, "SWITCH/PORT,SWITCH/PORT that the virtual link joins; the ports are made" },
     [OPT_HELP] = { "help", 'h', true, "this text" },
 };
 #define COMMON (BIT(OPT_SERVER) | BIT(OPT_TOKEN) | BIT(OPT_TOKEN_FILE) | BIT(OPT_CA) | BIT(OPT_OUTPUT) | BIT(OPT_TIMEOUT) | BIT(OPT_HELP))
@@ -44,12 +51,20 @@ static const struct command commands[] = {
       "create and change what the documents name, all or nothing" },
     { "diff", command_diff, BIT(OPT_FILE), 0, 0, "-f FILE|DIR|- [-f …]", "show what apply would change; exit code 1 if anything" },
     { "get", command_get, BIT(OPT_TENANT), 1, 2, "KIND [NAME] [-o table|wide|json|yaml] [--tenant T]",
-      "list objects, or one; kinds: tenants vpcs networks ports edges fabric-switches links" },
-    { "create", command_create, BIT(OPT_WAIT) | BIT(OPT_SUBNET) | BIT(OPT_SUBNET6) | BIT(OPT_MAC) | BIT(OPT_IP) | BIT(OPT_EDGE), 2, 2,
-      "tenant NAME | vpc TENANT/NAME | network T/V/NAME --subnet P [--subnet6 P] | port T/V/N/NAME [--mac M] [--ip A]… [--edge E]", "create one object" },
-    { "delete", command_delete, BIT(OPT_WAIT) | BIT(OPT_IF_REVISION), 2, 2, "KIND NAME [--if-revision N] [--wait=installed]", "delete one object that nothing depends on" },
-    { "trace", command_trace, BIT(OPT_TO), 1, 1, "PORT --to IP", "follow a packet from a port through virtual network, edges and fabric; exit code 1 if it is dropped" },
+      "list objects, or one; kinds: tenants vpcs networks ports slices switches switch-ports virtual-links edges fabric-switches links" },
+    { "create", command_create, BIT(OPT_WAIT) | BIT(OPT_SUBNET) | BIT(OPT_SUBNET6) | BIT(OPT_MAC) | BIT(OPT_IP) | BIT(OPT_EDGE) | BIT(OPT_TOPOLOGY)
+      | BIT(OPT_EDGES) | BIT(OPT_CONTROLLER) | BIT(OPT_LISTEN) | BIT(OPT_NUMBER) | BIT(OPT_DATAPATH_ID) | BIT(OPT_ENDS), 2, 2,
+      "tenant NAME | vpc TENANT/NAME | network T/V/NAME --subnet P [--subnet6 P] | port T/V/N/NAME [--mac M] [--ip A]… [--edge E]\n"
+      "    | slice TENANT/NAME [--topology one-switch|mirror|FILE] [--edges E,E…] [--controller C]…\n"
+      "    | switch T/S/NAME --edges E,E… [--datapath-id D] [--listen L]… | switch-port T/S/SW/NAME [--number N] [--edge E] [--mac M] [--ip A]…\n"
+      "    | virtual-link T/S/NAME --ends SW/PORT,SW/PORT", "create one object" },
+    { "delete", command_delete, BIT(OPT_WAIT) | BIT(OPT_IF_REVISION), 2, 2, "KIND NAME [--if-revision N] [--wait=installed]",
+      "delete one object that nothing depends on; a slice, switch or virtual-link goes with what is in it" },
+    { "trace", command_trace, BIT(OPT_TO), 1, 1, "PORT --to IP|MAC",
+      "follow a packet from a port through virtual network, edges and fabric; exit code 1 if it does not arrive" },
     { "whois", command_whois, 0, 1, 1, "ADDRESS", "say what a provider MAC or IP address stands for" },
+    { "path", command_path, 0, 2, 2, "EDGE EDGE", "show which switches frames from the first to the second edge take, and which when that way fails" },
+    { "restore", command_restore, 0, 1, 1, "LINK", "use a link that is back and held (fabric.restore of controllerd) from now on" },
     { "version", command_version, 0, 0, 0, "", "versions of vpcctl and of controllerd" },
     { "completion", command_completion, 0, 1, 1, "bash", "print the completion script: source <(vpcctl completion bash)" },
 };
@@ -68,7 +83,7 @@ static void print_help(const struct command *c)
     if (c) {
         printf("\n%s\n", c->help);
     } else {
-        printf("\nThe command line of Polder's networks: tenants, VPCs, networks, ports.\n\ncommands:\n");
+        printf("\nThe command line of Polder's networks: tenants, VPCs and slices.\n\ncommands:\n");
         for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
             printf("  %-12s %s\n", commands[i].name, commands[i].help);
         }
@@ -104,8 +119,7 @@ static int find_option(const char *arg, const char **value)
 
 static bool parse_args(int argc, char **argv, struct args *a, struct err *err)
 {
-    a->files = xcalloc((size_t) argc, sizeof *a->files);
-    a->ips = xcalloc((size_t) argc, sizeof *a->ips);
+    a->given = xcalloc((size_t) argc, sizeof *a->given);
     a->words = xcalloc((size_t) argc, sizeof *a->words);
     bool literal = false;
     for (int i = 1; i < argc; i++) {
@@ -133,11 +147,7 @@ static bool parse_args(int argc, char **argv, struct args *a, struct err *err)
             return err_set(err, ERR_USAGE, argv[i - 1], "needs a value");
         }
         a->values[option] = value ? value : "";
-        if (option == OPT_FILE) {
-            a->files[a->n_files++] = value;
-        } else if (option == OPT_IP) {
-            a->ips[a->n_ips++] = value;
-        }
+        a->given[a->n_given++] = (struct given) { (enum option) option, a->values[option] };
     }
     return true;
 }
@@ -216,7 +226,7 @@ static const struct command *find_command(struct args *a, struct err *err)
 static bool check_usage(const struct command *c, struct args *a, struct err *err)
 {
     char hint[sizeof err->hint];
-    snprintf(hint, sizeof hint, "usage: vpcctl %s %.180s", c->name, c->usage);
+    snprintf(hint, sizeof hint, strlen(c->usage) < 180 ? "usage: vpcctl %s %s" : "vpcctl %s --help tells the usage", c->name, c->usage);
     for (unsigned i = 0; i < N_OPTIONS; i++) {
         char name[24];
         if (a->values[i] && !((c->options | COMMON) & BIT(i))) {
@@ -267,8 +277,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "vpcctl: %s\n", err_format(&err, text, sizeof text));
     }
     free(v.token);
-    free(args.files);
-    free(args.ips);
+    free(args.given);
     free(words);
     return ok ? v.exit_code : err_exit_code(err.code);
 }

@@ -15,12 +15,13 @@
 
 enum option {
     OPT_SERVER, OPT_TOKEN, OPT_TOKEN_FILE, OPT_CA, OPT_OUTPUT, OPT_FILE, OPT_WAIT, OPT_TIMEOUT, OPT_DRY_RUN, OPT_TENANT, OPT_SUBNET, OPT_SUBNET6, OPT_MAC, OPT_IP, OPT_EDGE, OPT_TO,
-    OPT_IF_REVISION, OPT_HELP, N_OPTIONS
+    OPT_IF_REVISION, OPT_TOPOLOGY, OPT_EDGES, OPT_CONTROLLER, OPT_LISTEN, OPT_NUMBER, OPT_DATAPATH_ID, OPT_ENDS, OPT_HELP, N_OPTIONS
 };
+struct given { enum option option; const char *value; };
 struct args {
     const char *values[N_OPTIONS];      /* The last one given. */
-    const char **files, **ips;          /* All -f and --ip, in order. */
-    unsigned n_files, n_ips;
+    struct given *given;                /* All options with a value, in order. */
+    unsigned n_given;
     const char **words;                 /* The others, the command left out. */
     unsigned n_words;
 };
@@ -52,10 +53,28 @@ bool command_delete(struct vpcctl *, struct err *);
 bool command_get(struct vpcctl *, struct err *);
 bool command_trace(struct vpcctl *, struct err *);
 bool command_whois(struct vpcctl *, struct err *);
+bool command_path(struct vpcctl *, struct err *);
+bool command_restore(struct vpcctl *, struct err *);
 bool command_version(struct vpcctl *, struct err *);
 bool command_completion(struct vpcctl *, struct err *);
 
+/* --- vpcctl_apply.c --- */
+struct yaml_places;
+/* Documents from files, merged into one that remembers where each node was written. */
+struct input { cJSON *document; struct yaml_places *places; };
+void input_init(struct input *);
+void input_fini(struct input *);
+bool input_load_file(struct input *, const char *name, struct err *);
+/* Tells where in the user's files the server's complaint points. */
+void input_place_error(const struct input *, struct err *);
+/* Prints what changed, waits if asked to, and ends with the revision. */
+bool conclude(struct vpcctl *, const cJSON *answer, struct err *);
+
 /* --- Shared by commands --- */
+/* A kind by its singular or plural, or NULL; the end of the rows has a NULL name. */
+struct api_kind { const char *name, *plural; bool deletable; };
+extern const struct api_kind api_kinds[];
+const struct api_kind *find_kind(const char *word);
 const char *json_get(const cJSON *, const char *dotted);                 /* A string member, "" when absent. */
 const cJSON *json_at(const cJSON *, const char *dotted);                 /* Any member, or NULL. */
 void put_value(struct buf *, const cJSON *);                             /* For people: strings bare, lists with commas. */

@@ -7,9 +7,20 @@
 #include "lib/util.h"
 #include "tenants/vpcctl.h"
 
-static const struct { const char *name, *plural; } kinds[] = {
-    { "tenant", "tenants" }, { "vpc", "vpcs" }, { "network", "networks" }, { "port", "ports" }, { "edge", "edges" }, { "fabric-switch", "fabric-switches" }, { "link", "links" },
+const struct api_kind api_kinds[] = {
+    { "tenant", "tenants", true }, { "vpc", "vpcs", true }, { "network", "networks", true }, { "port", "ports", true },
+    { "slice", "slices", true }, { "switch", "switches", true }, { "switch-port", "switch-ports", true }, { "virtual-link", "virtual-links", true },
+    { "edge", "edges", true }, { "fabric-switch", "fabric-switches", true }, { "link", "links", false }, { NULL, NULL, false },
 };
+
+const struct api_kind *find_kind(const char *word)
+{
+    const struct api_kind *k = api_kinds;
+    while (k->name && strcmp(word, k->name) && strcmp(word, k->plural)) {
+        k++;
+    }
+    return k->name ? k : NULL;
+}
 
 /* --- Documents --- */
 
@@ -45,21 +56,35 @@ static void add_spec(cJSON *e, const cJSON *spec)
     }
 }
 
+/* The lists that lead to an object of a kind, one for each part of its name behind the tenant's. */
+static const char *const *lists_of(const char *plural)
+{
+    static const struct { const char *plural; const char *lists[4]; } rows[] = {
+        { "slices", { "slices" } }, { "switches", { "slices", "switches" } }, { "switch-ports", { "slices", "switches", "ports" } },
+        { "virtual-links", { "slices", "links" } }, { "vpcs", { "vpcs" } }, { "networks", { "vpcs", "networks" } }, { "ports", { "vpcs", "networks", "ports" } },
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        if (!strcmp(rows[i].plural, plural)) {
+            return rows[i].lists;
+        }
+    }
+    return NULL;
+}
+
 cJSON *document_of(const char *plural, const cJSON *items)
 {
-    static const char *const lists[] = { "networks", "ports" };
+    const char *const *lists = lists_of(plural);
     cJSON *document = cJSON_CreateObject();
     const cJSON *item;
-    bool flat = !strcmp(plural, "tenants") || !strcmp(plural, "edges") || !strcmp(plural, "fabric-switches");
     cJSON_ArrayForEach(item, items) {
         char *name = xstrdup(json_get(item, "name")), *save = NULL;
         const cJSON *spec = json_at(item, "spec");
-        if (flat) {
+        if (!lists) {
             add_spec(element(document, !strcmp(plural, "fabric-switches") ? "fabric_switches" : plural, name, NULL), spec);
         } else {
             char *tenant = strtok_r(name, "/", &save), *part = strtok_r(NULL, "/", &save);
-            cJSON *e = element(document, "vpcs", part ? part : "", tenant ? tenant : "");
-            for (unsigned i = 0; i < ARRAY_SIZE(lists) && (part = strtok_r(NULL, "/", &save)); i++) {
+            cJSON *e = element(document, lists[0], part ? part : "", tenant ? tenant : "");
+            for (unsigned i = 1; lists[i] && (part = strtok_r(NULL, "/", &save)); i++) {
                 e = element(e, lists[i], part, NULL);
             }
             add_spec(e, spec);
@@ -96,16 +121,13 @@ static void print_items(const struct vpcctl *v, const char *plural, const cJSON 
 
 bool command_get(struct vpcctl *v, struct err *err)
 {
-    const char *kind = v->args->words[0], *name = v->args->n_words > 1 ? v->args->words[1] : NULL, *plural = NULL;
-    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-        if (!strcmp(kind, kinds[i].name) || !strcmp(kind, kinds[i].plural)) {
-            plural = kinds[i].plural;
-        }
+    const char *word = v->args->words[0], *name = v->args->n_words > 1 ? v->args->words[1] : NULL;
+    const struct api_kind *kind = find_kind(word);
+    if (!kind) {
+        err_set(err, ERR_USAGE, word, "no such kind");
+        return err_hint(err, "kinds: tenants, vpcs, networks, ports, slices, switches, switch-ports, virtual-links, edges, fabric-switches, links");
     }
-    if (!plural) {
-        err_set(err, ERR_USAGE, kind, "no such kind");
-        return err_hint(err, "kinds: tenants, vpcs, networks, ports, edges, fabric-switches, links");
-    }
+    const char *plural = kind->plural;
     if (name && v->tenant) {
         return err_set(err, ERR_USAGE, "--tenant", "is for lists; the name %s says whose it is", name);
     }

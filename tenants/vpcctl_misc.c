@@ -46,7 +46,7 @@ bool command_trace(struct vpcctl *v, struct err *err)
     const char *to = v->args->values[OPT_TO];
     if (!to) {
         err_set(err, ERR_USAGE, "--to", "is missing");
-        return err_hint(err, "usage: vpcctl trace PORT --to IP");
+        return err_hint(err, "usage: vpcctl trace PORT --to IP|MAC");
     }
     char *port = api_path("", v->args->words[0]), *address = api_path("", to);
     char *path = xasprintf("/v1/trace?port=%s&to=%s", port, address);
@@ -95,6 +95,34 @@ bool command_whois(struct vpcctl *v, struct err *err)
         print_members(answer);
     }
     cJSON_Delete(answer);
+    free(path);
+    return ok;
+}
+
+bool command_path(struct vpcctl *v, struct err *err)
+{
+    char *from = api_path("/v1/path?from=", v->args->words[0]), *path = api_path("&to=", v->args->words[1]), *both = xasprintf("%s%s", from, path);
+    cJSON *answer = NULL;
+    bool ok = api_call(v, "GET", both, NULL, NULL, v->timeout_ms, &answer, err);
+    if (ok && (v->output == OUTPUT_JSON || v->output == OUTPUT_YAML)) {
+        print_json(answer, v->output);
+    } else if (ok) {
+        print_members(answer);
+    }
+    cJSON_Delete(answer);
+    free(from);
+    free(path);
+    free(both);
+    return ok;
+}
+
+bool command_restore(struct vpcctl *v, struct err *err)
+{
+    char *path = api_path("/v1/restore/", v->args->words[0]);
+    bool ok = api_call(v, "POST", path, NULL, NULL, v->timeout_ms, NULL, err);
+    if (ok) {
+        printf("link %s restored\n", v->args->words[0]);
+    }
     free(path);
     return ok;
 }

@@ -126,6 +126,10 @@ static void cell_link_end(struct buf *out, const cJSON *item, const char *path)
 struct column { const char *title, *path; cell_fn *cell; bool wide; };
 static const struct column tenant_columns[] = {
     { "NAME", "name", cell_value, false }, { "VPCS", "vpcs", cell_quota, false }, { "NETWORKS", "networks", cell_quota, false }, { "PORTS", "ports", cell_quota, false },
+    { "SLICES", "slices", cell_quota, false }, { "SWITCHES", "switches", cell_quota, false }, { "LINKS", "links", cell_quota, true },
+    { "FLOW-ENTRIES", "flow_entries", cell_quota, true }, { "GROUPS", "groups", cell_quota, true }, { "METERS", "meters", cell_quota, true },
+    { "PACKET-INS/S", "packet_in_rate", cell_quota, true }, { "FLOW-MODS/S", "flow_mod_rate", cell_quota, true },
+    { "CONNECTIONS/S", "connection_rate", cell_quota, true },
     { "REVISION", "revision", cell_value, true }, { 0 },
 };
 static const struct column vpc_columns[] = {
@@ -142,6 +146,31 @@ static const struct column port_columns[] = {
     { "LANDING", "status.provider_mac", cell_value, true }, { "PROVIDER-IPS", "status.addresses:provider", cell_members, true },
     { "VHOST-SOCKET", "status.vhost_socket", cell_value, true }, { "REVISION", "revision", cell_value, true }, { 0 },
 };
+static const struct column slice_columns[] = {
+    { "NAME", "name", cell_value, false }, { "SWITCHES", "status.switches", cell_value, false }, { "LINKS", "status.links", cell_value, false },
+    { "CONTROLLERS", "spec.controllers", cell_value, false }, { "REVISION", "revision", cell_value, true }, { 0 },
+};
+static const struct column switch_columns[] = {
+    { "NAME", "name", cell_value, false }, { "DATAPATH-ID", "spec.datapath_id", cell_value, false }, { "EDGES", "spec.edges", cell_value, false },
+    { "PORTS", "status.ports", cell_value, false }, { "UP", "status.ports_up", cell_value, false },
+    { "CONTROLLERS", "status.controllers:state", cell_members, false }, { "FLOWS", "status.flow_entries", cell_value, false },
+    { "PEERS", "status.controllers:peer", cell_members, true }, { "ROLES", "status.controllers:role", cell_members, true },
+    { "GROUPS", "status.groups", cell_value, true }, { "METERS", "status.meters", cell_value, true }, { "RULES", "status.physical_entries", cell_value, true },
+    { "LISTEN", "spec.listen", cell_value, true }, { "ID", "status.id", cell_value, true }, { "ERROR", "status.error", cell_value, true },
+    { "REVISION", "revision", cell_value, true }, { 0 },
+};
+static const struct column switch_port_columns[] = {
+    { "NAME", "name", cell_value, false }, { "NUMBER", "spec.number", cell_value, false }, { "EDGE", "spec.edge", cell_value, false },
+    { "STATE", "status.state", cell_value, false }, { "PEER", "status.peer", cell_value, false }, { "OF-NAME", "spec.of_name", cell_value, true },
+    { "MAC", "status.mac", cell_value, true }, { "IPS", "spec.ips", cell_value, true }, { "ID", "status.id", cell_value, true },
+    { "DEVICE", "status.device", cell_value, true }, { "LANDING", "status.provider_mac", cell_value, true },
+    { "PROVIDER-IPS", "status.addresses:provider", cell_members, true }, { "VHOST-SOCKET", "status.vhost_socket", cell_value, true },
+    { "REVISION", "revision", cell_value, true }, { 0 },
+};
+static const struct column virtual_link_columns[] = {
+    { "NAME", "name", cell_value, false }, { "ENDS", "spec.ends", cell_value, false }, { "STATE", "status.state", cell_value, false },
+    { "PATH", "status.path", cell_value, false }, { "VIA", "spec.via", cell_value, true }, { "REVISION", "revision", cell_value, true }, { 0 },
+};
 static const struct column edge_columns[] = {
     { "NAME", "name", cell_value, false }, { "DATAPATH-ID", "spec.datapath_id", cell_value, false }, { "STATE", "status.state", cell_switch_state, false },
     { "PORTS", "status.ports", cell_value, false }, { "LINKS", "status.links", cell_value, false }, { "RULES", "status.rules", cell_value, false },
@@ -155,9 +184,10 @@ static const struct column fabric_columns[] = {
 };
 static const struct column link_columns[] = {
     { "NAME", "name", cell_value, false }, { "A", "status.a", cell_link_end, false }, { "B", "status.b", cell_link_end, false }, { "STATE", "status.state", cell_value, false },
-    { "SECONDS", "status.since_s", cell_value, true }, { 0 },
+    { "SECONDS", "status.since_s", cell_value, true }, { "FAILURES", "status.failures", cell_value, true }, { "HELD-S", "status.held_s", cell_value, true }, { 0 },
 };
 static const struct { const char *plural; const struct column *columns; } tables[] = {
+    { "slices", slice_columns }, { "switches", switch_columns }, { "switch-ports", switch_port_columns }, { "virtual-links", virtual_link_columns },
     { "tenants", tenant_columns }, { "vpcs", vpc_columns }, { "networks", network_columns }, { "ports", port_columns }, { "edges", edge_columns },
     { "fabric-switches", fabric_columns }, { "links", link_columns },
 };

@@ -215,14 +215,23 @@ class VpcctlTest(unittest.TestCase):
         self.assertEqual(out.splitlines()[1].split()[5:], ["3", "p3", "02:00:01:00:00:01", "100.64.16.1", "/run/x/p3.sock", "7"])
 
     def test_every_kind(self):
-        cases = {"tenants": item("tenant", "red", {"quota": {"ports": 10, "networks": 5, "vpcs": 1}}, {"ports": 2, "networks": 1, "vpcs": 1}),
+        cases = {"tenants": item("tenant", "red", {"quota": {"ports": 10, "networks": 5, "vpcs": 1, "slices": 3, "switches": 4}},
+                                 {"ports": 2, "networks": 1, "vpcs": 1, "slices": 1, "switches": 2}),
+                 "slices": item("slice", "red/lab", {"tenant": "red", "controllers": ["tcp:192.0.2.9:6653"]}, {"switches": 2, "links": 1}),
+                 "switches": item("switch", "red/lab/s1", {"datapath_id": "00000000000000a1", "edges": ["host1", "host2"], "listen": []},
+                                  {"ports": 3, "ports_up": 2, "flow_entries": 9, "controllers": [{"peer": "tcp:192.0.2.9:6653", "state": "up", "role": "master"}]}),
+                 "switch-ports": item("switch-port", "red/lab/s1/up", {"number": 3, "of_name": "up", "edge": "host1"},
+                                      {"state": "up", "peer": "red/lab/s2/up", "mac": "52:54:00:00:00:07"}),
+                 "virtual-links": item("virtual-link", "red/lab/l1", {"ends": ["s1/up", "s2/up"], "via": []}, {"state": "up", "path": ["host1", "fab1", "host2"]}),
                  "vpcs": item("vpc", "red/main", {"tenant": "red"}, {}),
                  "networks": item("network", "red/main/web", {"subnet": "10.0.0.0/24"}, {"ports": 2, "ports_up": 1, "landings": [{"edge": "host1"}, {"edge": "host2"}]}),
                  "edges": item("edge", "host1", {"datapath_id": "0000000000000001"}, {"connected": True, "state": "in-sync", "ports": 2, "rules": 80, "links": 1}),
                  "fabric-switches": item("fabric-switch", "fab1", {"datapath_id": "00000000000000fa"}, {"connected": False}),
                  "links": {"kind": "link", "name": "l1", "spec": {}, "status": {"state": "up", "a": {"switch": "host1", "port": 1, "port_name": "uplink0"},
                                                                                "b": {"switch": "fab1", "port": 2}}}}
-        want = {"tenants": "red 1/1 1/5 2/10", "vpcs": "red/main red", "networks": "red/main/web 10.0.0.0/24 - 2 1 host1,host2",
+        want = {"tenants": "red 1/1 1/5 2/10 1/3 2/4", "slices": "red/lab 2 1 tcp:192.0.2.9:6653", "switches": "red/lab/s1 00000000000000a1 host1,host2 3 2 up 9",
+                "switch-ports": "red/lab/s1/up 3 host1 up red/lab/s2/up", "virtual-links": "red/lab/l1 s1/up,s2/up up host1,fab1,host2",
+                "vpcs": "red/main red", "networks": "red/main/web 10.0.0.0/24 - 2 1 host1,host2",
                 "edges": "host1 0000000000000001 in-sync 2 1 80", "fabric-switches": "fab1 00000000000000fa disconnected - -", "links": "l1 host1 uplink0 fab1 2 up"}
         for kind, one in cases.items():
             rc, out, _ = self.run_vpcctl("get", kind, replies=[(200, {"items": [one], "revision": "7"})])
@@ -264,6 +273,61 @@ class VpcctlTest(unittest.TestCase):
         rc, _, _ = self.run_vpcctl("create", "tenant", "red", replies=[(404, error("not_found")), (200, done)])
         self.assertEqual((rc, self.server.asked[1][2]), (0, {"tenants": [{"name": "red"}]}))
 
+    def test_create_slice(self):
+        done = {"revision": "3", "changes": [{"action": "create", "kind": "slice", "name": "red/lab", "fields": []}]}
+        absent = (404, error("not_found"))
+        rc, out, err = self.run_vpcctl("create", "slice", "red/lab", "--topology", "mirror", "--edges", "host1,host2", "--controller", "tcp:192.0.2.9:6653",
+                                       "--controller=tls:[2001:db8::1]:6653", replies=[absent, (200, done)])
+        self.assertEqual((rc, out, err), (0, "slice red/lab created\nrevision 3\n", ""))
+        self.assertEqual([a[:2] for a in self.server.asked], [("GET", "/v1/slices/red/lab"), ("POST", "/v1/apply")])
+        self.assertEqual(self.server.asked[1][2], {"slices": [{"name": "lab", "tenant": "red", "topology": "mirror", "edges": ["host1", "host2"],
+                                                               "controllers": ["tcp:192.0.2.9:6653", "tls:[2001:db8::1]:6653"]}]})
+        topology = self.file("t.yaml", "switches:\n- name: s1\n- name: s2\n  ports:\n  - {name: a, number: 70000}\nlinks:\n- {name: l1, ends: [s1/x, s2/x]}\n")
+        rc, _, err = self.run_vpcctl("create", "slice", "red/lab", "--topology", topology, "--edges=host1", replies=[
+            absent, (400, error("invalid", "slices[0].switches[1].ports[0].number", "must be at most 65279"))])
+        self.assertEqual((rc, err), (1, "vpcctl: %s:5: slices[0].switches[1].ports[0].number: must be at most 65279\n" % topology))
+        self.assertEqual(self.server.asked[1][2], {"slices": [{"name": "lab", "tenant": "red", "edges": ["host1"], "switches": [
+            {"name": "s1"}, {"name": "s2", "ports": [{"name": "a", "number": 70000}]}], "links": [{"name": "l1", "ends": ["s1/x", "s2/x"]}]}]})
+        rc, _, err = self.run_vpcctl("create", "slice", "red/lab", "--topology", topology, "--edges=host9", replies=[
+            absent, (400, error("invalid", "slices[0].edges[0]", "there is no edge host9"))])
+        self.assertEqual((rc, err), (1, "vpcctl: --edges: there is no edge host9\n"))
+        rc, _, err = self.run_vpcctl("create", "slice", "red/lab", "--controller", "x", replies=[absent, (400, error("invalid", "slices[0].controllers[0]", "no"))])
+        self.assertEqual((rc, err), (1, "vpcctl: --controller: no\n"))
+        for text, code in (("slices: []\n", 2), ("name: x\n", 1), ("a: [\n", 1)):
+            self.assertEqual(self.run_vpcctl("create", "slice", "red/lab", "--topology", self.file("bad.yaml", text))[0], code)
+        self.assertEqual(self.run_vpcctl("create", "slice", "red/lab", "--topology", "ring")[0], 1)
+        self.assertEqual(self.server.asked, [])
+
+    def test_create_in_slice(self):
+        done, absent = {"revision": "3", "changes": []}, (404, error("not_found"))
+        cases = (
+            (["switch", "red/lab/s1", "--edges=host1", "--datapath-id=00000000000000a1", "--listen", "ptcp:7001:127.0.0.1"], "/v1/slices/red/lab",
+             {"switches": [{"name": "s1", "edges": ["host1"], "listen": ["ptcp:7001:127.0.0.1"], "datapath_id": "00000000000000a1"}]}),
+            (["switch-port", "red/lab/s1/a", "--number", "7", "--edge", "host1", "--ip", "10.0.0.1"], "/v1/switches/red/lab/s1",
+             {"switches": [{"name": "s1", "ports": [{"name": "a", "number": 7, "edge": "host1", "ips": ["10.0.0.1"]}]}]}),
+            (["virtual-link", "red/lab/l1", "--ends", "s1/x,s2/x"], "/v1/slices/red/lab", {"links": [{"name": "l1", "ends": ["s1/x", "s2/x"]}]}))
+        for args, parent, members in cases:
+            rc, _, err = self.run_vpcctl("create", *args, replies=[absent, (200, {}), (200, done)])
+            self.assertEqual((rc, err, self.server.asked[1][1]), (0, "", parent))
+            self.assertEqual(self.server.asked[2][2], {"slices": [{"name": "lab", "tenant": "red", **members}]})
+        for args in (["switch", "red/lab"], ["slice", "red"], ["switch-port", "red/lab/s1/a", "--number=x"], ["slice", "red/lab", "--mac=x"],
+                     ["port", "red/main/web/a", "--number=1"]):
+            self.assertEqual(self.run_vpcctl("create", *args)[0], 2)
+
+    def test_slice_as_document(self):
+        ports = {"revision": "7", "items": [item("switch-port", "red/lab/s1/a", {"number": 1}, {}), item("switch-port", "red/lab/s1/b", {"number": 2}, {}),
+                                            item("switch-port", "red/lab/s2/a", {"number": 1}, {})]}
+        rc, text, _ = self.run_vpcctl("get", "switch-ports", "-o", "yaml", replies=[(200, ports)])
+        self.assertEqual(rc, 0)
+        links = {"revision": "7", "items": [item("virtual-link", "red/lab/l1", {"ends": ["s1/a", "s2/a"]}, {})]}
+        rc, more, _ = self.run_vpcctl("get", "virtual-links", "-o", "yaml", replies=[(200, links)])
+        self.assertEqual(rc, 0)
+        for document, want in ((text, {"switches": [{"name": "s1", "ports": [{"name": "a", "number": 1}, {"name": "b", "number": 2}]},
+                                                    {"name": "s2", "ports": [{"name": "a", "number": 1}]}]}),
+                               (more, {"links": [{"name": "l1", "ends": ["s1/a", "s2/a"]}]})):
+            self.assertEqual(self.run_vpcctl("apply", "-f", "-", replies=[(200, {"revision": "7", "changes": []})], stdin=document)[0], 0)
+            self.assertEqual(self.server.asked[0][2], {"slices": [{"name": "lab", "tenant": "red", **want}]})
+
     def test_delete(self):
         done = {"revision": "3", "changes": [{"action": "delete", "kind": "fabric-switch", "name": "fab 1", "fields": []}]}
         rc, out, _ = self.run_vpcctl("delete", "fabric-switch", "fab 1", "--if-revision", "2", replies=[(200, done)])
@@ -294,6 +358,11 @@ class VpcctlTest(unittest.TestCase):
             self.assertEqual(out, f.read())
         complete = out + "\nCOMP_WORDS=(vpcctl get po); COMP_CWORD=2; _vpcctl; echo ${COMPREPLY[*]}; COMP_WORDS=(vpcctl di); COMP_CWORD=1; _vpcctl; echo ${COMPREPLY[*]}"
         self.assertEqual(subprocess.run(["bash", "-c", complete], capture_output=True, text=True).stdout, "ports\ndiff\n")
+        for words, want in (("get sw", "switches switch-ports"), ("create sl", "slice"), ("create slice x --t", "--topology --token --token-file --timeout"),
+                            ("create slice x --topology on", "one-switch"), ("delete virt", "virtual-link"), ("create switch x --l", "--listen")):
+            words = ["vpcctl"] + words.split()
+            script = out + "\nCOMP_WORDS=(%s); COMP_CWORD=%d; _vpcctl; echo ${COMPREPLY[*]}" % (" ".join(words), len(words) - 1)
+            self.assertEqual(subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=self.dir).stdout, want + "\n")
 
     def test_token(self):
         token = self.file("token", "secret\n")

@@ -14,32 +14,47 @@ static cJSON *describe_edge(const struct edge *e, const char *address, const cha
     return o;
 }
 
+static void describe_network(cJSON *o, const struct network *n)
+{
+    json_add_string(o, "tenant", network_tenant(n)->name);
+    if (n->slice) {
+        json_add_string(o, "slice", n->slice->name);
+        json_add_string(o, "switch", n->name);
+    } else {
+        json_add_string(o, "network", n->name);
+    }
+}
+
 static void describe_port(cJSON *o, const struct port *p)
 {
     char text[MAC_STRLEN];
-    json_add_string(o, "tenant", p->network->vpc->tenant->name);
-    json_add_string(o, "network", p->network->name);
+    describe_network(o, p->network);
     json_add_string(o, "port", p->name);
+    if (p->link) {
+        json_add_string(o, "link", p->link->name);
+    }
     json_add_string(o, "mac", mac_format(p->mac, text));
 }
 
 /* A port or flood landing's number on an edge; one of the two is set, or none. */
 static void find_local(const struct model *m, const struct edge *e, uint32_t n, const struct port **port, const struct network **network)
 {
-    const struct kind_index *networks = &m->kinds[KIND_NETWORK];
     *port = NULL;
     *network = NULL;
-    for (unsigned i = 0; i < networks->n; i++) {
-        struct network_object *net = networks->sorted[i];
-        struct landing_ref *ref = landing_find(net->refs, net->n_refs, e);
-        if (ref && ref->landing == n) {
-            *network = &net->network;
-            return;
-        }
-        for (unsigned j = 0; ref && j < net->network.n_ports; j++) {
-            if (net->network.ports[j]->edge == e && net->network.ports[j]->local == n) {
-                *port = net->network.ports[j];
+    for (unsigned k = 0; k < ARRAY_SIZE(network_kinds); k++) {
+        const struct kind_index *networks = &m->kinds[network_kinds[k]];
+        for (unsigned i = 0; i < networks->n; i++) {
+            struct network_object *net = networks->sorted[i];
+            struct landing_ref *ref = landing_find(net->refs, net->n_refs, e);
+            if (ref && ref->landing == n) {
+                *network = &net->network;
                 return;
+            }
+            for (unsigned j = 0; ref && j < net->network.n_ports; j++) {
+                if (net->network.ports[j]->edge == e && net->network.ports[j]->local == n) {
+                    *port = net->network.ports[j];
+                    return;
+                }
             }
         }
     }
@@ -51,14 +66,15 @@ static cJSON *whois_landing(const struct model *m, uint64_t mac, const struct ed
     const struct network *network;
     uint16_t landing = (uint16_t) mac;
     find_local(m, e, landing, &port, &network);
-    cJSON *o = describe_edge(e, address, port ? "landing of a port" : network ? "flood landing of a network" : "landing of nothing at present");
+    cJSON *o = describe_edge(e, address, port && port->link ? "landing of a virtual link's end" : port ? "landing of a port"
+                             : network && network->slice ? "flood landing of a virtual switch" : network ? "flood landing of a network"
+                             : "landing of nothing at present");
     json_add_u64(o, "path_class", mac >> 16 & 0xff);
     json_add_u64(o, "landing", landing);
     if (port) {
         describe_port(o, port);
     } else if (network) {
-        json_add_string(o, "tenant", network->vpc->tenant->name);
-        json_add_string(o, "network", network->name);
+        describe_network(o, network);
     }
     return o;
 }
@@ -112,13 +128,15 @@ static cJSON *whois_mac(const struct model *m, struct mac address, const char *t
 
 static const struct port *find_slot(const struct model *m, const struct edge *e, bool v4, uint64_t slot, const struct port_ip **ip)
 {
-    const struct kind_index *ports = &m->kinds[KIND_PORT];
-    for (unsigned i = 0; slot && i < ports->n; i++) {
-        const struct port *p = ports->sorted[i];
-        for (unsigned j = 0; p->edge == e && j < p->n_ips; j++) {
-            if (p->ips[j].slot == slot && ip_is_v4(&p->ips[j].ip) == v4) {
-                *ip = &p->ips[j];
-                return p;
+    for (unsigned k = 0; slot && k < ARRAY_SIZE(port_kinds); k++) {
+        const struct kind_index *ports = &m->kinds[port_kinds[k]];
+        for (unsigned i = 0; i < ports->n; i++) {
+            const struct port *p = ports->sorted[i];
+            for (unsigned j = 0; p->edge == e && j < p->n_ips; j++) {
+                if (p->ips[j].slot == slot && ip_is_v4(&p->ips[j].ip) == v4) {
+                    *ip = &p->ips[j];
+                    return p;
+                }
             }
         }
     }

@@ -50,6 +50,19 @@ static const struct place *place_find(const struct yaml_places *p, const cJSON *
     return NULL;
 }
 
+/* A node may sit where a deleted one was that has a place still. */
+static void place_set(struct yaml_places *p, const cJSON *node, const char *file, unsigned line)
+{
+    struct place *place = (struct place *) place_find(p, node);
+    if (!place) {
+        place = XNEW(struct place);
+        place->node = node;
+        hmap_insert(&p->map, &place->by_node, node_hash(node));
+    }
+    place->file = file;
+    place->line = line;
+}
+
 /* One step of a path, "name" or "[3]"; *path moves behind it.  NULL when there is no such child. */
 static const cJSON *step(const cJSON *node, const char **path)
 {
@@ -284,9 +297,7 @@ static void remember(struct loading *l, struct fy_event *event, cJSON *node)
 {
     const struct fy_mark *mark = fy_event_start_mark(event);
     if (l->places && mark) {
-        struct place *p = XNEW(struct place);
-        *p = (struct place) { .node = node, .file = l->file, .line = (unsigned) mark->line + 1 };
-        hmap_insert(&l->places->map, &p->by_node, node_hash(node));
+        place_set(l->places, node, l->file, (unsigned) mark->line + 1);
     }
     struct fy_token *anchor = event->type == FYET_ALIAS ? NULL : fy_event_get_anchor_token(event);
     if (anchor) {

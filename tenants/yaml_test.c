@@ -116,6 +116,34 @@ static void test_places(void)
     yaml_places_free(places);
 }
 
+/* Nodes of later texts sit where those of deleted ones were. */
+static void test_places_again(void)
+{
+    struct yaml_places *places = yaml_places_new();
+    struct buf text = BUF_INIT;
+    struct err err;
+    for (unsigned lines = 0; lines < 60; lines++) {
+        char want[40], out[40];
+        buf_clear(&text);
+        for (unsigned i = 0; i < lines; i++) {
+            buf_puts(&text, "\n");
+        }
+        buf_puts(&text, "vpcs:\n- name: a\n- name: b\n- name: c\n- name: d\n");
+        cJSON *root = yaml_load(buf_cstr(&text), text.size, "x", places, &err);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(root);
+        for (unsigned i = 0; i < 4; i++) {
+            char path[40];
+            snprintf(path, sizeof path, "vpcs[%u].name", i);
+            snprintf(want, sizeof want, "x:%u", lines + 2 + i);
+            CU_ASSERT_FATAL(yaml_place(places, root, path, out, sizeof out));
+            CU_ASSERT_STRING_EQUAL_FATAL(out, want);
+        }
+        cJSON_Delete(root);
+    }
+    buf_fini(&text);
+    yaml_places_free(places);
+}
+
 static cJSON *random_tree(struct rng *rng, unsigned depth)
 {
     static const char *const strings[] = { "", "a", "yes", "null", "1", "1e3", "52:54:00:00:00:01", "a: b", "- x", "#", "x\ny", "tab\t", "\xc3\xa9",
@@ -166,5 +194,6 @@ static void test_round_trip(void)
 void yaml_test_suite(void);
 void yaml_test_suite(void)
 {
-    UNIT_SUITE("yaml", { "values", test_values }, { "errors", test_errors }, { "bounds", test_bounds }, { "places", test_places }, { "round trip", test_round_trip });
+    UNIT_SUITE("yaml", { "values", test_values }, { "errors", test_errors }, { "bounds", test_bounds }, { "places", test_places },
+               { "places again", test_places_again }, { "round trip", test_round_trip });
 }

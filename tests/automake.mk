@@ -5,7 +5,7 @@ TESTS += tests/fuzz/json_replay
 tests_fuzz_json_replay_SOURCES = tests/fuzz/json_fuzz.c tests/fuzz/replay.c
 tests_fuzz_json_replay_LDADD = lib/libpolder.a $(POLDER_LIBS)
 
-EXTRA_DIST += tests/fuzz/corpus
+EXTRA_DIST += tests/fuzz/corpus tests/fuzz/campaign
 
 # The translate transport against its promise: the real compiler and datapath cores of a whole site, with the test's own wires.
 check_PROGRAMS += tests/oracle/site_test
@@ -13,6 +13,14 @@ TESTS += tests/oracle/site_test
 tests_oracle_site_test_SOURCES = tests/oracle/site_test.c tests/oracle/site.c tests/oracle/site.h
 tests_oracle_site_test_LDADD = controller/libcontroller.a vswitch/libdatapath.a tenants/libtenants.a ofproto/libofproto.a lib/libpolder.a \
 	$(CUNIT_LIBS) $(SQLITE_LIBS) $(POLDER_LIBS)
+
+check_PROGRAMS += tests/oracle/slice_test
+TESTS += tests/oracle/slice_test
+tests_oracle_slice_test_SOURCES = tests/oracle/slice_test.c tests/oracle/slice_program.c tests/oracle/slice_program.h tests/oracle/site.c tests/oracle/site.h
+tests_oracle_slice_test_LDADD = $(tests_oracle_site_test_LDADD)
+
+# What system tests judge physical rules by.
+TESTS += tests/system/isolation_test.py
 
 # Whole sites of real daemons: make check-system.
 EXTRA_DIST += tests/system tests/tsan.supp

@@ -40,3 +40,31 @@ utilities_bench_bench_test_SOURCES = \
 	tests/unit.h
 utilities_bench_bench_test_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 utilities_bench_bench_test_LDADD = lib/libpolder.a $(CUNIT_LIBS) $(POLDER_LIBS)
+
+# The bench of the control plane (make bench-control): simulated switches and tenants' controllers.
+noinst_PROGRAMS += utilities/control-bench/control-sim
+utilities_control_bench_control_sim_SOURCES = \
+	utilities/control-bench/control_sim.c utilities/control-bench/control_sim.h \
+	utilities/control-bench/phase.h \
+	utilities/control-bench/phase_flood.c \
+	utilities/control-bench/phase_flow.c \
+	utilities/control-bench/phase_packet.c \
+	utilities/control-bench/phase_start.c \
+	utilities/control-bench/sim.c utilities/control-bench/sim.h utilities/control-bench/sim_impl.h \
+	utilities/control-bench/sim_pipeline.c \
+	utilities/control-bench/sim_switch.c \
+	utilities/control-bench/tenant.c utilities/control-bench/tenant.h \
+	utilities/bench/latency.h
+EXTRA_DIST += utilities/control-bench/README.md utilities/control-bench/bench.py utilities/control-bench/scenes.py utilities/control-bench/table.py
+utilities_control_bench_control_sim_LDADD = ofproto/libofproto.a lib/libpolder.a $(POLDER_LIBS)
+
+check_PROGRAMS += utilities/control-bench/sim_test
+TESTS += utilities/control-bench/sim_test
+utilities_control_bench_sim_test_SOURCES = \
+	utilities/control-bench/sim_test.c \
+	utilities/control-bench/sim.c utilities/control-bench/sim.h utilities/control-bench/sim_impl.h \
+	utilities/control-bench/sim_pipeline.c \
+	utilities/control-bench/sim_switch.c \
+	utilities/control-bench/tenant.c utilities/control-bench/tenant.h \
+	tests/unit.h
+utilities_control_bench_sim_test_LDADD = ofproto/libofproto.a lib/libpolder.a $(CUNIT_LIBS) $(POLDER_LIBS)

@@ -52,13 +52,13 @@ _vswctl() {
         -s|--socket) _vswctl_files ;;
         -n|--name) _vswctl_words "$(cd /run/polder 2>/dev/null && ls -d -- */vswitchd.sock 2>/dev/null | cut -d/ -f1)" ;;
         -o|--output) _vswctl_words "table json" ;;
-        *) _vswctl_words "show ports flows groups drops trace capture port-add port-del perf metrics log-level stop
+        *) _vswctl_words "show ports flows groups drops trace capture port-add port-del queues port-queues perf metrics log-level stop
                           --socket --name --output --version --help" ;;
         esac
         return
     fi
     case $command in
-    ports|port-del) ((position == 0)) && _vswctl_words "$(_vswctl_ports "")" ;;
+    ports|port-del|queues) ((position == 0)) && _vswctl_words "$(_vswctl_ports "")" ;;
     perf) _vswctl_words "--total --reset --json" ;;
     drops) _vswctl_words "$(_vswctl_ports "") --all" ;;
     capture)
@@ -82,6 +82,9 @@ _vswctl() {
         fi
         ;;
     port-add) ((position > 0)) && _vswctl_words "type=vhost-user type=dpdk path= role=client role=server queues= devargs= ofport= mtu=" ;;
+    port-queues)
+        if ((position == 0)); then _vswctl_words "$(_vswctl_ports "")"; else _vswctl_words "rate_mbps= queue="; fi
+        ;;
     log-level) ((position == 0)) && _vswctl_words "error warn info debug" ;;
     esac
 }

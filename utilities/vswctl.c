@@ -22,6 +22,8 @@ static const char usage_text[] =
     "  port-add NAME type=vhost-user [path=PATH] [role=client|server] [queues=N] [ofport=N] [mtu=N]\n"
     "  port-add NAME type=dpdk devargs=DEVARGS [ofport=N] [mtu=N]\n"
     "  port-del NAME\n"
+    "  queues [PORT]                 queues of ports, and their counters\n"
+    "  port-queues NAME [rate_mbps=N] [queue=ID[,min_rate=N][,max_rate=N]]…\n"
     "  perf [SECONDS | [--total | --reset] [--json]]\n"
     "                                load of the poll-mode threads and cycles per stage, during one second if not said\n"
     "  metrics                       everything counted, as Prometheus text\n"
@@ -219,6 +221,61 @@ static bool cmd_port_del(struct vswctl *c, int argc, char **argv, struct err *er
     return call_and_print(c, "port-del", params, NULL, err);
 }
 
+static bool cmd_queues(struct vswctl *c, int argc, char **argv, struct err *err)
+{
+    if (argc > 2) {
+        return wrong(err, argv[0], "takes at most a port's name");
+    }
+    cJSON *params = cJSON_CreateObject();
+    if (argc == 2) {
+        json_add_string(params, "name", argv[1]);
+    }
+    return call_and_print(c, "ports", params, print_queues, err);
+}
+
+/* "ID[,KEY=NUMBER]…" as one element of "queues". */
+static bool add_queue(cJSON *queues, char *text)
+{
+    uint64_t number;
+    char *save = NULL, *id = strtok_r(text, ",", &save);
+    cJSON *o = json_append_object(queues);
+    if (!id || !str_to_u64(id, UINT32_MAX, &number)) {
+        return false;
+    }
+    json_add_u64(o, "id", number);
+    for (char *word; (word = strtok_r(NULL, ",", &save)); ) {
+        char *value = strchr(word, '=');
+        if (!value || !str_to_u64(value + 1, UINT32_MAX, &number)) {
+            return false;
+        }
+        *value = '\0';
+        json_add_u64(o, word, number);
+    }
+    return true;
+}
+
+static bool cmd_port_queues(struct vswctl *c, int argc, char **argv, struct err *err)
+{
+    cJSON *params = cJSON_CreateObject(), *queues = json_add_array(params, "queues");
+    bool ok = argc > 1;
+    if (ok) {
+        json_add_string(params, "name", argv[1]);
+    }
+    for (int i = 2; ok && i < argc; i++) {
+        uint64_t rate;
+        if (!strncmp(argv[i], "queue=", 6)) {
+            ok = add_queue(queues, argv[i] + 6);
+        } else if ((ok = !strncmp(argv[i], "rate_mbps=", 10) && str_to_u64(argv[i] + 10, UINT32_MAX, &rate))) {
+            json_add_u64(params, "rate_mbps", rate);
+        }
+    }
+    if (!ok) {
+        cJSON_Delete(params);
+        return wrong(err, argv[0], "needs a port's name, then rate_mbps=N and queue=ID[,min_rate=N][,max_rate=N]");
+    }
+    return call_and_print(c, "port-queues", params, NULL, err);
+}
+
 static bool perf_usage(struct err *err)
 {
     err_set(err, ERR_USAGE, NULL, "perf: takes a number of seconds, or --total, or --reset; --json gives totals");
@@ -292,7 +349,8 @@ static bool cmd_stop(struct vswctl *c, int argc, char **argv, struct err *err)
 
 static const struct { const char *name; command_fn *fn; } commands[] = {
     { "show", cmd_show }, { "ports", cmd_ports }, { "flows", cmd_flows }, { "groups", cmd_groups }, { "drops", cmd_drops }, { "trace", cmd_trace },
-    { "capture", capture_command }, { "port-add", cmd_port_add }, { "port-del", cmd_port_del }, { "perf", cmd_perf }, { "metrics", cmd_metrics },
+    { "capture", capture_command }, { "port-add", cmd_port_add }, { "port-del", cmd_port_del },
+    { "queues", cmd_queues }, { "port-queues", cmd_port_queues }, { "perf", cmd_perf }, { "metrics", cmd_metrics },
     { "log-level", cmd_log_level }, { "stop", cmd_stop },
 };
 

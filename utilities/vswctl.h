@@ -32,6 +32,7 @@ cJSON *vswctl_call(struct vswctl *, const char *method, cJSON *params, struct er
 /* Tables; each takes the result of the method of its name. */
 void print_show(const cJSON *);
 void print_ports(const cJSON *);
+void print_queues(const cJSON *);
 void print_port(const cJSON *);         /* One port, in full. */
 void print_flows(const cJSON *);
 void print_groups(const cJSON *);

@@ -125,10 +125,29 @@ void print_ports(const cJSON *r)
     table_print(&t);
 }
 
+void print_queues(const cJSON *r)
+{
+    const cJSON *p, *q;
+    struct table t = table("PORT|>QUEUE|>MIN-RATE|>MAX-RATE|>TX-PACKETS|>TX-BYTES|>DROPS");
+    cJSON_ArrayForEach (p, array_of(r, "ports")) {
+        cJSON_ArrayForEach (q, array_of(array_of(p, "qos"), "queues")) {
+            static const char *const keys[] = { "id", "min_rate", "max_rate", "tx_packets", "tx_bytes", "dropped" };
+            cell(&t, text_of(p, "name"));
+            for (unsigned i = 0; i < ARRAY_SIZE(keys); i++) {
+                cell(&t, text_of(q, keys[i]));
+            }
+        }
+    }
+    table_print(&t);
+}
+
 void print_port(const cJSON *r)
 {
     const cJSON *p = cJSON_GetArrayItem(array_of(r, "ports"), 0), *e, *k;
     cJSON_ArrayForEach (e, p) {
+        if (!strcmp(e->string, "qos")) {
+            continue;                   /* A table of its own. */
+        }
         if (cJSON_IsObject(e)) {
             cJSON_ArrayForEach (k, e) {
                 printf("%-14s %s\n", k->string, text_of(e, k->string));
@@ -142,6 +161,9 @@ void print_port(const cJSON *r)
         } else {
             printf("%-14s %s\n", e->string, text_of(p, e->string));
         }
+    }
+    if (array_of(p, "qos")) {
+        print_queues(r);
     }
 }
 

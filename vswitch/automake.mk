@@ -5,6 +5,7 @@ vswitch_vswitchd_SOURCES = \
 	vswitch/backend_punt.c \
 	vswitch/capture.c vswitch/capture.h \
 	vswitch/config.c vswitch/config.h \
+	vswitch/config_qos.c vswitch/config_qos.h \
 	vswitch/control.c vswitch/control.h \
 	vswitch/control_capture.c \
 	vswitch/control_flows.c \
@@ -20,6 +21,7 @@ vswitch_vswitchd_SOURCES = \
 	vswitch/poll.c vswitch/poll.h \
 	vswitch/poll_output.c \
 	vswitch/port.c vswitch/port.h \
+	vswitch/queue.c vswitch/queue.h \
 	vswitch/rcu.c vswitch/rcu.h \
 	vswitch/rpc.c vswitch/rpc.h \
 	vswitch/rpc_flows.c \
@@ -35,9 +37,12 @@ TESTS += vswitch/vswitch_test
 vswitch_vswitch_test_SOURCES = \
 	vswitch/vswitch_test.c \
 	vswitch/config.c vswitch/config.h \
+	vswitch/config_qos.c vswitch/config_qos.h \
 	vswitch/config_test.c \
 	vswitch/device_mbuf.c vswitch/device_mbuf.h \
-	vswitch/device_mbuf_test.c \
+	vswitch/device_mbuf_test.c vswitch/device_mbuf_test.h \
+	vswitch/queue.c vswitch/queue.h \
+	vswitch/queue_test.c \
 	vswitch/rcu.c vswitch/rcu.h \
 	vswitch/rcu_test.c \
 	tests/unit.h
@@ -48,9 +53,18 @@ vswitch_vswitch_test_LDADD = vswitch/libdatapath.a ofproto/libofproto.a lib/libp
 # The datapath core: no DPDK.
 noinst_LIBRARIES += vswitch/libdatapath.a
 vswitch_libdatapath_a_SOURCES = \
+	vswitch/cache.c vswitch/cache.h \
+	vswitch/cache_check.c \
+	vswitch/cache_key.c \
+	vswitch/cache_memory.c \
+	vswitch/cache_plan.c \
+	vswitch/cache_record.c \
+	vswitch/cache_run.c vswitch/cache_run.h \
 	vswitch/checksum.c vswitch/checksum.h \
 	vswitch/classifier.c vswitch/classifier.h \
 	vswitch/classifier_lookup.c \
+	vswitch/counters.c vswitch/counters.h \
+	vswitch/conjunction.c vswitch/conjunction.h \
 	vswitch/dp.c vswitch/dp.h vswitch/dp_private.h \
 	vswitch/dp_bundle.c \
 	vswitch/dp_group.c \
@@ -59,6 +73,7 @@ vswitch_libdatapath_a_SOURCES = \
 	vswitch/exec.c vswitch/exec.h \
 	vswitch/exec_group.c \
 	vswitch/exec_output.c \
+	vswitch/exec_record.h \
 	vswitch/exec_set.c \
 	vswitch/meter.c vswitch/meter.h \
 	vswitch/packet.c vswitch/packet.h \
@@ -67,14 +82,17 @@ vswitch_libdatapath_a_SOURCES = \
 	vswitch/packet_write.c \
 	vswitch/perf.c vswitch/perf.h \
 	vswitch/program.c vswitch/program.h \
+	vswitch/queue_sched.c vswitch/queue_sched.h \
 	vswitch/trace.c
 
 check_PROGRAMS += vswitch/datapath_test
 TESTS += vswitch/datapath_test
 vswitch_datapath_test_SOURCES = \
 	vswitch/datapath_test.c \
+	vswitch/cache_test.c \
 	vswitch/checksum_test.c \
 	vswitch/classifier_test.c \
+	vswitch/conjunction_test.c \
 	vswitch/dp_fixture.c vswitch/dp_fixture.h \
 	vswitch/dp_bundle_test.c \
 	vswitch/dp_group_test.c \
@@ -85,11 +103,17 @@ vswitch_datapath_test_SOURCES = \
 	vswitch/packet_random.c vswitch/packet_random.h \
 	vswitch/packet_test.c \
 	vswitch/perf_test.c \
+	vswitch/queue_sched_test.c \
 	vswitch/trace_test.c \
 	tests/unit.h
-vswitch_datapath_test_LDADD = vswitch/libdatapath.a ofproto/libofproto.a lib/libpolder.a $(CUNIT_LIBS) $(POLDER_LIBS)
+vswitch_datapath_test_LDADD = vswitch/libdatapath.a ofproto/libofproto.a lib/libpolder.a $(CUNIT_LIBS) $(POLDER_LIBS) -lm
 
 check_PROGRAMS += tests/fuzz/packet_replay
 TESTS += tests/fuzz/packet_replay
 tests_fuzz_packet_replay_SOURCES = tests/fuzz/packet_fuzz.c tests/fuzz/replay.c
 tests_fuzz_packet_replay_LDADD = vswitch/libdatapath.a ofproto/libofproto.a lib/libpolder.a $(POLDER_LIBS)
+
+# Nanoseconds per packet of the core alone; built when asked for.
+EXTRA_PROGRAMS += vswitch/dp_bench
+vswitch_dp_bench_SOURCES = vswitch/dp_bench.c
+vswitch_dp_bench_LDADD = vswitch/libdatapath.a ofproto/libofproto.a lib/libpolder.a $(POLDER_LIBS)

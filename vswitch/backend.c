@@ -98,7 +98,7 @@ static void of_features(void *vs_, struct of_features *out)
     struct vswitch *vs = vs_;
     *out = (struct of_features) {
         .datapath_id = vs->config.datapath_id, .n_tables = OF_N_TABLES,
-        .capabilities = OFPC_FLOW_STATS | OFPC_TABLE_STATS | OFPC_PORT_STATS | OFPC_GROUP_STATS,
+        .capabilities = OFPC_FLOW_STATS | OFPC_TABLE_STATS | OFPC_PORT_STATS | OFPC_GROUP_STATS | OFPC_QUEUE_STATS,
     };
 }
 
@@ -152,6 +152,19 @@ static bool of_port_stats(void *vs_, uint32_t port_no, struct of_port_stats *out
         port_stats(p, vswitch_n_threads(vs), clock_now_ns(&vs->clock), out);
     }
     return p;
+}
+
+static void of_queues(void *vs_, void (*fn)(const struct of_queue *, void *), void *fn_aux)
+{
+    struct vswitch *vs = vs_;
+    struct port *p;
+    PORT_FOR_EACH (p, &vs->ports) {
+        struct of_queue queue;
+        for (unsigned i = 0; i < p->config.qos.n; i++) {
+            port_queue_stats(p, i, clock_now_ns(&vs->clock), &queue);
+            fn(&queue, fn_aux);
+        }
+    }
 }
 
 static bool of_group_stats(void *vs, struct group *g, struct of_group_stats *out)
@@ -263,6 +276,6 @@ static void of_bundle(void *vs, enum of_bundle_step step)
 
 const struct of_backend_ops backend_of_ops = {
     .features = of_features, .desc = of_desc, .flows = of_flows, .groups = of_groups, .meters = of_meters, .table_stats = of_table_stats, .ports = of_ports,
-    .port_stats = of_port_stats, .group_stats = of_group_stats, .port_mod = of_port_mod, .packet_out = of_packet_out, .barrier = of_barrier,
+    .port_stats = of_port_stats, .queues = of_queues, .group_stats = of_group_stats, .port_mod = of_port_mod, .packet_out = of_packet_out, .barrier = of_barrier,
     .polder_request = of_polder_request, .controllers_changed = of_controllers_changed, .misses_wanted = of_misses_wanted, .bundle = of_bundle,
 };

@@ -66,6 +66,9 @@ const char *config_port_difference(const struct config_port *a, const struct con
     if (a->mtu != b->mtu) {
         return "mtu";
     }
+    if (!config_qos_equal(&a->qos, &b->qos)) {
+        return "qos";
+    }
     if (a->type == PORT_DPDK) {
         return strcmp(a->devargs, b->devargs) ? "devargs" : NULL;
     }
@@ -117,6 +120,12 @@ bool config_port_read(struct json_reader *r, const char *vhost_dir, struct confi
     }
     p->mtu = (unsigned) json_u64(r, "mtu", CONFIG_MIN_MTU, CONFIG_MAX_MTU, 1500);
     p->ofport = (uint32_t) json_u64(r, "ofport", 1, DP_MAX_PORTS - 1, 0);
+    struct json_reader qos;
+    if (json_member(r, "qos", false, &qos)) {
+        json_is_object(&qos);
+        config_qos_read(&qos, &p->qos);
+        json_end(&qos);
+    }
     if (type && !strcmp(type, "vhost-user")) {
         p->type = PORT_VHOST_USER;
         read_vhost_port(r, vhost_dir, p);
@@ -314,7 +323,8 @@ static void read_openflow(struct json_reader *root, struct config *c)
     struct json_reader of, limits;
     c->max_flows = 1000000;
     c->max_groups = c->max_meters = 65536;
-    c->max_connections = 64;
+    c->max_connections = c->max_bundles = c->max_bundle_mb = c->max_unread_mb = 64;
+    c->max_monitors = 1024;
     if (!json_member(root, "openflow", false, &of)) {
         read_listen(NULL, c);
         return;
@@ -333,7 +343,12 @@ static void read_openflow(struct json_reader *root, struct config *c)
         c->max_flows = (unsigned) json_u64(&limits, "flows", 1, 100000000, c->max_flows);
         c->max_groups = (unsigned) json_u64(&limits, "groups", 1, 10000000, c->max_groups);
         c->max_meters = (unsigned) json_u64(&limits, "meters", 0, 10000000, c->max_meters);
+        c->max_table_flows = (unsigned) json_u64(&limits, "table_flows", 1, 100000000, 0);
         c->max_connections = (unsigned) json_u64(&limits, "connections", 1, 10000, c->max_connections);
+        c->max_monitors = (unsigned) json_u64(&limits, "monitors", 1, 100000, c->max_monitors);
+        c->max_bundles = (unsigned) json_u64(&limits, "bundles", 1, 10000, c->max_bundles);
+        c->max_bundle_mb = (unsigned) json_u64(&limits, "bundle_mb", 1, 4096, c->max_bundle_mb);
+        c->max_unread_mb = (unsigned) json_u64(&limits, "unread_mb", 2, 4096, c->max_unread_mb);
         json_end(&limits);
     }
     json_end(&of);

@@ -13,6 +13,7 @@
 #include "lib/err.h"
 #include "lib/json.h"
 #include "lib/log.h"
+#include "vswitch/config_qos.h"
 
 #define CONFIG_MAX_POLL 16
 #define CONFIG_MAX_CPUS 1024
@@ -32,6 +33,7 @@ struct config_port {
     bool server;                /* vhost-user: this side listens; otherwise QEMU does and this side reconnects. */
     unsigned queues, mtu;
     uint32_t ofport;            /* 0: lowest free. */
+    struct config_qos qos;
 };
 
 struct config_cpus { unsigned cpu[CONFIG_MAX_CPUS]; size_t n; };
@@ -63,6 +65,8 @@ struct config {
     bool standalone;            /* fail_mode. */
     char *tls_private_key, *tls_certificate, *tls_ca;   /* NULL without a "tls" member. */
     unsigned max_flows, max_groups, max_meters, max_connections;
+    unsigned max_table_flows;   /* 0: as many as max_flows. */
+    unsigned max_monitors, max_bundles, max_bundle_mb, max_unread_mb;   /* Per connection. */
 };
 
 /* The CPUs that this process may run on (sched_getaffinity). */

@@ -61,7 +61,8 @@ static void test_everything(void)
         "\"openflow\":{\"controllers\":[{\"target\":\"tcp:127.0.0.1:6653\",\"max_backoff_ms\":1000},{\"target\":\"tls:127.0.0.1:6653\"}],"
         "\"listen\":[\"ptcp:6654:127.0.0.1\"],\"fail_mode\":\"standalone\","
         "\"tls\":{\"private_key\":\"k\",\"certificate\":\"c\",\"ca_certificate\":\"a\"},"
-        "\"limits\":{\"flows\":10,\"groups\":11,\"meters\":12,\"connections\":13}}}", &c, &err));
+        "\"limits\":{\"flows\":10,\"groups\":11,\"meters\":12,\"connections\":13,"
+        "\"table_flows\":5,\"monitors\":14,\"bundles\":15,\"bundle_mb\":16,\"unread_mb\":17}}}", &c, &err));
     CU_ASSERT_EQUAL(c.log_level, LOG_DEBUG);
     CU_ASSERT_EQUAL(c.hugepages, HUGEPAGES_OFF);
     CU_ASSERT_EQUAL(c.n_eal_args, 1);
@@ -84,6 +85,7 @@ static void test_everything(void)
     CU_ASSERT_TRUE(c.standalone);
     CU_ASSERT_STRING_EQUAL(c.tls_ca, "a");
     CU_ASSERT_EQUAL(c.max_connections, 13);
+    CU_ASSERT_TRUE(c.max_table_flows == 5 && c.max_monitors == 14 && c.max_bundles == 15 && c.max_bundle_mb == 16 && c.max_unread_mb == 17);
     config_fini(&c);
 }
 
@@ -122,6 +124,15 @@ static void test_errors(void)
         { PORTS(VM("a", ",\"role\":\"both\"")), "ports[0].role" },
         { PORTS(VM("a", ",\"queues\":0")), "ports[0].queues" },
         { PORTS(VM("a", ",\"mtu\":60")), "ports[0].mtu" },
+        { PORTS(VM("a", ",\"qos\":1")), "ports[0].qos" },
+        { PORTS(VM("a", ",\"qos\":{\"rate_mbps\":0}")), "ports[0].qos.rate_mbps" },
+        { PORTS(VM("a", ",\"qos\":{\"rate\":1}")), "ports[0].qos.rate" },
+        { PORTS(VM("a", ",\"qos\":{\"queues\":[{\"min_rate\":1}]}")), "ports[0].qos.queues[0].id" },
+        { PORTS(VM("a", ",\"qos\":{\"queues\":[{\"id\":4294967295}]}")), "ports[0].qos.queues[0].id" },
+        { PORTS(VM("a", ",\"qos\":{\"queues\":[{\"id\":1},{\"id\":1}]}")), "ports[0].qos.queues[1].id" },
+        { PORTS(VM("a", ",\"qos\":{\"queues\":[{\"id\":1,\"max_rate\":1001}]}")), "ports[0].qos.queues[0].max_rate" },
+        { PORTS(VM("a", ",\"qos\":{\"queues\":[{\"id\":1,\"min_rate\":9,\"max_rate\":8}]}")), "ports[0].qos.queues[0].min_rate" },
+        { PORTS(VM("a", ",\"qos\":{\"queues\":[{\"id\":1,\"min_rate\":501},{\"id\":2,\"min_rate\":500}]}")), "ports[0].qos.queues" },
         { PORTS(VM("a", ",\"ofport\":0")), "ports[0].ofport" },
         { PORTS(VM("a", ",\"ofport\":4096")), "ports[0].ofport" },
         { PORTS(VM("a", ",\"path\":\"x.sock\"")), "ports[0].path" },

@@ -10,6 +10,8 @@
 #include "vswitch/device.h"
 
 #include <errno.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <rte_dev.h>
 #include <rte_errno.h>
@@ -33,7 +35,7 @@ struct ethdev {
     uint16_t id;                /* DPDK's port id. */
     unsigned n_txq;
     char iface[IFNAMSIZ];       /* Kernel interface underneath, or empty. */
-    int control_fd;             /* For SIOCGIFFLAGS; -1 without iface. */
+    int control_fd;             /* For kernel_link_up(); -1 without iface. */
     bool started;
     struct device_lock tx_lock[CONFIG_MAX_POLL];
 };
@@ -77,11 +79,17 @@ static void ethdev_counters(struct device *dev, struct device_counters *out)
     }
 }
 
+/* IFF_RUNNING follows the carrier up to a second late (the kernel's linkwatch); what ethtool says does not. A driver without the latter (EOPNOTSUPP) has no carrier. */
 static bool kernel_link_up(const struct ethdev *d)
 {
+    struct ethtool_value link = { .cmd = ETHTOOL_GLINK };
     struct ifreq req = { .ifr_flags = 0 };
     str_copy(req.ifr_name, sizeof req.ifr_name, d->iface);
-    return !ioctl(d->control_fd, SIOCGIFFLAGS, &req) && (req.ifr_flags & IFF_UP) && (req.ifr_flags & IFF_RUNNING);
+    if (ioctl(d->control_fd, SIOCGIFFLAGS, &req) || !(req.ifr_flags & IFF_UP) || !(req.ifr_flags & IFF_RUNNING)) {
+        return false;
+    }
+    req.ifr_data = (char *) &link;
+    return ioctl(d->control_fd, SIOCETHTOOL, &req) || link.data;
 }
 
 static void ethdev_check_link(struct device *dev)

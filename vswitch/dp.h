@@ -43,6 +43,7 @@ struct packet {
     uint32_t len;
     uint32_t headroom, tailroom;        /* Bytes free before and behind. */
     uint32_t in_port;
+    uint32_t queue;                     /* Of the port that it is output to: set_queue's, else 0. */
     uint16_t l3_ofs, l4_ofs;            /* From data; 0 when there is none. Set by packet_extract(). */
     uint16_t l2_len;                    /* Ethernet header with VLAN tags (offset of the innermost ethertype's payload). */
 };
@@ -98,6 +99,24 @@ void dp_set_standalone(struct dp *, bool);
 /* While true, packets that match no entry are packet-ins of reason OFPR_IMPLICIT_MISS, as OpenFlow 1.0 has it. [control] */
 void dp_set_misses(struct dp *, bool);
 
+/*
+ * The flow cache (vswitch/cache.h) [control]: room for so many flows per poll-mode thread, 0: none, as at first.  Before threads run.
+ * `check`: each packet that the cache knows takes the walk, too, on a copy, and both are compared (dp_cache_stats.mismatches).
+ */
+void dp_set_cache(struct dp *, size_t n_flows, bool check);
+/* What is due now and then, a few times a second: caches that are full grow, masks shrink after rules have left. [control] */
+void dp_tick(struct dp *);
+struct dp_cache_stats {
+    uint64_t hits, guided;              /* Packets that the cache knew, and those of them whose actions ran live. */
+    uint64_t misses, uncached;          /* That walked, and those of them whose walk depends on more than can be cached. */
+    uint64_t inserts, evictions;        /* Entries made; of use when they had to make room. */
+    uint64_t stale;                     /* Entries that a change of rules made worthless. */
+    uint64_t resets, mismatches;
+    uint64_t n_flows, bytes;            /* Room now. */
+    unsigned key_words, stride;         /* Of the key, in eight bytes; bytes of an entry. */
+};
+void dp_cache_stats(struct dp *, unsigned thread, struct dp_cache_stats *);     /* [control] */
+
 /* --- Work --- */
 /* [poll] Runs up to DP_BATCH packets received on one port through the pipeline; takes them all. now_ns: the batch's time. */
 void dp_receive(struct dp_thread *, struct packet **, unsigned n, uint32_t in_port, uint64_t now_ns);
@@ -112,8 +131,8 @@ void dp_drops_clear(struct dp *, uint32_t port_no);
 
 /* --- Looking in [control] --- */
 /* What would happen to this packet now: nothing is sent, no counter moves. The steps as JSON:
- * {"input":"…flow text…","steps":[{"depth","table","match":"priority=…,…" |
- * "miss","cookie","actions"}|{"depth","group","bucket"}|{"depth","output"|"drop"|"controller"|…, "flow": text when
+ * {"input":"…flow text…","steps":[{"depth","table","conj_id" (of the conjunction that led there),"match":"priority=…,…" |
+ * "miss","cookie","actions"}|{"depth","group","bucket"}|{"depth","output" (and "queue")|"drop"|"controller"|…, "flow": text when
  * changed}…],
  *  "verdict":{"outputs":[{"port":N,"packet":"hex"}],"drops":[{"reason":"anti-spoof","text":"…"}],"controller":N},"final_flow":"…"} */
 struct cJSON *dp_trace(struct dp *, const struct packet *, uint32_t in_port);

@@ -97,7 +97,7 @@ struct leaving { struct dp *dp; struct dp_rule *rule; struct group_slot *slot; s
 static void rule_leaves(void *leaving_)
 {
     struct leaving *l = leaving_;
-    classifier_remove(&l->dp->tables[l->rule->table], &l->rule->cls);
+    dp_rule_unlink(l->dp, l->rule);
     dp_rule_retire(l->dp, l->rule);
     free(l);
 }
@@ -148,10 +148,25 @@ static void complete(struct dp *dp, const struct step *s)
     }
 }
 
+/* Tells the cache of a step that is about to be seen. */
+static void note(struct dp *dp, const struct step *s)
+{
+    switch (s->kind) {
+    case STEP_INSERT: dp_rule_begins(dp, s->rule); break;
+    case STEP_REMOVE: dp_rule_ends(dp, s->rule); break;
+    case STEP_GROUP: cache_note_all(dp); break;
+    }
+}
+
 void dp_bundle_commit(struct dp *dp)
 {
     struct dp_stage *st = dp->stage;
+    cache_bundle_begin(dp);
+    for (size_t i = 0; i < st->n; i++) {
+        note(dp, &st->v[i]);
+    }
     atomic_store_explicit(&dp->version, st->version, memory_order_release);
+    cache_bundle_end(dp);
     for (size_t i = 0; i < st->n; i++) {
         complete(dp, &st->v[i]);
     }
@@ -163,7 +178,7 @@ static void undo(struct dp *dp, const struct step *s)
 {
     switch (s->kind) {
     case STEP_INSERT:
-        classifier_remove(&dp->tables[s->rule->table], &s->rule->cls);
+        dp_rule_unlink(dp, s->rule);
         dp_rule_retire(dp, s->rule);
         break;
     case STEP_REMOVE:

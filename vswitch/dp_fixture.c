@@ -22,6 +22,7 @@ static void output(struct dp_thread *t UNUSED, struct packet *p, uint32_t port, 
     if (fx->n_out++ < FIXTURE_MAX) {
         struct fixture_out *o = &fx->out[fx->n_out - 1];
         o->port = port;
+        o->queue = p->queue;
         o->len = p->len;
         memcpy(o->data, p->data, p->len);
     }
@@ -94,14 +95,24 @@ void fixture_init(struct fixture *fx)
     memset(fx, 0, sizeof *fx);
     fx->now_ns = 1000000000;
     fx->dp = dp_new(2, 100000, 1000, (struct clock) { now, fx }, &ops, fx);
+    dp_set_cache(fx->dp, 1000, true);
     for (uint32_t port = 1; port <= 4; port++) {
         dp_port_set(fx->dp, port, 0, true);
     }
 }
 
+uint64_t fixture_hits(struct fixture *fx)
+{
+    struct dp_cache_stats stats;
+    dp_cache_stats(fx->dp, 1, &stats);
+    CU_ASSERT_EQUAL(stats.mismatches, 0);
+    return stats.hits;
+}
+
 void fixture_fini(struct fixture *fx)
 {
     CU_ASSERT_EQUAL(fx->n_live, 0);
+    fixture_hits(fx);
     dp_free(fx->dp);
 }
 

@@ -10,7 +10,7 @@
 #define FIXTURE_MAX 256
 #define FIXTURE_ROOM 128        /* Headroom and tailroom of packets. */
 
-struct fixture_out { uint32_t port; uint8_t data[2048]; uint32_t len; };
+struct fixture_out { uint32_t port, queue; uint8_t data[2048]; uint32_t len; };
 struct fixture_packet_in { struct flow flow; uint64_t cookie; uint8_t table, reason; uint16_t max_len, id, userdata_size; uint8_t userdata[DP_MAX_USERDATA]; uint32_t len; };
 
 struct fixture {
@@ -35,6 +35,7 @@ void fixture_flow(struct fixture *, enum of_flow_command, uint16_t flags, const 
 void fixture_add(struct fixture *, const char *text);
 /* Buckets as "weight|watch_port|watch_group|actions", "-" where not given. */
 void fixture_group(struct fixture *, enum of_group_command, uint32_t id, enum of_group_type, const char *const *buckets, unsigned n, struct of_error *error);
+uint64_t fixture_hits(struct fixture *);        /* Packets that the cache knew so far; asserts that walks agreed with it. */
 struct packet *fixture_packet(struct fixture *, const void *data, uint32_t len);
 /* A frame for an exact match text ("tcp,nw_src=…"), into `buf`. */
 void fixture_compose(const char *match, struct buf *);

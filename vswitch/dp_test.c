@@ -205,13 +205,15 @@ static void test_controller(void)
     fixture_add(&fx, "table=1,priority=2,cookie=0x79,actions=write_actions(CONTROLLER:64)");
     fixture_receive_flow(&fx, 1, TCP);
     CU_ASSERT_EQUAL(fx.n_in, 1);
-    CU_ASSERT_EQUAL(fx.in[0].cookie, UINT64_MAX);
+    CU_ASSERT_TRUE(fx.in[0].cookie == UINT64_MAX && fx.in[0].reason == OFPR_ACTION_SET);
     fixture_group(&fx, OFPGC_ADD, 5, OFPGT_INDIRECT, (const char *const []) { "-|-|-|CONTROLLER:64" }, 1, NULL);
     fixture_add(&fx, "table=1,priority=3,cookie=0x7a,actions=group:5,CONTROLLER:64");
     fixture_receive_flow(&fx, 1, TCP);
     CU_ASSERT_EQUAL(fx.n_in, 2);
-    CU_ASSERT_EQUAL(fx.in[0].cookie, UINT64_MAX);
-    CU_ASSERT_EQUAL(fx.in[1].cookie, 0x7a);
+    CU_ASSERT_TRUE(fx.in[0].cookie == UINT64_MAX && fx.in[0].reason == OFPR_GROUP);
+    CU_ASSERT_TRUE(fx.in[1].cookie == 0x7a && fx.in[1].reason == OFPR_ACTION);
+    fixture_execute(&fx, 1, "CONTROLLER:64", TCP);
+    CU_ASSERT_TRUE(fx.n_in == 1 && fx.in[0].cookie == UINT64_MAX && fx.in[0].reason == OFPR_PACKET_OUT);
     fx.refuse_packet_ins = true;
     fixture_receive_flow(&fx, 1, "arp");
     check_ports(&fx, "", "packet-in-limit");
@@ -366,11 +368,28 @@ static void test_refusals(void)
     fixture_flow(&fx, OFPFC_ADD, 0, "priority=1,actions=group:5", &error);
     CU_ASSERT_EQUAL(error.type, OFPET_BAD_ACTION);
     CU_ASSERT_EQUAL(error.code, OFPBAC_BAD_OUT_GROUP);
-    fixture_flow(&fx, OFPFC_ADD, 0, "priority=1,actions=set_queue:5,output:1", &error);
+    fixture_flow(&fx, OFPFC_ADD, 0, "priority=1,actions=set_queue:4294967295,output:1", &error);
     CU_ASSERT_EQUAL(error.code, OFPBAC_BAD_QUEUE);
     fixture_flow(&fx, OFPFC_ADD, 0, "priority=1,actions=meter:5,output:1", &error);
     CU_ASSERT_TRUE(error.type == OFPET_METER_MOD_FAILED && error.code == OFPMMFC_INVALID_METER);
     CU_ASSERT_EQUAL(flow_tables_count(dp_flows(fx.dp), OFPTT_ALL), 0);
+    fixture_fini(&fx);
+}
+
+/* set_queue holds until the next one, for copies too; what a clone or a bucket sets is its own; an action set sets it before it outputs. */
+static void test_queues(void)
+{
+    struct fixture fx;
+    fixture_init(&fx);
+    fixture_group(&fx, OFPGC_ADD, 1, OFPGT_ALL, (const char *const []) { "-|-|-|set_queue:9,output:2", "-|-|-|output:3" }, 2, NULL);
+    fixture_add(&fx, "table=0,priority=1,actions=output:2,set_queue:7,output:3,clone(set_queue:8,output:4),group:1,enqueue:2:5,output:3,goto_table:1");
+    fixture_add(&fx, "table=1,priority=1,actions=write_actions(output:4,set_queue:4294967294)");
+    fixture_receive_flow(&fx, 1, "tcp,ip_src=10.0.0.1,ip_dst=10.0.0.2,tcp_dst=80,nw_ttl=64");
+    CU_ASSERT_STRING_EQUAL(fixture_ports(&fx), "2,3,4,2,3,2,3,4");
+    static const uint32_t queues[] = { 0, 7, 8, 9, 7, 5, 0, 4294967294 };
+    for (unsigned i = 0; i < ARRAY_SIZE(queues); i++) {
+        CU_ASSERT_EQUAL(fx.out[i].queue, queues[i]);
+    }
     fixture_fini(&fx);
 }
 
@@ -386,5 +405,6 @@ void dp_test_suite(void)
         { "entry counters", test_entry_counters },
         { "fail-standalone", test_standalone },
         { "action set order", test_set_order },
+        { "queues", test_queues },
         { "what is refused", test_refusals });
 }

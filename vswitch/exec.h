@@ -23,6 +23,7 @@
 #define VSWITCH_EXEC_H 1
 
 #include "vswitch/dp_private.h"
+#include "vswitch/exec_record.h"
 
 #define ACTION_SET_MAX 96       /* Set-fields, loads, moves and extensions in one action set; a packet with more notes bad-action for each one left out. */
 
@@ -38,7 +39,9 @@ struct exec_event {
     enum exec_event_type type;
     uint8_t table;                      /* TABLE */
     const struct dp_rule *rule;         /* TABLE; NULL: a miss */
+    uint32_t conj_id;                   /* TABLE: of the conjunction that led to the rule, or 0 */
     uint32_t group, bucket, port;
+    uint32_t queue;                     /* OUTPUT */
     uint8_t reason;                     /* CONTROLLER: OFPR_*; NOTE, DROP: enum drop_reason */
 };
 
@@ -49,6 +52,8 @@ struct exec {
     void *aux;
     void (*observe)(struct exec *, const struct exec_event *);  /* NULL on the poll path. */
     void *observe_aux;
+    struct recorder *rec;               /* Listens, if not NULL (exec_record.h). */
+    struct guide *guide;                /* The rules of the lookups to come; NULL: look up. */
     uint64_t now_ns;
     uint64_t version;                   /* Of rules and groups; the whole trip has one (vswitch/classifier.h). */
     struct packet *packet;              /* NULL once an output has taken it. */
@@ -57,7 +62,8 @@ struct exec {
     uint32_t in_port;                   /* Where the frame came from, for drop counters; the key's may have been loaded over. */
     uint64_t cookie;                    /* Of the entry at work, for packet-ins; all ones in a packet-out. */
     uint8_t table;
-    bool is_miss, packet_out;
+    bool packet_out;
+    uint8_t origin;                     /* What a packet-in of an output to the controller is, OFPR_* (1.4 section 7.4.1). */
     uint16_t depth;
     uint32_t n_nested;                  /* Resubmits, clones and buckets so far. */
     uint32_t n_sent;                    /* Outputs and packet-ins. */
@@ -82,12 +88,27 @@ static inline void exec_event(struct exec *e, const struct exec_event *event)
         e->observe(e, event);
     }
 }
+/* What happens now may be different for other packets of the same key. */
+static inline void exec_diverged(struct exec *e)
+{
+    e->guide = NULL;
+    if (e->rec) {
+        e->rec->cacheable = false;
+    }
+}
+/* No plain step says what happens now. */
+static inline void exec_not_plain(struct exec *e)
+{
+    if (e->rec) {
+        e->rec->plain = false;
+    }
+}
 /* Section 7.4.1: the cookie is all ones when none "can be associated with a particular flow. For example, if the
  * packet-in was generated in a group bucket or from the action set". */
-static inline void exec_no_entry(struct exec *e)
+static inline void exec_no_entry(struct exec *e, uint8_t origin)
 {
     e->cookie = UINT64_MAX;
-    e->is_miss = false;
+    e->origin = origin;
 }
 /* Runs ops on the packet; `tail`: nothing follows. False: this copy has ended. */
 bool exec_ops(struct exec *, const struct op *, unsigned n, bool tail);
@@ -95,7 +116,7 @@ bool exec_op(struct exec *, const struct op *, bool tail);
 /* The packet itself when nothing follows, else a copy; NULL (counted): no memory. */
 struct packet *exec_take_or_copy(struct exec *, bool tail);
 /* What a clone, a bucket or a packet-out's trip through the tables does on a packet and state of its own.  False: not entered (noted), do not leave. */
-struct exec_scope { struct packet *outer; union flow_words flow; struct action_set set; };
+struct exec_scope { bool inner; struct packet *outer; union flow_words flow; struct action_set set; };
 bool exec_scope_enter(struct exec *, struct exec_scope *, bool tail);
 void exec_scope_leave(struct exec *, const struct exec_scope *);
 void exec_scoped(struct exec *, const struct op *, unsigned n, bool tail);

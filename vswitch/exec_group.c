@@ -71,9 +71,11 @@ static unsigned first_live_bucket(const struct exec *e, const struct dp_group *g
 
 static void count(const struct exec *e, struct counters *counters)
 {
+    if (e->rec) {
+        recorder_count(e->rec, counters->id);
+    }
     if (!e->observe) {
-        count_add(&counters->threads[e->thread->index].packets, 1);
-        count_add(&counters->threads[e->thread->index].bytes, e->packet->len);
+        count_packets(&e->thread->cells, counters->id, 1, e->packet->len, e->now_ns);
     }
 }
 
@@ -83,11 +85,11 @@ static void run_bucket(struct exec *e, const struct group_slot *slot, const stru
     count(e, b->counters);
     exec_event(e, &(struct exec_event) { .type = EVENT_BUCKET, .group = slot->id, .bucket = i });
     uint64_t cookie = e->cookie;
-    bool is_miss = e->is_miss;
-    exec_no_entry(e);
+    uint8_t origin = e->origin;
+    exec_no_entry(e, OFPR_GROUP);
     exec_scoped(e, b->program->ops, b->program->n_apply, tail);
     e->cookie = cookie;
-    e->is_miss = is_miss;
+    e->origin = origin;
 }
 
 void exec_group(struct exec *e, struct group_slot *slot, bool tail)
@@ -102,7 +104,12 @@ void exec_group(struct exec *e, struct group_slot *slot, bool tail)
         return;
     }
     switch (g->type) {
-    case OFPGT_SELECT: first = last = select_bucket(e, g); break;
+    case OFPGT_SELECT:
+        if (e->rec && e->rec->tainted) {        /* It hashes what other packets of the same key may not have. */
+            exec_diverged(e);
+        }
+        first = last = select_bucket(e, g);
+        break;
     case OFPGT_FF: first = last = first_live_bucket(e, g); break;
     default: last = g->n_buckets - 1; break;            /* ALL and INDIRECT. */
     }

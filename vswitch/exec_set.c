@@ -92,7 +92,7 @@ bool exec_set_run(struct exec *e, bool tail)
     }
     action_set_clear(&e->set);
     exec_event(e, &(struct exec_event) { .type = EVENT_ACTION_SET });
-    exec_no_entry(e);
+    exec_no_entry(e, OFPR_ACTION_SET);
     for (unsigned i = 0; i < n; i++) {
         if (!exec_op(e, order[i], tail && i + 1 == n)) {
             return false;

@@ -40,6 +40,11 @@ struct policer {
 void policer_init(struct policer *, uint64_t units_per_s, uint64_t burst_units);
 /* [any thread] Takes `units` from the bucket as it is at that tick; false, and nothing is taken: it is empty. */
 bool policer_take(struct policer *, uint64_t units, int64_t now);
+/* Whether policer_take() would take; for a bucket with one user. */
+static inline bool policer_open(const struct policer *p, int64_t now)
+{
+    return atomic_load_explicit(&p->paid_until, memory_order_relaxed) < now;
+}
 
 struct dp_meter_band {
     uint8_t type, prec_level;   /* OFPMBT_* */

@@ -304,10 +304,57 @@ static void test_packet_ins(void)
     fixture_fini(&fx);
 }
 
+/* In a bundle: an entry with a meter that came with it; a modify that nothing sees before the commit; a meter made anew. */
+static void test_bundle(void)
+{
+    struct fixture fx;
+    fixture_init(&fx);
+    dp_bundle_begin(fx.dp);
+    flow_tables_begin(dp_flows(fx.dp));
+    meter_table_begin(dp_meters(fx.dp));
+    METER(&fx, OFPMC_ADD, OFPMF_PKTPS | OFPMF_BURST, { .type = OFPMBT_DROP, .rate = 1, .burst_size = 2 });
+    fixture_add(&fx, "in_port=1,actions=meter:5,output:2");
+    dp_bundle_commit(fx.dp);
+    flow_tables_commit(dp_flows(fx.dp));
+    meter_table_commit(dp_meters(fx.dp));
+    unsigned passed = 0;
+    for (unsigned i = 0; i < 10; i++) {
+        fixture_receive_flow(&fx, 1, "tcp");
+        passed += fx.n_out;
+    }
+    CU_ASSERT_TRUE(passed >= 2 && passed <= 3);
+    for (unsigned abort = 0; abort < 2; abort++) {
+        dp_bundle_begin(fx.dp);
+        flow_tables_begin(dp_flows(fx.dp));
+        meter_table_begin(dp_meters(fx.dp));
+        flow_tables_meter_deleted(dp_flows(fx.dp), 5);
+        METER(&fx, OFPMC_DELETE, 0, { .type = OFPMBT_DROP });
+        METER(&fx, OFPMC_ADD, OFPMF_PKTPS | OFPMF_BURST, { .type = OFPMBT_DROP, .rate = 1, .burst_size = 100 });
+        fixture_add(&fx, "in_port=1,actions=meter:5,output:3");
+        fixture_receive_flow(&fx, 1, "tcp");
+        CU_ASSERT_EQUAL(fx.n_out, 0);           /* Still by the old one. */
+        if (!abort) {
+            dp_bundle_abort(fx.dp);
+            flow_tables_abort(dp_flows(fx.dp));
+            meter_table_abort(dp_meters(fx.dp));
+            fixture_receive_flow(&fx, 1, "tcp");
+            CU_ASSERT_EQUAL(fx.n_out, 0);
+        } else {
+            dp_bundle_commit(fx.dp);
+            flow_tables_commit(dp_flows(fx.dp));
+            meter_table_commit(dp_meters(fx.dp));
+            fixture_receive_flow(&fx, 1, "tcp");
+            CU_ASSERT_STRING_EQUAL(fixture_ports(&fx), "3");
+        }
+    }
+    CU_ASSERT_EQUAL(flow_tables_count(dp_flows(fx.dp), OFPTT_ALL), 1);
+    fixture_fini(&fx);
+}
+
 void meter_test_suite(void)
 {
     UNIT_SUITE("meters",
         { "policer and twin", test_twin }, { "policer at its ends", test_policer_ends }, { "policer and threads", test_threads }, { "drop", test_drop },
         { "kilobits", test_kbps }, { "dscp-remark", test_remark }, { "several bands", test_bands }, { "life", test_life },
-        { "packet-ins", test_packet_ins });
+        { "packet-ins", test_packet_ins }, { "bundles", test_bundle });
 }

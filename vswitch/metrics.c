@@ -54,6 +54,27 @@ static void ports(struct vswitch *vs, struct buf *b)
     }
 }
 
+static void queues(struct vswitch *vs, struct buf *b)
+{
+    static const struct { const char *name, *help; size_t offset; } rows[] = {
+        { "queue_tx_packets_total", "Frames sent from a port's queue.", offsetof(struct of_queue, tx_packets) },
+        { "queue_tx_bytes_total", "Bytes sent from a port's queue.", offsetof(struct of_queue, tx_bytes) },
+        { "queue_dropped_total", "Frames that a full queue refused.", offsetof(struct of_queue, tx_errors) },
+    };
+    for (unsigned k = 0; k < ARRAY_SIZE(rows); k++) {
+        struct port *p;
+        family(b, rows[k].name, "counter", rows[k].help);
+        PORT_FOR_EACH (p, &vs->ports) {
+            for (unsigned i = 0; i < p->config.qos.n; i++) {
+                struct of_queue q;
+                port_queue_stats(p, i, clock_now_ns(&vs->clock), &q);
+                buf_printf(b, "polder_vswitch_%s{port=\"%s\",ofport=\"%u\",queue=\"%u\"} %" PRIu64 "\n", rows[k].name, p->config.name, p->port_no, q.id,
+                           *(const uint64_t *) (const void *) ((const char *) &q + rows[k].offset));
+            }
+        }
+    }
+}
+
 static void drops(struct vswitch *vs, struct buf *b)
 {
     struct port *p;
@@ -137,6 +158,7 @@ char *metrics_text(struct vswitch *vs)
 {
     struct buf b = BUF_INIT;
     ports(vs, &b);
+    queues(vs, &b);
     drops(vs, &b);
     threads(vs, &b);
     perf(vs, &b);

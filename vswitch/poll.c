@@ -119,6 +119,9 @@ static unsigned iterate(struct poll_thread *t, uint64_t tsc)
     if (n != flushed) {
         poll_flush(t);
     }
+    if (atomic_load_explicit(&t->poll->n_queued, memory_order_relaxed)) {
+        n += poll_serve(t, plan);
+    }
     t->n_busy_rounds = n ? round + 1 : 0;
     perf_round(t->perf, n);
     return n;
@@ -139,6 +142,9 @@ static unsigned arm(struct poll_thread *t, unsigned *n_fds)
         } else if (fd == DEVICE_SLEEP_POLL) {
             waking = false;
         }
+    }
+    if (atomic_load_explicit(&t->poll->n_queued, memory_order_relaxed) && poll_waiting(plan)) {
+        return POLL_STEP_MIN_US;        /* Frames whose time will come. */
     }
     if (waking) {
         return POLL_SLEEP_MAX_US;
@@ -227,6 +233,11 @@ static void wake(struct poll_thread *t)
             LOG_RATE(LOG_WARN, 10, "cannot wake thread %u: %s", t->index + 1, strerror(errno));
         }
     }
+}
+
+void poll_wake(struct poll *poll, unsigned thread)
+{
+    wake(poll->threads[thread]);
 }
 
 bool poll_send(struct poll *poll, struct port *p, struct rte_mbuf *m)

@@ -76,6 +76,7 @@ struct poll {
     struct clock clock;
     bool idle_sleep;
     atomic_bool stop;
+    atomic_uint n_queued;       /* Ports with queues (vswitch/queue.h). Written by the control thread. */
     bool running;
     unsigned n;
     struct poll_thread *threads[CONFIG_MAX_POLL];
@@ -101,5 +102,11 @@ void poll_output(struct poll_thread *, struct port *, struct rte_mbuf *);
 /* The same for n packets, at most DP_BATCH; the link is looked at once. */
 void poll_output_batch(struct poll_thread *, struct port *, struct packet **, unsigned n);
 void poll_flush(struct poll_thread *);
+/* [poll] Sends what is due of the queues of ports whose first receive queue is in the thread's plan; returns the number of frames. */
+unsigned poll_serve(struct poll_thread *, const struct poll_plan *);
+/* [poll] Whether frames wait in such queues. */
+bool poll_waiting(const struct poll_plan *);
+/* [any] Wakes a thread that sleeps. */
+void poll_wake(struct poll *, unsigned thread);
 
 #endif

@@ -1,6 +1,7 @@
 /* Transmit side of a poll-mode thread: frames collect in a buffer per port and thread, and leave in bursts when it is full or at the end of the round. */
 #include "vswitch/capture.h"
 #include "vswitch/poll.h"
+#include "vswitch/queue.h"
 
 #define FLUSH_TRIES 4           /* A guest that is taking frames makes room within a burst's time. */
 
@@ -9,6 +10,66 @@ static void drop(struct poll_thread *t, struct port *p, struct rte_mbuf *m, enum
     counter_add(&p->threads[t->index + 1].counters.tx_dropped, 1);
     dp_thread_drop(t->dp, mbuf_priv(m)->packet.in_port, reason);
     rte_pktmbuf_free(m);
+}
+
+/* A port with queues: its thread sends, see poll_serve(). */
+static void enqueue(struct poll_thread *t, struct port *p, struct queues *q, struct rte_mbuf **frames, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (!queues_put(q, frames[i], mbuf_priv(frames[i])->packet.queue)) {
+            drop(t, p, frames[i], DROP_QUEUE_FULL);
+        }
+    }
+    if (p->rx_thread[0] != t->index) {
+        poll_wake(t->poll, p->rx_thread[0]);
+    }
+}
+
+static unsigned serve(struct poll_thread *t, struct port *p, struct queues *q)
+{
+    struct rte_mbuf *frames[DP_BATCH];
+    uint32_t len[DP_BATCH];
+    uint64_t bytes = 0;
+    unsigned n = queues_waiting(q) ? queues_get(q, clock_now_ns(&t->poll->clock), frames) : 0, sent = 0;
+    if (n && !device_link_up(p->device)) {
+        for (unsigned i = 0; i < n; i++) {
+            drop(t, p, frames[i], DROP_PORT_DOWN);
+        }
+        return n;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        len[i] = frames[i]->pkt_len;
+    }
+    sent = n ? p->device->ops->tx(p->device, t->index, frames, (uint16_t) n) : 0;
+    for (unsigned i = 0; i < sent; i++) {
+        bytes += len[i];
+    }
+    queues_put_back(q, frames + sent, n - sent);
+    counter_add(&p->threads[t->index + 1].counters.tx_packets, sent);
+    counter_add(&p->threads[t->index + 1].counters.tx_bytes, bytes);
+    return sent;
+}
+
+unsigned poll_serve(struct poll_thread *t, const struct poll_plan *plan)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < plan->n; i++) {
+        struct port *p = plan->rxq[i].port;
+        struct queues *q = plan->rxq[i].queue ? NULL : atomic_load_explicit(&p->queues, memory_order_acquire);
+        n += q ? serve(t, p, q) : 0;
+    }
+    return n;
+}
+
+bool poll_waiting(const struct poll_plan *plan)
+{
+    for (unsigned i = 0; i < plan->n; i++) {
+        const struct queues *q = plan->rxq[i].queue ? NULL : atomic_load_explicit(&plan->rxq[i].port->queues, memory_order_acquire);
+        if (q && queues_waiting(q)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static __attribute__((noinline)) void flush_port(struct poll_thread *t, struct port *p)
@@ -26,6 +87,11 @@ static __attribute__((noinline)) void flush_port(struct poll_thread *t, struct p
     struct capture_tap *tap = atomic_load_explicit(&p->tap, memory_order_acquire);
     if (__builtin_expect(tap != NULL, 0)) {
         capture_run(tap, pt->tx, n, true);
+    }
+    struct queues *q = atomic_load_explicit(&p->queues, memory_order_acquire);
+    if (__builtin_expect(q != NULL, 0)) {
+        enqueue(t, p, q, pt->tx, n);
+        return;
     }
     for (unsigned tries = 0; sent < n && tries < FLUSH_TRIES; tries++) {
         unsigned k = p->device->ops->tx(p->device, t->index, pt->tx + sent, (uint16_t) (n - sent));

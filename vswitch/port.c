@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lib/util.h"
+#include "vswitch/queue.h"
 
 struct port *port_find(struct port_table *t, const char *name)
 {
@@ -90,9 +91,17 @@ void port_unpublish(struct port_table *t, struct port *p)
 void port_free(void *port)
 {
     struct port *p = port;
+    queues_free(atomic_load_explicit(&p->queues, memory_order_relaxed));
     p->device->ops->free(p->device);
     config_port_fini(&p->config);
     free(p);
+}
+
+unsigned port_speed_mbps(const struct port *p)
+{
+    const struct config_qos *qos = &p->config.qos;
+    unsigned speed = qos->rate_mbps ? qos->rate_mbps : p->device->speed_mbps;
+    return speed || !qos->n ? speed : QUEUE_DEFAULT_MBPS;
 }
 
 void port_describe(const struct port *p, struct of_port *out)
@@ -103,7 +112,7 @@ void port_describe(const struct port *p, struct of_port *out)
     str_copy(out->name, sizeof out->name, p->config.name);
     out->config = p->of_config;
     out->state = (p->link_reported ? 0 : OFPPS_LINK_DOWN) | (port_is_live(p) ? OFPPS_LIVE : 0);
-    out->curr_speed = out->max_speed = p->device->speed_mbps * 1000;     /* kbit/s, section 7.2.1. */
+    out->curr_speed = out->max_speed = port_speed_mbps(p) * 1000;        /* kbit/s, section 7.2.1. */
 }
 
 void port_count(const struct port *p, unsigned n_threads, struct port_counters *out)
@@ -132,4 +141,13 @@ void port_stats(const struct port *p, unsigned n_threads, uint64_t now_ns, struc
         .rx_dropped = c.rx_dropped + d.rx_missed, .tx_dropped = c.tx_dropped, .rx_errors = d.rx_errors, .tx_errors = d.tx_errors,
         .duration_sec = (uint32_t) (age / 1000000000), .duration_nsec = (uint32_t) (age % 1000000000),
     };
+}
+
+void port_queue_stats(const struct port *p, unsigned i, uint64_t now_ns, struct of_queue *out)
+{
+    const struct queues *qs = atomic_load_explicit(&p->queues, memory_order_relaxed);
+    queues_stats(qs, i + qs->implied, now_ns, out);
+    out->port_no = p->port_no;
+    out->min_rate = p->config.qos.v[i].min_rate;
+    out->max_rate = p->config.qos.v[i].max_rate;
 }

@@ -13,6 +13,7 @@
 #include "vswitch/device.h"
 
 struct capture_tap;
+struct queues;
 
 struct port_counters { uint64_t rx_packets, rx_bytes, rx_dropped, tx_packets, tx_bytes, tx_dropped; };
 
@@ -27,10 +28,11 @@ struct port_thread {            /* One thread's share. */
 } __attribute__((aligned(64)));
 
 struct port {
-    struct config_port config;          /* Immutable after port_table_add(). */
+    struct config_port config;          /* Immutable after port_table_add(), but for `qos`, which is the control thread's. */
     uint32_t port_no;
     struct device *device;
     _Atomic(struct capture_tap *) tap;  /* NULL: nobody captures. Written by the control thread. */
+    _Atomic(struct queues *) queues;    /* NULL: none. Written by the control thread. */
     /* Control thread only. */
     struct mac mac;
     uint32_t of_config;                 /* OFPPC_*. */
@@ -67,9 +69,13 @@ void port_unpublish(struct port_table *, struct port *);
 void port_free(void *port);             /* For rcu_defer(). */
 
 static inline bool port_is_live(const struct port *p) { return p->link_reported && !(p->of_config & OFPPC_PORT_DOWN); }
+/* OpenFlow's speed, which queues' rates are thousandths of; 0: unknown. */
+unsigned port_speed_mbps(const struct port *);
 void port_describe(const struct port *, struct of_port *);              /* OpenFlow's port description. */
 /* Sums over threads, without what the device itself lost. */
 void port_count(const struct port *, unsigned n_threads, struct port_counters *);
+/* Of the i-th configured queue, i < config.qos.n: counters, rates and port. */
+void port_queue_stats(const struct port *, unsigned i, uint64_t now_ns, struct of_queue *);
 void port_stats(const struct port *, unsigned n_threads, uint64_t now_ns, struct of_port_stats *);
 
 /* [its thread] Counter increments that a reader in another thread sees whole. */

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include "lib/util.h"
+#include "vswitch/conjunction.h"
 #include "vswitch/dp_private.h"
 #include "vswitch/meter.h"
 
@@ -22,6 +23,7 @@ static const uint8_t op_slots[N_OP_CODES] = {
     [OP_SET_NW_TTL] = SLOT_SET_NW_TTL, [OP_DEC_NW_TTL] = SLOT_DEC_NW_TTL, [OP_SET_MPLS_TTL] = SLOT_SET_MPLS_TTL, [OP_DEC_MPLS_TTL] = SLOT_DEC_MPLS_TTL,
     [OP_COPY_TTL_OUT] = SLOT_COPY_TTL_OUT, [OP_COPY_TTL_IN] = SLOT_COPY_TTL_IN, [OP_RESUBMIT] = SLOT_RESUBMIT, [OP_OUTPUT_REG] = SLOT_OUTPUT,
     [OP_CONTROLLER] = SLOT_OTHERS, [OP_CLONE] = SLOT_OTHERS, [OP_DROP] = SLOT_OTHERS, [OP_TAG] = SLOT_SETS, [OP_UNSUPPORTED] = SLOT_OTHERS,
+    [OP_CONJUNCTION] = SLOT_OTHERS, [OP_SET_QUEUE] = SLOT_QUEUE,
 };
 
 static struct op *add_op(struct compiler *c, enum op_code code)
@@ -172,7 +174,9 @@ static void compile_action(struct compiler *c, const struct action *a)
     switch (a->type) {
     case ACTION_OUTPUT: op = add_op(c, OP_OUTPUT); op->output.port = a->output.port; op->output.max_len = a->output.max_len; break;
     case ACTION_GROUP: add_group(c, a->group); break;
-    case ACTION_SET_QUEUE: unsupported(c, OFPET_BAD_ACTION, OFPBAC_BAD_QUEUE); break;     /* No port has queues. */
+    /* Whether the port has such a queue, each frame's output finds out: ports and their queues come and go. */
+    case ACTION_SET_QUEUE: add_op(c, OP_SET_QUEUE)->queue = a->queue; break;
+    case ACTION_POP_QUEUE: add_op(c, OP_SET_QUEUE)->queue = 0; break;
     case ACTION_SET_FIELD:
         if (a->set_field.of10) {
             add_set10(c, a->set_field.field, &a->set_field.value);
@@ -198,7 +202,9 @@ static void compile_action(struct compiler *c, const struct action *a)
     case ACTION_CONTROLLER: add_controller(c, a); break;
     case ACTION_CLONE: add_clone(c, &a->nested); break;
     case ACTION_NOTE: break;    /* Data for people; it does nothing. */
-    case ACTION_CONJUNCTION: unsupported(c, OFPET_BAD_ACTION, OFPBAC_BAD_EXP_TYPE); break;      /* The classifier has no conjunctive matches. */
+    case ACTION_CONJUNCTION:
+        op = add_op(c, OP_CONJUNCTION); op->conjunction.id = a->conjunction.id;
+        op->conjunction.clause = a->conjunction.clause; op->conjunction.n_clauses = a->conjunction.n_clauses; break;
     case ACTION_DROP: add_op(c, OP_DROP)->drop_reason = MIN(a->drop_reason, DROP_N_REASONS - 1); break;
     case N_ACTION_TYPES: assert(!"no such action"); break;
     }
@@ -259,6 +265,9 @@ struct program *program_compile(struct dp *dp, const struct instructions *in, st
     if (p) {
         p->n_write = p->n_apply - n_apply;
         p->n_apply = n_apply;
+        if (program_is_conjunctive(p)) {
+            conjunction_sort(p->ops, p->n_apply);
+        }
         p->clear = in->clear;
         p->has_goto = in->has_goto;
         p->goto_table = in->goto_table;

@@ -23,6 +23,8 @@ enum op_code {
     OP_RESUBMIT, OP_OUTPUT_REG, OP_CONTROLLER, OP_CLONE, OP_DROP,
     OP_TAG,                     /* OpenFlow 1.0's set_vlan_vid and _pcp: an 802.1Q tag where there is none. */
     OP_METER,                   /* The meter instruction: the first op of its program (section 5.9: before the actions). */
+    OP_SET_QUEUE,
+    OP_CONJUNCTION,             /* Never run: a program has only these, sorted, or none (vswitch/conjunction.h). */
     OP_UNSUPPORTED,             /* Of a packet-out that asks for what this switch does not have; flow-mods are refused instead. */
     N_OP_CODES
 };
@@ -32,6 +34,7 @@ enum set_slot {
     SLOT_COPY_TTL_IN, SLOT_POP_VLAN, SLOT_POP_PBB, SLOT_POP_MPLS, SLOT_PUSH_MPLS, SLOT_PUSH_PBB, SLOT_PUSH_VLAN, SLOT_COPY_TTL_OUT, SLOT_DEC_MPLS_TTL, SLOT_DEC_NW_TTL,
     SLOT_SET_MPLS_TTL, SLOT_SET_NW_TTL,
     SLOT_SETS,                  /* Any number, in order: set-field, load, move; then extensions that section 5.10 does not know. */
+    SLOT_QUEUE,
     SLOT_OTHERS,
     SLOT_GROUP, SLOT_OUTPUT, SLOT_RESUBMIT,     /* The first of these that is there is the one that counts. */
     N_SET_SLOTS
@@ -50,12 +53,14 @@ struct op {
         struct { uint32_t index; uint64_t value, mask; } word;
         struct { const struct field *field; union field_value value, mask; bool exact, quiet /* 1.0: packets without the field are left alone */; } set;
         struct { struct subfield src, dst; } move;
+        uint32_t queue;
         uint16_t ethertype;
         uint8_t ttl;
         struct { uint32_t in_port; uint8_t table; } resubmit;
         struct { struct subfield src; uint16_t max_len; } output_reg;
         struct { uint16_t max_len, id; uint8_t reason; struct meter_slot *meter; struct userdata *userdata; } controller;   /* Both NULL without. */
         uint16_t drop_reason;
+        struct { uint32_t id; uint8_t clause, n_clauses; } conjunction;
     };
 };
 

@@ -22,6 +22,9 @@ static void add_connection(const char *peer, const char *role, const struct of_c
     json_add_u64(o, "tx_messages", c->tx_messages);
     json_add_u64(o, "rx_errors", c->rx_errors);
     json_add_u64(o, "reconnects", c->reconnects);
+    json_add_u64(o, "packet_ins_dropped", c->packet_ins_dropped);
+    json_add_u64(o, "unread_bytes", c->unread_bytes);
+    json_add_u64(o, "monitors", c->monitors);
 }
 
 static cJSON *rpc_show(struct vswitch *vs, struct json_reader *p)
@@ -64,7 +67,7 @@ static cJSON *rpc_features(struct vswitch *vs, struct json_reader *p)
     json_add_string(o, "name", vs->config.name);
     json_add_string(o, "vhost_dir", vs->config.vhost_dir);
     cJSON *methods = json_add_array(o, "methods");
-    static const char *const names[] = { "features", "port-add", "port-del", "ports", "drops", "trace", "metrics" };
+    static const char *const names[] = { "features", "port-add", "port-del", "port-queues", "ports", "drops", "trace", "metrics" };
     for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
         cJSON_AddItemToArray(methods, cJSON_CreateString(names[i]));
     }
@@ -116,6 +119,7 @@ static const struct { const char *name; rpc_fn *fn; unsigned who; } methods[] = 
     { "port-add", rpc_port_add_remote, RPC_OPENFLOW },
     { "port-del", rpc_port_del, RPC_LOCAL },
     { "port-del", rpc_port_del_remote, RPC_OPENFLOW },
+    { "port-queues", rpc_port_queues, RPC_LOCAL | RPC_OPENFLOW },
     { "drops", rpc_drops, RPC_LOCAL | RPC_OPENFLOW },
     { "groups", rpc_groups, RPC_LOCAL },
     { "trace", rpc_trace, RPC_LOCAL | RPC_OPENFLOW },

@@ -27,7 +27,7 @@ bool rpc_parse(const char *json, size_t size, struct rpc_request *, struct err *
 
 /* Rows' functions, by file.  Each reads its parameters from `p` and ends it (json_end), before it changes anything; NULL and *p->err otherwise. */
 typedef cJSON *rpc_fn(struct vswitch *, struct json_reader *p);
-rpc_fn rpc_ports, rpc_port_add, rpc_port_add_remote, rpc_port_del, rpc_port_del_remote, rpc_drops;        /* rpc_ports.c */
+rpc_fn rpc_ports, rpc_port_add, rpc_port_add_remote, rpc_port_del, rpc_port_del_remote, rpc_port_queues, rpc_drops;       /* rpc_ports.c */
 rpc_fn rpc_groups, rpc_trace;                                   /* rpc_flows.c */
 rpc_fn rpc_perf;                                                /* rpc_perf.c */
 

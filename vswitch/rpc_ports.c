@@ -19,6 +19,32 @@ static void add_stats(struct vswitch *vs, const struct port *p, cJSON *o)
     json_add_u64(o, "tx_errors", s.tx_errors);
 }
 
+static void add_rate(cJSON *o, const char *key, uint16_t rate)
+{
+    if (rate != OF_RATE_NONE) {
+        json_add_u64(o, key, rate);
+    }
+}
+
+static void add_queues(struct vswitch *vs, const struct port *p, cJSON *o)
+{
+    if (p->config.qos.rate_mbps) {
+        json_add_u64(o, "rate_mbps", p->config.qos.rate_mbps);
+    }
+    cJSON *array = json_add_array(o, "queues");
+    for (unsigned i = 0; i < p->config.qos.n; i++) {
+        struct of_queue q;
+        cJSON *e = json_append_object(array);
+        port_queue_stats(p, i, clock_now_ns(&vs->clock), &q);
+        json_add_u64(e, "id", q.id);
+        add_rate(e, "min_rate", q.min_rate);
+        add_rate(e, "max_rate", q.max_rate);
+        json_add_u64(e, "tx_packets", q.tx_packets);
+        json_add_u64(e, "tx_bytes", q.tx_bytes);
+        json_add_u64(e, "dropped", q.tx_errors);
+    }
+}
+
 static cJSON *describe(struct vswitch *vs, const struct port *p)
 {
     static const struct { uint32_t bit; const char *name; } flags[] = {
@@ -45,6 +71,9 @@ static cJSON *describe(struct vswitch *vs, const struct port *p)
         json_add_string(o, "path", p->config.path);
         json_add_string(o, "role", p->config.server ? "server" : "client");
         json_add_u64(o, "queues", p->config.queues);
+    }
+    if (p->config.qos.n || p->config.qos.rate_mbps) {
+        add_queues(vs, p, json_add_object(o, "qos"));
     }
     cJSON *threads = json_add_array(o, "poll_threads");
     for (unsigned q = 0; q < p->device->n_rxq; q++) {
@@ -125,6 +154,25 @@ cJSON *rpc_port_add_remote(struct vswitch *vs, struct json_reader *r)
         json_fail(r, "type", "only \"vhost-user\" ports can be added over OpenFlow, not \"%s\"", type);
     }
     return r->err->code ? NULL : rpc_port_add(vs, r);
+}
+
+/* Without "rate_mbps" and "queues" the port has no queues any more. */
+cJSON *rpc_port_queues(struct vswitch *vs, struct json_reader *r)
+{
+    struct config_qos qos;
+    const char *name = json_string(r, "name", NULL);
+    config_qos_read(r, &qos);
+    struct port *p = json_end(r) ? port_find(&vs->ports, name) : NULL;
+    if (r->err->code == ERR_NONE && !p) {
+        err_set(r->err, ERR_NOT_FOUND, "name", "there is no port \"%s\"", name);
+    }
+    if (!p) {
+        return NULL;
+    }
+    if (!config_qos_equal(&p->config.qos, &qos)) {
+        vswitch_port_set_qos(vs, p, &qos);
+    }
+    return cJSON_CreateObject();
 }
 
 static cJSON *del(struct vswitch *vs, struct json_reader *r, bool remote)

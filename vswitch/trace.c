@@ -94,6 +94,9 @@ static void observe(struct exec *e, const struct exec_event *event)
     switch (event->type) {
     case EVENT_TABLE:
         json_add_u64(step, "table", event->table);
+        if (event->conj_id) {
+            json_add_u64(step, "conj_id", event->conj_id);
+        }
         if (event->rule) {
             add_rule(step, event->rule);
         } else {
@@ -101,7 +104,12 @@ static void observe(struct exec *e, const struct exec_event *event)
         }
         break;
     case EVENT_BUCKET: json_add_u64(step, "group", event->group); json_add_u64(step, "bucket", event->bucket); break;
-    case EVENT_OUTPUT: json_add_u64(step, "output", event->port); break;
+    case EVENT_OUTPUT:
+        json_add_u64(step, "output", event->port);
+        if (event->queue) {
+            json_add_u64(step, "queue", event->queue);
+        }
+        break;
     case EVENT_CONTROLLER: json_add_u64(step, "controller", event->reason); break;
     case EVENT_NOTE: json_add_string(step, "drop", reason ? reason : "unknown"); break;
     case EVENT_CLONE: json_add_bool(step, "clone", true); break;

@@ -19,8 +19,9 @@
 #include "vswitch/capture.h"
 #include "vswitch/control.h"
 #include "vswitch/device_link.h"
+#include "vswitch/queue.h"
 
-#define LINK_CHECK_MS 500         /* For devices of which the kernel does not tell. */
+#define LINK_CHECK_MS 20          /* The kernel may tell of a cut cable a second late, or never. */
 
 /* --- Ports --- */
 
@@ -34,6 +35,31 @@ void vswitch_port_changed(struct vswitch *vs, struct port *p, bool announce)
     }
 }
 
+static void replace_queues(struct vswitch *vs, struct port *p, const struct config_qos *qos)
+{
+    p->config.qos = *qos;
+    struct queues *q = queues_new(qos, port_speed_mbps(p), clock_now_ns(&vs->clock));
+    struct queues *old = atomic_exchange_explicit(&p->queues, q, memory_order_acq_rel);
+    atomic_fetch_add(&vs->poll.n_queued, (q ? 1u : 0u) - (old ? 1u : 0u));
+    if (!old) {
+        return;
+    }
+    rcu_synchronize(&vs->rcu);
+    for (struct rte_mbuf *m; (m = queues_drain(old)); ) {
+        if (!poll_send(&vs->poll, p, m)) {
+            dp_thread_drop(dp_thread(vs->dp, 0), mbuf_priv(m)->packet.in_port, DROP_QUEUE_FULL);
+            rte_pktmbuf_free(m);
+        }
+    }
+    queues_free(old);
+}
+
+void vswitch_port_set_qos(struct vswitch *vs, struct port *p, const struct config_qos *qos)
+{
+    replace_queues(vs, p, qos);
+    vswitch_port_changed(vs, p, true);          /* Its speed may be another one. */
+}
+
 struct port *vswitch_port_add(struct vswitch *vs, const struct config_port *config, struct err *err)
 {
     struct port *p = port_open(&vs->ports, config, &vs->env, vswitch_n_threads(vs), vs->config.datapath_id, clock_now_ns(&vs->clock), err);
@@ -44,6 +70,7 @@ struct port *vswitch_port_add(struct vswitch *vs, const struct config_port *conf
     port_publish(&vs->ports, p);
     vswitch_port_changed(vs, p, false);
     poll_add_port(&vs->poll, p);
+    replace_queues(vs, p, &config->qos);
     if (vs->agent) {
         struct of_port desc;
         port_describe(p, &desc);
@@ -61,6 +88,7 @@ void vswitch_port_del(struct vswitch *vs, struct port *p)
     capture_port_removed(vs, p->port_no);
     poll_remove_port(&vs->poll, p);
     dp_port_remove(vs->dp, p->port_no);
+    atomic_fetch_sub(&vs->poll.n_queued, atomic_load(&p->queues) ? 1 : 0);
     port_unpublish(&vs->ports, p);
     rcu_synchronize(&vs->rcu);
     dp_drops_clear(vs->dp, p->port_no);
@@ -242,7 +270,9 @@ static bool init_agent(struct vswitch *vs, struct err *err)
     }
     struct of_agent_config ac = {
         .n_controllers = c->n_controllers, .listen = xcalloc(c->n_listen + 1, sizeof *ac.listen), .n_listen = c->n_listen, .tls = vs->tls,
-        .max_connections = c->max_connections, .versions = 1u << OF10_VERSION | 1u << OF13_VERSION | 1u << OF14_VERSION,
+        .max_connections = c->max_connections, .max_monitors = c->max_monitors, .max_bundles = c->max_bundles,
+        .max_bundle_bytes = (size_t) c->max_bundle_mb << 20, .max_unread = (size_t) c->max_unread_mb << 20,
+        .versions = 1u << OF10_VERSION | 1u << OF13_VERSION | 1u << OF14_VERSION,
     };
     ac.controllers = xcalloc(c->n_controllers + 1, sizeof *ac.controllers);
     for (unsigned i = 0; i < c->n_controllers; i++) {
@@ -288,6 +318,7 @@ bool vswitch_init(struct vswitch *vs, struct err *err)
     rcu_init(&vs->rcu, vs->base, (unsigned) c->poll.n + 1);
     vs->dp = dp_new((unsigned) c->poll.n + 1, c->max_flows, c->max_groups, vs->clock, &backend_dp_ops, vs);
     meter_table_limit(dp_meters(vs->dp), c->max_meters);
+    flow_tables_limit(dp_flows(vs->dp), OFPTT_ALL, c->max_table_flows);
     vs->poll.ports = &vs->ports;
     vs->poll.pools = &vs->pools;
     vs->poll.rcu = &vs->rcu;
@@ -348,6 +379,7 @@ void vswitch_fini(struct vswitch *vs)
             of_agent_free(vs->agent);
             vs->agent = NULL;
         }
+        rcu_run(&vs->rcu);
         dp_free(vs->dp);
         rcu_fini(&vs->rcu);
         poll_fini(&vs->poll);

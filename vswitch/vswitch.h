@@ -60,6 +60,8 @@ void vswitch_fini(struct vswitch *);
 /* Ports at run time, for the configuration, the control socket and OpenFlow alike. */
 struct port *vswitch_port_add(struct vswitch *, const struct config_port *, struct err *);
 void vswitch_port_del(struct vswitch *, struct port *);
+/* Replaces the port's queues; what waits in the old ones is sent through the new. */
+void vswitch_port_set_qos(struct vswitch *, struct port *, const struct config_qos *);
 /* Tells the datapath (and, if `announce`, the controllers) what the port is like now. */
 void vswitch_port_changed(struct vswitch *, struct port *, bool announce);
 /* NULL and `err` for what is neither a port's name nor its number. */

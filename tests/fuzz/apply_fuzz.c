@@ -11,9 +11,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 #define REQUIRE(COND) do { if (!(COND)) { abort(); } } while (0)
 
-static const char start[] = "{\"edges\":[{\"name\":\"e1\",\"datapath_id\":\"0000000000000001\"}],\"tenants\":[{\"name\":\"red\",\"quota\":{\"ports\":20}}],"
+static const char start[] = "{\"edges\":[{\"name\":\"e1\",\"datapath_id\":\"0000000000000001\"},{\"name\":\"e2\",\"datapath_id\":\"0000000000000002\"}],"
+    "\"tenants\":[{\"name\":\"red\",\"quota\":{\"ports\":20}}],"
     "\"vpcs\":[{\"name\":\"main\",\"tenant\":\"red\",\"networks\":[{\"name\":\"web\",\"subnet\":\"10.0.0.0/28\",\"subnet6\":\"fd00::/64\","
-    "\"ports\":[{\"name\":\"a\",\"edge\":\"e1\"},{\"name\":\"b\"}]}]}]}";
+    "\"ports\":[{\"name\":\"a\",\"edge\":\"e1\"},{\"name\":\"b\"}]}]}],"
+    "\"slices\":[{\"name\":\"lab\",\"tenant\":\"red\",\"controllers\":[\"tcp:192.0.2.1:6653\"],\"switches\":[{\"name\":\"s1\",\"edges\":[\"e1\"],"
+    "\"listen\":[\"ptcp:7001\"],\"ports\":[{\"name\":\"a\"}]},{\"name\":\"s2\",\"edges\":[\"e1\"]}],\"links\":[{\"name\":\"l1\",\"ends\":[\"s1/up\",\"s2/up\"]}]}]}";
+
+/* The two that are there from the start are next to each other. */
+static void neighbours(const struct edge *from, void (*found)(const struct edge *, void *), void *found_aux, void *m)
+{
+    struct edge *other = from->index <= 2 ? model_edge_by_index(m, (uint16_t) (3 - from->index)) : NULL;
+    if (other) {
+        found(other, found_aux);
+    }
+}
 
 static struct model *prepare(void)
 {
@@ -21,6 +33,7 @@ static struct model *prepare(void)
     struct err err = ERR_INIT;
     REQUIRE(prefix_parse("100.64.0.0/10", &p.v4) && prefix_parse("fd64:706f:6c64::/48", &p.v6));
     struct model *m = model_new(&p);
+    model_set_neighbours(m, neighbours, m);
     cJSON *doc = json_parse(start, sizeof start - 1, 4096, &err);
     struct model_txn *t = model_apply(m, doc, NULL, &err);
     REQUIRE(t);

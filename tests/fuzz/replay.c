@@ -3,8 +3,9 @@
  *
  * FOO_replay looks for $srcdir/tests/fuzz/corpus/FOO ("make check" exports srcdir), or takes directories and files as arguments
  * and runs those unmutated.  An input that crashes is left in FOO.crash in the current directory for the next run.
- * With clang the same target is a real fuzzer: clang -fsanitize=fuzzer,address FOO_fuzz.c ... (without this file).
+ * With clang the same target is a real fuzzer, see tests/fuzz/campaign: POLDER_LIBFUZZER leaves main() to libFuzzer.
  */
+#ifndef POLDER_LIBFUZZER
 #include <dirent.h>
 #include <signal.h>
 #include <stdint.h>
@@ -206,3 +207,7 @@ int main(int argc, char **argv)
     free(corpus);
     return status;
 }
+
+#else
+typedef int replay_is_not_used;
+#endif

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controller/edge_tables.h"
 #include "lib/json.h"
 
 /* --- The substrate's functions, as the compiler calls them --- */
@@ -51,12 +52,45 @@ struct sw_port *sw_port_by_name(struct sw *sw, const char *name)
     return port;
 }
 
-uint32_t substrate_next_hop(struct substrate *s UNUSED, const struct sw *from UNUSED, const struct sw *to UNUSED)
+void substrate_each_path(struct substrate *s, const struct sw *at, void (*fn)(const struct path_rule *, void *), void *aux)
 {
-    return SITE_UPLINK;
+    static const struct path_choices uplink = { .n = 1, .step = { { .out_port = SITE_UPLINK } } };
+    for (unsigned i = 0; i < s->site->n_edges; i++) {
+        const struct sw *to = &s->site->edges[i].sw;
+        const struct path_rule rule = { .to = to->edge, .local = true, .choices = &uplink };
+        if (to != at) {
+            fn(&rule, aux);
+        }
+    }
 }
 
-unsigned substrate_path(struct substrate *s UNUSED, const struct sw *from UNUSED, const struct sw *to UNUSED, struct hop *out UNUSED, unsigned max UNUSED)
+bool substrate_reachable(struct substrate *s UNUSED, const struct sw *from UNUSED, const struct sw *to UNUSED)
+{
+    return true;
+}
+
+unsigned substrate_set_routes(struct substrate *s UNUSED, const struct route_wish *wishes UNUSED, unsigned n UNUSED)
+{
+    return 0;
+}
+
+uint8_t substrate_route_class(struct substrate *s UNUSED, const struct sw *from UNUSED, const struct sw *to UNUSED, char *const *via UNUSED, unsigned n_via UNUSED)
+{
+    return 0;
+}
+
+uint8_t substrate_default_class(struct substrate *s UNUSED, const struct sw *from UNUSED, const struct sw *to UNUSED)
+{
+    return 0;
+}
+
+bool substrate_busy(const struct substrate *substrate UNUSED)
+{
+    return false;
+}
+
+unsigned substrate_path(struct substrate *s UNUSED, const struct sw *from UNUSED, const struct sw *to UNUSED, uint8_t class UNUSED, struct hop *out UNUSED,
+                        unsigned max UNUSED)
 {
     return 0;
 }
@@ -121,13 +155,21 @@ static void op_output(struct dp_thread *thread, struct packet *packet, uint32_t 
     struct site *site = edge->site;
 
     if (port_no != SITE_UPLINK) {
-        assert(site->n_delivered < ARRAY_SIZE(site->delivered));
+        if (site->n_delivered == SITE_MAX_FRAMES) {
+            site->overflow = true;
+            op_free(thread, packet, aux);
+            return;
+        }
         struct site_delivery *d = &site->delivered[site->n_delivered++];
         d->edge = edge->index;
         d->port_no = port_no;
         keep(&d->frame, packet);
     } else {
-        assert(site->n_wire < ARRAY_SIZE(site->wire));
+        if (site->n_wire == SITE_MAX_FRAMES) {
+            site->overflow = true;
+            op_free(thread, packet, aux);
+            return;
+        }
         keep(&site->wire[site->n_wire++], packet);
     }
     op_free(thread, packet, aux);
@@ -148,6 +190,13 @@ static bool op_packet_in(struct dp_thread *thread UNUSED, const struct packet *p
 
     match_init(&pin.match);
     pin.match.value.flow = *flow;
+    pin.total_len = (uint16_t) packet->len;
+    if ((uint32_t) cookie != COOKIE_INTERN) {
+        if (edge->site->slice_packet_in) {
+            edge->site->slice_packet_in(edge, &pin, edge->site->slice_aux);
+        }
+        return true;
+    }
     edge->site->n_packet_in++;
     fabric_packet_in(edge->site->controller.fabric, &edge->sw, &pin);
     return true;
@@ -215,9 +264,10 @@ struct site *site_new(unsigned n_edges)
 void site_free(struct site *site)
 {
     struct controller *c = &site->controller;
+    reconcile_free(c->reconcile);
+    c->reconcile = NULL;
     fabric_free(c->fabric);
     rulesets_free(c->rulesets);
-    reconcile_free(c->reconcile);
     model_free(c->model);
     free(c->substrate);
     for (unsigned i = 0; i < site->n_edges; i++) {
@@ -277,7 +327,7 @@ static void load(uint8_t table, uint16_t priority, const struct match *match, ui
     }
 }
 
-static void load_group(uint32_t id, enum of_group_type type, const struct of_bucket *buckets, unsigned n, void *aux)
+static void load_group(uint32_t id, enum of_group_type type, const struct of_bucket *buckets, unsigned n, uint32_t owner UNUSED, void *aux)
 {
     struct site_edge *edge = aux;
     struct of_group_mod mod = { .command = group_table_find(dp_groups(edge->dp), id) ? OFPGC_MODIFY : OFPGC_ADD, .type = (uint8_t) type, .group_id = id };
@@ -290,6 +340,29 @@ static void load_group(uint32_t id, enum of_group_type type, const struct of_buc
     struct of_error error = group_table_mod(dp_groups(edge->dp), &mod);
     assert(of_ok(error));
     of_buckets_free(mod.buckets, mod.n_buckets);
+}
+
+/* FF and indirect groups may not be empty, so it is of another type until it is what it should be. */
+static void load_empty_group(uint32_t id, enum of_group_type type UNUSED, const struct of_bucket *buckets UNUSED, unsigned n UNUSED, uint32_t owner UNUSED,
+                             void *aux)
+{
+    struct site_edge *edge = aux;
+    struct of_group_mod mod = { .command = OFPGC_ADD, .type = OFPGT_ALL, .group_id = id };
+    if (!group_table_find(dp_groups(edge->dp), id)) {
+        struct of_error error = group_table_mod(dp_groups(edge->dp), &mod);
+        assert(of_ok(error));
+    }
+}
+
+static void load_meter(uint32_t id, uint16_t flags, const struct of_meter_band *bands, unsigned n, uint32_t owner UNUSED, void *aux)
+{
+    struct site_edge *edge = aux;
+    struct of_meter_mod mod = { .command = meter_table_find(dp_meters(edge->dp), id) ? OFPMC_MODIFY : OFPMC_ADD, .flags = flags, .meter_id = id, .n_bands = n };
+    mod.bands = xcalloc(n + 1, sizeof *bands);
+    memcpy(mod.bands, bands, n * sizeof *bands);
+    struct of_error error = meter_table_mod(dp_meters(edge->dp), &mod);
+    assert(of_ok(error));
+    free(mod.bands);
 }
 
 void site_sync(struct site *site)
@@ -305,6 +378,9 @@ void site_sync(struct site *site)
         all.table_id = OFPTT_ALL;
         struct of_error error = flow_tables_mod(dp_flows(e->dp), &all);
         assert(of_ok(error));
+        ruleset_each_meter(site->controller.rulesets, e->sw.datapath_id, load_meter, e);
+        /* Groups name each other in any order: empty ones first. */
+        ruleset_each_group(site->controller.rulesets, e->sw.datapath_id, load_empty_group, e);
         ruleset_each_group(site->controller.rulesets, e->sw.datapath_id, load_group, e);
         ruleset_each(site->controller.rulesets, e->sw.datapath_id, load, e);
     }
@@ -317,10 +393,9 @@ static void receive(struct site_edge *edge, uint32_t port_no, const void *data, 
     dp_receive(dp_thread(edge->dp, 1), &packet, 1, port_no, edge->site->now_ns);
 }
 
-void site_send(struct site *site, unsigned edge, uint32_t port_no, const void *data, unsigned size)
+/* What was sent out of uplinks, until nothing is on the wire. */
+static void carry(struct site *site)
 {
-    site->n_delivered = site->n_wire = site->n_packet_in = 0;
-    receive(&site->edges[edge], port_no, data, size);
     for (unsigned i = 0; i < site->n_wire; i++) {      /* The list grows while it is walked, were a frame sent on. */
         struct site_frame frame = site->wire[i];
         unsigned index = wire_get16(frame.data + 1);
@@ -330,6 +405,24 @@ void site_send(struct site *site, unsigned edge, uint32_t port_no, const void *d
             }
         }
     }
+}
+
+void site_send(struct site *site, unsigned edge, uint32_t port_no, const void *data, unsigned size)
+{
+    site->n_delivered = site->n_wire = site->n_packet_in = 0;
+    site->overflow = false;
+    receive(&site->edges[edge], port_no, data, size);
+    carry(site);
+}
+
+void site_execute(struct site *site, unsigned edge, const void *data, unsigned size, const struct actions *actions)
+{
+    site->n_delivered = site->n_wire = site->n_packet_in = 0;
+    site->overflow = false;
+    struct packet *packet = packet_make(data, size);
+    packet->in_port = OFPP_CONTROLLER;
+    dp_execute(dp_thread(site->edges[edge].dp, 0), packet, OFPP_CONTROLLER, actions, site->now_ns);
+    carry(site);
 }
 
 uint32_t site_device(const struct site *site, const struct port *port)

@@ -350,10 +350,11 @@ static bool writes_identity_only(const struct actions *actions, uint32_t own)
     return true;
 }
 
-static void audit_rule(uint8_t table, uint16_t priority, const struct match *match, uint64_t cookie, const struct instructions *in, uint32_t owner,
+static void audit_rule(uint8_t table, uint16_t priority, const struct match *match, uint64_t cookie, const struct instructions *in, uint32_t whose,
                        void *aux)
 {
     struct audit *audit = aux;
+    uint32_t owner = OWNER_NETWORK(whose);
     bool entry = table == T_CLASSIFY || table == T_LANDING, ok;
 
     (void) priority;
@@ -361,7 +362,8 @@ static void audit_rule(uint8_t table, uint16_t priority, const struct match *mat
         ok = writes_identity_only(&in->apply, 0);
     } else {
         audit->n_tenant++;
-        ok = cookie >> 32 == owner && writes_identity_only(&in->apply, entry ? owner : 0) && writes_identity_only(&in->write, 0);
+        bool programmed = table >= T_VIRT && table <= T_VIRT_LAST;      /* Entries have owners of their own, and nothing else is theirs. */
+        ok = programmed == (whose != owner) && cookie >> 32 == owner && writes_identity_only(&in->apply, entry ? owner : 0) && writes_identity_only(&in->write, 0);
         if (table == T_CLASSIFY) {
             ok &= be32_get(match->mask.flow.in_port) == UINT32_MAX && be32_get(match->value.flow.in_port) != SITE_UPLINK;
         } else if (table == T_LANDING) {

@@ -326,6 +326,7 @@ def test_slow_and_many_switches(lab):
     site.edges[0].restart()                 # It finds no place, until the half-open ones have had their time.
     deaf = Switch(ctl, 0xbb)
     assert installed_in(site, "net1", 1) < 30
+    site.wait_links(seconds=40)
     lab.wait_for("the edge to be back", lambda: site.switch_states()["host1"] == "in-sync", 40)
     assert all(peer.is_closed(20) for peer in half)
     deaf.__exit__()

@@ -40,8 +40,8 @@ class Learning(app_manager.OSKenApp):
         ofp, parser = dp.ofproto, dp.ofproto_parser
         in_port = msg.in_port if VERSION == VERSIONS["1.0"] else msg.match["in_port"]
         eth = packet.Packet(msg.data).get_protocol(ethernet.ethernet)
-        self.ports[eth.src] = in_port
-        out = self.ports.get(eth.dst, ofp.OFPP_FLOOD)
+        self.ports[dp.id, eth.src] = in_port
+        out = self.ports.get((dp.id, eth.dst), ofp.OFPP_FLOOD)
         actions = [parser.OFPActionOutput(out)]
         if out != ofp.OFPP_FLOOD:
             match = parser.OFPMatch(in_port=in_port, dl_dst=eth.dst) if VERSION == VERSIONS["1.0"] else parser.OFPMatch(in_port=in_port, eth_dst=eth.dst)

@@ -70,6 +70,7 @@ class Side:
         everywhere = b"".join(channel.action_output(p) for p in [*range(1, N_PORTS + 1), channel.OFPP_CONTROLLER])
         self.channel.send(*[channel.packet_out(in_port, table, frame) for in_port, frame in packets],
                           channel.packet_out(channel.OFPP_CONTROLLER, everywhere, self.sentinel))
+
     def expect(self, serial):
         """Begins a batch that ends with the sentinel of this number."""
         self.sentinel = SENTINEL_HEADER + struct.pack("!I", serial).ljust(46, b"\0")
@@ -95,28 +96,48 @@ class Side:
         return [frames[:-1] for frames in self._frames], ins
 
 
+def pcap_port(host, n, name=None):
+    """A port of vswitchd whose device writes what it sends into a file."""
+    return {"name": name or f"p{n}", "type": "dpdk", "devargs": f"net_pcap{n},tx_pcap={host.path(f'vswitchd{n}.pcap')}", "ofport": n}
+
+
 class Bench:
     """vswitchd and Open vSwitch in one namespace."""
+
+    ours = "vswitchd"
 
     def __init__(self, lab):
         self.lab, host = lab, lab.host("diff")
         self.host, self._serial = host, 0
-        numbers = range(1, DOWN_PORT + 1)
-        self.vswitchd = Vswitchd(host, dpid=1, ports=[
-            {"name": f"p{n}", "type": "dpdk", "devargs": f"net_pcap{n},tx_pcap={host.path(f'vswitchd{n}.pcap')}", "ofport": n} for n in numbers])
+        self.sides = [self._our_side(), self._reference()]
+        self.recorder = channel.Recorder(lab, host.dir)
+
+    def _our_side(self):
+        host = self.host
+        self.vswitchd = Vswitchd(host, dpid=1, ports=[pcap_port(host, n) for n in range(1, DOWN_PORT + 1)])
+        self.vswitchd.ofctl("mod-port", f"p{DOWN_PORT}", "down")
+        return Side(self.ours, self.vswitchd.openflow_socket, [host.path(f"vswitchd{n}.pcap") for n in range(1, N_PORTS + 1)])
+
+    def _reference(self):
+        host = self.host
         self.ovs = Ovs(host, options=["--enable-dummy"])
         # vlan-limit=0: as many tags as Open vSwitch can parse, which is two.  flow-limit=0: no flow cache, which lags behind flow-mods.
         self.ovs.vsctl("set", "Open_vSwitch", ".", "other_config:flow-limit=0", "other_config:vlan-limit=0")
         self.ovs.bridge("br0", dpid=1, datapath_type="dummy")
-        for n in numbers:
+        for n in range(1, DOWN_PORT + 1):
             self.ovs.vsctl("add-port", "br0", f"p{n}", "--", "set", "interface", f"p{n}", "type=dummy", f"ofport_request={n}",
                            f"options:tx_pcap={host.path(f'ovs{n}.pcap')}")
-        self.vswitchd.ofctl("mod-port", f"p{DOWN_PORT}", "down")
         self.ovs.ofctl("mod-port", "br0", f"p{DOWN_PORT}", "down")
-        self.sides = [
-            Side("vswitchd", self.vswitchd.openflow_socket, [host.path(f"vswitchd{n}.pcap") for n in range(1, N_PORTS + 1)]),
-            Side("Open vSwitch", f"{self.ovs.dir}/br0.mgmt", [host.path(f"ovs{n}.pcap") for n in range(1, N_PORTS + 1)], FRAG_NX_MATCH)]
-        self.recorder = channel.Recorder(lab, host.dir)
+        return Side("Open vSwitch", f"{self.ovs.dir}/br0.mgmt", [host.path(f"ovs{n}.pcap") for n in range(1, N_PORTS + 1)], FRAG_NX_MATCH)
+
+    def traces(self, in_port, frame):
+        """How each switch says that it comes to its result."""
+        return self.vswitchd.vswctl("trace", f"in_port=p{in_port}", "--packet", frame.hex(), check=False).output \
+            + self.ovs.appctl("ofproto/trace", "br0", f"in_port={in_port}", frame.hex())
+
+    def story(self):
+        """What else may help to understand a difference."""
+        return f"vswitchd's drops so far: {self.vswitchd.drops()}"
 
     def run(self, packets):
         """Both switches' outcome of a batch."""

@@ -16,7 +16,9 @@ MOST_SHOWN = 3
 
 
 class Campaign:
-    def __init__(self, bench, seed, n_packets, per_program=400):
+    def __init__(self, bench, seed, n_packets, per_program=400, plain=False):
+        """plain: programs of nothing but OpenFlow 1.3 itself."""
+        self.plain = plain
         self.bench, self.seed, self.n_packets, self.per_program = bench, seed, n_packets, per_program
         self.n_since_fresh = 0          # Packet-ins on this connection.
         self.n_done = self.n_programs = self.n_frames = self.n_packet_ins = self.n_refused = 0
@@ -88,7 +90,7 @@ class Campaign:
         kind = rng.random()
         malformed, spent = kind < 0.15, 0.15 <= kind < 0.2
         tags = None if spent else rng.choice((None, "vlan") if malformed else programs.TAGS)
-        program = programs.Program(rng, tags, l2=malformed, spent=spent)
+        program = programs.Program(rng, tags, l2=malformed, spent=spent, plain=self.plain)
         # Why each of these is as it is: README.md.
         options = {"max_tags": program.max_packet_tags, "labels": program.labels, "later_l4": not program.edits_addresses, "later_ipv6": not program.matches_ipv6_l4,
                    "llc": tags != "push mpls", "spent": spent, "least": 100 if tags else 14}
@@ -142,7 +144,7 @@ class Campaign:
         ours, theirs = [side.channel.install(messages) for side in bench.sides]
         lines = program.groups + program.flows
         self.n_refused += len(set(ours) & set(theirs))
-        different = [f"{lines[i]}\n      vswitchd: {ours.get(i, 'accepts')}, Open vSwitch: {theirs.get(i, 'accepts')} (error type, code)"
+        different = [f"{lines[i]}\n      {bench.ours}: {ours.get(i, 'accepts')}, Open vSwitch: {theirs.get(i, 'accepts')} (error type, code)"
                      for i in sorted(set(ours) | set(theirs)) if ours.get(i) != theirs.get(i)]
         if different:
             self._fail(index, "refused by one only, or by another error:\n" + "\n".join(different[:5]))
@@ -176,7 +178,7 @@ class Campaign:
         if not wrong:
             return
         lines = "\n".join(f"    {next((l for l in program.flows + program.groups if l.startswith(name)), name)}\n"
-                          f"      vswitchd: {after[0].get(name)}, Open vSwitch: {after[1].get(name)}" for name in wrong[:6])
+                          f"      {self.bench.ours}: {after[0].get(name)}, Open vSwitch: {after[1].get(name)}" for name in wrong[:6])
         # The packet: where counters part that were even before.
         self.bench.fresh_channels()
         self.n_since_fresh = 0
@@ -186,7 +188,7 @@ class Campaign:
             self._pause()
             now = self._counters(tags, program.n_tables)
             if any(_apart(now[0].get(name), now[1].get(name)) != _apart(*ratio[name]) for name in wrong if not name.startswith("table")):
-                lines += f"\n  in_port {in_port}, frame {frame.hex()}\n{self._traces(in_port, frame)}"
+                lines += f"\n  in_port {in_port}, frame {frame.hex()}\n{self.bench.traces(in_port, frame)}"
                 break
         self._fail(index, "counters differ:\n" + lines)
 
@@ -199,18 +201,13 @@ class Campaign:
             self._count(theirs)
             self._pause()
             if not same(ours, theirs):
-                self._fail(index, f"in_port {in_port}, frame {frame.hex()}\n  vswitchd:\n{shown(ours, theirs)}  Open vSwitch:\n{shown(theirs, ours)}"
-                           + "".join(f"  {g}\n" for g in program.groups) + self._traces(in_port, frame))
+                self._fail(index, f"in_port {in_port}, frame {frame.hex()}\n  {self.bench.ours}:\n{shown(ours, theirs)}  Open vSwitch:\n{shown(theirs, ours)}"
+                           + "".join(f"  {g}\n" for g in program.groups) + self.bench.traces(in_port, frame))
                 return
         self._fail(index, f"a batch of {len(part)} packets differs, though none of them does alone")
 
-    def _traces(self, in_port, frame):
-        """How each switch says that it comes to its result."""
-        return self.bench.vswitchd.vswctl("trace", f"in_port=p{in_port}", "--packet", frame.hex(), check=False).output \
-            + self.bench.ovs.appctl("ofproto/trace", "br0", f"in_port={in_port}", frame.hex())
-
     def _fail(self, index, text):
-        self.failures.append(f"program {index} of seed {self.seed}: {text}\n  vswitchd's drops so far: {self.bench.vswitchd.drops()}")
+        self.failures.append(f"program {index} of seed {self.seed}: {text}\n  {self.bench.story()}")
 
 
 def _apart(a, b):

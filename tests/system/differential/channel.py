@@ -10,6 +10,7 @@ import struct
 import subprocess
 import time
 
+from tests.system.frames import inside
 from utilities.lab.cleanup import LabError
 
 VERSION = 4
@@ -87,9 +88,14 @@ class Channel:
     """A controller's connection to one switch."""
 
     def __init__(self, name, path, fragments=0):
-        """fragments: ofp_config_flags."""
+        """path: of a unix socket, or (namespace, port) on its loopback; fragments: ofp_config_flags."""
         self.name = name
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        if isinstance(path, tuple):
+            with inside(path[0]):
+                self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            path = "127.0.0.1", path[1]
+        else:
+            self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.settimeout(WAIT_S)
         self.socket.connect(path)
         self._buffer, self._out, self._xid = b"", bytearray(), 1

@@ -87,9 +87,12 @@ class Program:
     """One random program.
 
     tags: what it may push and pop, one of TAGS; l2: it looks at and changes nothing behind the tags (for malformed packets); spent: TTLs run out in it, so it is one table without groups.
+    plain: nothing but OpenFlow 1.3 itself, as tenants' controllers speak it: no registers, moves, loads, clones, resubmits.
     """
 
-    def __init__(self, rng, tags=None, l2=False, spent=False):
+    def __init__(self, rng, tags=None, l2=False, spent=False, plain=False):
+        self.plain = plain
+        self.pipeline = {"metadata": 64} if plain else PIPELINE
         self.rng, self.tags, self.l2, self.spent = rng, tags, l2, spent
         self.n_tables = 1 if spent else rng.randint(1, 5)
         self.max_packet_tags = {None: 2, "vlan": 1, "push mpls": 0, "pop mpls": 1, "pop last mpls": 1}[tags]
@@ -99,7 +102,7 @@ class Program:
         # Write-actions, or else clones and buckets that resubmit; labels are popped before there is an action set (README.md).
         self.writes = not spent and rng.random() < 0.5 and not (tags in ("pop mpls", "pop last mpls") and self.push_site in range(1, self.n_tables))
         # Neither with what makes Open vSwitch process a packet in several rounds (README.md).
-        self.clones = not self.writes and tags in (None, "vlan")
+        self.clones = not plain and not self.writes and tags in (None, "vlan")
         self.selects = not self.clones and rng.random() < 0.5       # Or else resubmits.
         self.groups, self.flows = [], []
         self.group_costs, self.table_costs = {}, {}
@@ -145,6 +148,7 @@ class Program:
 
     def _fields(self, known, settable=False):
         return [f for f, row in FIELDS.items() if self._has(row[2], known) and (row[4] or not settable) and not (self.l2 and row[2] not in (ANY, "vlan"))
+                and not (self.plain and row[1] in ("ttl", "frag"))
                 and not (row[2] == "icmpv6" and ("nd" in known or (settable and not self.sets_icmpv6)))]
 
     # --- Matches ---
@@ -185,11 +189,11 @@ class Program:
                 parts.append(f"{field}={written(kind, value & mask, bits)}/{written(kind, mask, bits)}")
             else:
                 parts.append(f"{field}={written(kind, value, bits)}")
-        if table and self.writes and rng.random() < 0.08:
+        if table and self.writes and not self.plain and rng.random() < 0.08:
             parts.append(f"actset_output={rng.choice((1, 2, 3, 4, 5, 'unset'))}")
         if table and rng.random() < 0.4:
-            field = rng.choice(list(PIPELINE))
-            bits = PIPELINE[field]
+            field = rng.choice(list(self.pipeline))
+            bits = self.pipeline[field]
             mask = self._mask(None, bits) if rng.random() < 0.8 else (1 << bits) - 1
             parts.append(f"{field}={rng.getrandbits(bits) & mask if rng.random() < 0.5 else 0:#x}/{mask:#x}")
         return ",".join(parts), known
@@ -208,7 +212,7 @@ class Program:
         rng = self.rng
         how = rng.random()
         fields = [f for f in self._fields(known, settable=True) if not in_set or (FIELDS[f][1] != "ttl" and (f != "vlan_vid" or not self.tags))]
-        if how < 0.15:
+        if how < 0.15 and not self.plain:
             field = rng.choice(list(PIPELINE))
             bits = PIPELINE[field]
             value = rng.getrandbits(bits)
@@ -219,7 +223,7 @@ class Program:
             mask = self._mask(None, bits)
             return f"set_field:{value & mask:#x}/{mask:#x}->{field}"
         # A set drops an action that a later one overwrites: what a move between them would have read is gone (README.md).
-        if how < 0.35 and not (in_set and self.writes):
+        if how < 0.35 and not self.plain and not (in_set and self.writes):
             return self._move(fields)
         if how < 0.5 and self._has(IP, known) and not self.l2:
             return rng.choice(("dec_ttl", f"mod_nw_ttl:{rng.choice(p.TTLS)}" if not in_set else "dec_ttl"))
@@ -232,11 +236,11 @@ class Program:
             return f"set_field:{0x1000 | value:#x}->vlan_vid"
         if kind == "ttl":
             value = max(value, p.TTLS[0])
-        elif rng.random() < 0.2 and name and bits <= 64:
+        elif not self.plain and rng.random() < 0.2 and name and bits <= 64:
             n = rng.randint(1, bits)
             at = rng.randint(0, bits - n)
             return f"load:{value >> at & (1 << n) - 1:#x}->{name}[{at}..{at + n - 1}]"
-        if maskable and rng.random() < 0.3:
+        if maskable and not self.plain and rng.random() < 0.3:
             mask = self._mask(kind, bits)
             return f"set_field:{written(kind, value & mask, bits)}/{written(kind, mask, bits)}->{field}"
         return f"set_field:{written(kind, value, bits)}->{field}"
@@ -301,7 +305,7 @@ class Program:
                 if text:
                     actions.append(text)
                     pushed |= text != "pop_vlan"
-            elif how < 0.84 and table + 1 < self.n_tables and not self.tags and not self.selects:
+            elif how < 0.84 and table + 1 < self.n_tables and not self.tags and not self.selects and not self.plain:
                 to = rng.randint(table + 1, self.n_tables - 1)
                 if cost + self.table_costs[to] <= budget:
                     port = rng.choice(("", "", "", str(rng.randint(1, p.N_PORTS))))
@@ -317,6 +321,9 @@ class Program:
                 if inner:
                     actions.append(f"clone({','.join(inner)})")
                     cost += n
+            elif self.plain:
+                actions.append(self._ports())
+                cost += self._cost_of(actions[-1])
             elif how < 0.98:
                 register = rng.choice(REGISTERS)
                 actions.append(f"load:{rng.randint(1, p.N_PORTS)}->{NX[register]}[]")
@@ -409,7 +416,7 @@ class Program:
                 to = rng.choice(list(self.group_costs))
                 actions.append(f"group:{to}")
                 cost = self.group_costs[to]
-            elif how < 0.35 and self.n_tables > 1 and not self.writes and not self.tags:
+            elif how < 0.35 and self.n_tables > 1 and not self.writes and not self.tags and not self.plain:
                 to = rng.randint(1, self.n_tables - 1)
                 actions.append(f"resubmit(,{to})")
                 cost = self.table_costs[to]

@@ -1,0 +1,126 @@
+/* The life of virtual switches' agents.  See slice.h. */
+#define LOG_MODULE "slice"
+#include "controller/slice.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/config.h"
+#include "controller/fabric_impl.h"
+#include "lib/json.h"
+#include "lib/log.h"
+
+#define MAX_CONNECTIONS 16      /* Per virtual switch. */
+#define MAX_BACKOFF_MS 4000
+
+/* All that an agent is made from; NULL when no controller is wanted. */
+static char *targets_of(const struct network *network)
+{
+    struct buf text = BUF_INIT;
+    if (!network->slice->n_controllers && !network->n_listen) {
+        return NULL;
+    }
+    buf_printf(&text, "%016" PRIx64 " %u %u", network->datapath_id, network->quota.tables, network->quota.packet_in_rate);
+    for (unsigned i = 0; i < network->slice->n_controllers; i++) {
+        buf_printf(&text, " %s", network->slice->controllers[i]);
+    }
+    for (unsigned i = 0; i < network->n_listen; i++) {
+        buf_printf(&text, " %s", network->listen[i]);
+    }
+    char *copy = xstrdup(buf_cstr(&text));
+    buf_fini(&text);
+    return copy;
+}
+
+static struct of_agent *agent_new(struct vsw *vsw, struct err *err)
+{
+    const struct network *network = vsw->network;
+    struct controller *c = vsw->controller;
+    struct of_agent_config config = {
+        .n_controllers = network->slice->n_controllers, .n_listen = network->n_listen, .listen = (const char **) network->listen,
+        .max_connections = MAX_CONNECTIONS, .versions = 1u << OF10_VERSION | 1u << OF13_VERSION, .packet_in_rate = network->quota.packet_in_rate,
+    };
+    if (!config_openflow_tls(&c->config, &config.tls, err)) {
+        return NULL;
+    }
+    config.controllers = xcalloc(config.n_controllers + 1, sizeof *config.controllers);
+    for (unsigned i = 0; i < config.n_controllers; i++) {
+        config.controllers[i].target = network->slice->controllers[i];
+        config.controllers[i].max_backoff_ms = MAX_BACKOFF_MS;
+    }
+    struct of_agent *agent = of_agent_new(c->base, &config, c->clock, &vsw_backend_ops, vsw, err);
+    free(config.controllers);
+    tls_config_unref(config.tls);
+    return agent;
+}
+
+void slice_agent_close(struct vsw *vsw)
+{
+    struct of_agent *agent = vsw->agent;
+    vsw->agent = NULL;                                  /* Nothing is sent while it goes. */
+    of_agent_free(agent);
+    free(vsw->agent_targets);
+    vsw->agent_targets = NULL;
+}
+
+void slice_agent_update(struct vsw *vsw)
+{
+    struct err err = ERR_INIT;
+    char *targets = targets_of(vsw->network);
+    if (vsw->agent && targets && !strcmp(targets, vsw->agent_targets)) {
+        free(targets);
+        return;
+    }
+    slice_agent_close(vsw);
+    if (!targets) {
+        return;
+    }
+    vsw->agent = agent_new(vsw, &err);
+    if (!vsw->agent) {
+        LOG_RATE(LOG_WARN, 10, "%s: %s: %s", vsw->network->name, err.field, err.message);
+        str_copy(vsw->agent_error, sizeof vsw->agent_error, err.message);
+        free(targets);
+        return;
+    }
+    vsw->agent_error[0] = '\0';
+    vsw->agent_targets = targets;
+}
+
+void slice_agent_retry(struct fabric *f)
+{
+    struct vsw *vsw;
+    HMAP_FOR_EACH (vsw, node, &f->vsws) {
+        if (vsw->is_slice && !vsw->agent) {
+            slice_agent_update(vsw);
+        }
+    }
+}
+
+static void add_connection(const char *peer, const char *role, const struct of_conn_counters *c, bool outgoing, void *list)
+{
+    cJSON *json = cJSON_CreateObject();
+    json_add_string(json, "peer", peer);
+    json_add_string(json, "role", role);
+    json_add_string(json, "state", c->state);
+    json_add_bool(json, "outgoing", outgoing);
+    json_add_u64(json, "received", c->rx_messages);
+    json_add_u64(json, "sent", c->tx_messages);
+    json_add_u64(json, "errors", c->rx_errors);
+    json_add_u64(json, "packet_ins_dropped", c->packet_ins_dropped);
+    cJSON_AddItemToArray(list, json);
+}
+
+void slice_status_json(const struct vsw *vsw, cJSON *json)
+{
+    cJSON *controllers = cJSON_AddArrayToObject(json, "controllers");
+    if (vsw->agent) {
+        of_agent_each_connection(vsw->agent, add_connection, controllers);
+    }
+    if (vsw->agent_error[0]) {
+        json_add_string(json, "error", vsw->agent_error);
+    }
+    json_add_u64(json, "groups", group_table_count(vsw->groups));
+    json_add_u64(json, "meters", vsw->meter_ids.n);
+    json_add_u64(json, "physical_entries", vsw->cost);
+}

@@ -1,0 +1,39 @@
+/*
+ * Counters of a virtual switch as its tenant reads them: which of the edges' counters belong to which of its entries,
+ * groups, meters and ports.  How they come home is vsw_stats.h's.
+ *
+ * Entries, groups and meters are told by cookie and physical id, and count on every edge. A port with a device has the
+ * device's own counters, from the edge that it is bound to. A virtual link has no device: what its end sent is what the
+ * rules that deliver there have matched, told by cookies of their own (COOKIE_LINK), and what it received is what the other
+ * end sent. A table's lookups are what its entries matched, and what the rule counted that stands for no match.
+ */
+#ifndef CONTROLLER_VSW_COUNTERS_H
+#define CONTROLLER_VSW_COUNTERS_H 1
+
+#include "controller/vsw_stats.h"
+#include "ofproto/of_msg.h"
+
+struct group;
+struct meter;
+struct vgroup;
+struct vmeter;
+struct vport;
+
+extern const struct vsw_stats_ops vsw_counters_ops;
+
+/* For struct of_backend_ops (ofproto/agent.h). */
+void vsw_counters_refresh(void *vsw, const struct of_multipart_msg *request, void (*done)(void *token), void *token);
+void vsw_counters_table(void *vsw, uint8_t table, struct of_table_stats *);
+bool vsw_counters_port(void *vsw, uint32_t port_no, struct of_port_stats *);
+bool vsw_counters_group(void *vsw, struct group *, struct of_group_stats *);
+/* For struct meter_ops. */
+void vsw_counters_meter(const struct meter *, struct of_meter_stats *, void *vsw);
+
+/* The buckets or bands are others from now on, and count from zero. */
+void vgroup_counters_reset(struct vgroup *);
+void vgroup_counters_fini(struct vgroup *);
+void vmeter_counters_reset(struct vmeter *);
+void vmeter_counters_fini(struct vmeter *);
+void vport_counters_fini(struct vport *);
+
+#endif

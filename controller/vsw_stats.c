@@ -1,0 +1,579 @@
+/* See vsw_stats.h. */
+#include "controller/vsw_stats.h"
+
+#include <event2/event.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "controller/edge_tables.h"
+#include "controller/fabric_impl.h"
+#include "controller/substrate.h"
+
+#define TICK_MS 100
+#define NS_PER_S UINT64_C(1000000000)
+
+/* --- Who waits for what --- */
+
+struct waiter { struct list node; unsigned kinds; void (*done)(void *token); void *token; };
+
+/* A question to one edge. */
+struct question {
+    struct hmap_node node;      /* In vsw_stats.questions. */
+    struct list of_tally;
+    struct tally *tally;
+    uint64_t datapath_id;
+    uint32_t xid;
+    uint16_t edge;              /* Index. */
+    enum vsw_stats_kind kind;
+};
+
+struct departure {
+    struct hmap_node node;      /* In tally.departures, by number. */
+    uint32_t number;
+    struct counter_sum sum;
+    struct of_flow_removed msg;
+    unsigned n_left;            /* Edges that have not told. */
+    uint64_t deadline_ns;
+};
+
+/* One virtual switch. */
+struct tally {
+    struct hmap_node node;      /* In vsw_stats.tallies, by network id. */
+    struct vsw_stats *stats;
+    struct vsw *vsw;
+    struct list now, next;      /* Waiters of the collection under way, and of the one after it. */
+    struct list questions;      /* Not answered. */
+    bool collecting;
+    uint64_t deadline_ns;       /* Of the collection. */
+    struct hmap departures;
+    bool has_timeouts;
+    uint16_t idle_s;            /* The shortest idle timeout; 0: none. */
+    uint64_t look_ns;           /* When to look at timeouts next. */
+};
+
+struct vsw_stats {
+    struct fabric *fabric;
+    const struct vsw_stats_ops *ops;
+    struct hmap tallies, questions;
+    struct event *tick;
+    bool ticking;
+    uint64_t n_collections, n_questions, n_unanswered, n_departed, n_untold;
+};
+
+static uint64_t now_of(const struct vsw_stats *s) { return clock_now_ns(&s->fabric->controller->clock); }
+static uint32_t id_hash(uint32_t id) { return (uint32_t) hash_mix64(id); }
+static uint32_t question_hash(uint64_t datapath_id, uint32_t xid) { return (uint32_t) hash_mix64(datapath_id * 31 + xid); }
+
+static void keep_ticking(struct vsw_stats *s)
+{
+    if (!s->ticking) {
+        struct timeval interval = { .tv_usec = TICK_MS * 1000 };
+        event_add(s->tick, &interval);
+        s->ticking = true;
+    }
+}
+
+static struct tally *tally_find(const struct vsw_stats *s, uint32_t id)
+{
+    struct tally *t;
+    HMAP_FOR_EACH_WITH_HASH (t, node, id_hash(id), &s->tallies) {
+        if (t->vsw->id == id) {
+            return t;
+        }
+    }
+    return NULL;
+}
+
+static struct tally *tally_get(struct vsw_stats *s, struct vsw *vsw)
+{
+    struct tally *t = tally_find(s, vsw->id);
+    if (!t) {
+        t = XNEW(struct tally);
+        t->stats = s;
+        t->vsw = vsw;
+        list_init(&t->now);
+        list_init(&t->next);
+        list_init(&t->questions);
+        hmap_init(&t->departures);
+        hmap_insert(&s->tallies, &t->node, id_hash(vsw->id));
+    }
+    return t;
+}
+
+static void question_free(struct question *q)
+{
+    hmap_remove(&q->tally->stats->questions, &q->node);
+    list_remove(&q->of_tally);
+    free(q);
+}
+
+/* --- A collection --- */
+
+static void start(struct tally *);
+
+/* Calls who waited; they may ask again, or take the virtual switch away. */
+static void finish(struct tally *t)
+{
+    struct vsw_stats *s = t->stats;
+    uint32_t id = t->vsw->id;
+    struct question *q;
+
+    LIST_FOR_EACH (q, of_tally, &t->questions) {
+        s->n_unanswered++;
+        question_free(q);
+    }
+    t->collecting = false;
+    while ((t = tally_find(s, id)) && !list_empty(&t->now)) {
+        struct waiter *w = CONTAINER_OF(t->now.next, struct waiter, node);
+        void (*done)(void *) = w->done;
+        void *token = w->token;
+        list_remove(&w->node);
+        free(w);
+        done(token);
+    }
+    if (t && !t->collecting && !list_empty(&t->next)) {
+        start(t);
+    }
+}
+
+static void ask(struct tally *t, const struct edge *edge, struct sw *sw, enum vsw_stats_kind kind, struct of_msg *msg)
+{
+    struct question *q = XNEW(struct question);
+    q->tally = t;
+    q->datapath_id = sw->datapath_id;
+    q->edge = edge->index;
+    q->kind = kind;
+    q->xid = of_conn_send(sw->conn, msg);
+    list_push_back(&t->questions, &q->of_tally);
+    hmap_insert(&t->stats->questions, &q->node, question_hash(q->datapath_id, q->xid));
+    t->stats->n_questions++;
+}
+
+static void ask_flows(struct tally *t, const struct edge *edge, struct sw *sw)
+{
+    struct of_msg msg;
+    of_msg_init(&msg, OFPT_MULTIPART_REQUEST, of_conn_next_xid(sw->conn));
+    msg.multipart.type = OFPMP_FLOW;
+    of_flow_filter_init(&msg.multipart.filter);
+    msg.multipart.filter.cookie = COOKIE(t->vsw->id, 0);
+    msg.multipart.filter.cookie_mask = COOKIE(UINT32_MAX, 0);
+    ask(t, edge, sw, VSW_STATS_FLOWS, &msg);
+}
+
+static void ask_ids(struct tally *t, const struct edge *edge, struct sw *sw, enum vsw_stats_kind kind)
+{
+    unsigned n;
+    uint32_t *ids = t->stats->ops->ids(t->vsw, edge, kind, &n);
+    for (unsigned i = 0; i < n; i++) {
+        struct of_msg msg;
+        of_msg_init(&msg, OFPT_MULTIPART_REQUEST, of_conn_next_xid(sw->conn));
+        msg.multipart.type = kind == VSW_STATS_GROUPS ? OFPMP_GROUP : kind == VSW_STATS_METERS ? OFPMP_METER : OFPMP_PORT_STATS;
+        msg.multipart.id = ids[i];
+        ask(t, edge, sw, kind, &msg);
+    }
+    free(ids);
+}
+
+static void ask_edge(struct tally *t, const struct edge *edge, unsigned kinds)
+{
+    struct sw *sw = substrate_find(t->stats->fabric->controller->substrate, edge->datapath_id);
+
+    if (!sw || !sw->connected) {
+        return;
+    }
+    if (kinds & VSW_STATS_FLOWS) {
+        ask_flows(t, edge, sw);
+    }
+    for (unsigned kind = VSW_STATS_GROUPS; kind <= VSW_STATS_PORTS; kind <<= 1) {
+        if (kinds & kind) {
+            ask_ids(t, edge, sw, (enum vsw_stats_kind) kind);
+        }
+    }
+}
+
+static void start(struct tally *t)
+{
+    const struct network *network = t->vsw->network;
+    unsigned kinds = 0;
+    struct waiter *w;
+
+    LIST_FOR_EACH (w, node, &t->next) {
+        kinds |= w->kinds;
+        list_remove(&w->node);
+        list_push_back(&t->now, &w->node);
+    }
+    t->collecting = true;
+    t->deadline_ns = now_of(t->stats) + COLLECT_TIMEOUT_NS;
+    t->stats->n_collections++;
+    for (unsigned i = 0; i < network->n_landings; i++) {
+        ask_edge(t, network->landings[i].edge, kinds);
+    }
+    if (list_empty(&t->questions)) {
+        finish(t);
+    } else {
+        keep_ticking(t->stats);
+    }
+}
+
+void vsw_stats_refresh(struct vsw_stats *s, struct vsw *vsw, unsigned kinds, void (*done)(void *token), void *token)
+{
+    struct tally *t = tally_get(s, vsw);
+    struct waiter *w = XNEW(struct waiter);
+
+    *w = (struct waiter) { .kinds = kinds, .done = done, .token = token };
+    list_push_back(&t->next, &w->node);
+    if (!t->collecting) {
+        start(t);
+    }
+}
+
+void vsw_stats_cancel(struct vsw_stats *s, void *token)
+{
+    struct tally *t;
+    HMAP_FOR_EACH (t, node, &s->tallies) {
+        struct list *lists[] = { &t->now, &t->next };
+        for (unsigned i = 0; i < ARRAY_SIZE(lists); i++) {
+            struct waiter *w;
+            LIST_FOR_EACH (w, node, lists[i]) {
+                if (w->token == token) {
+                    list_remove(&w->node);
+                    free(w);
+                }
+            }
+        }
+    }
+}
+
+/* --- Answers --- */
+
+static struct question *question_find(struct vsw_stats *s, uint64_t datapath_id, uint32_t xid)
+{
+    struct question *q;
+    HMAP_FOR_EACH_WITH_HASH (q, node, question_hash(datapath_id, xid), &s->questions) {
+        if (q->datapath_id == datapath_id && q->xid == xid) {
+            return q;
+        }
+    }
+    return NULL;
+}
+
+static void take_flows(struct question *q, const struct of_multipart_msg *mp, uint64_t now)
+{
+    for (unsigned i = 0; i < mp->flows.n; i++) {
+        const struct of_flow_stats *f = &mp->flows.v[i];
+        struct counter_sum *sum = q->tally->stats->ops->flow(q->tally->vsw, (uint32_t) f->cookie);
+        if (sum) {
+            counter_sum_read(sum, q->edge, f->packet_count, f->byte_count, now);
+        }
+    }
+}
+
+static void take(struct question *q, const struct of_multipart_msg *mp)
+{
+    struct tally *t = q->tally;
+    const struct vsw_stats_ops *ops = t->stats->ops;
+    uint64_t now = now_of(t->stats);
+
+    switch (q->kind) {
+    case VSW_STATS_FLOWS:
+        take_flows(q, mp, now);
+        break;
+    case VSW_STATS_GROUPS:
+        for (unsigned i = 0; i < mp->groups.n; i++) {
+            ops->group(t->vsw, q->edge, &mp->groups.v[i], now);
+        }
+        break;
+    case VSW_STATS_METERS:
+        for (unsigned i = 0; i < mp->meters.n; i++) {
+            ops->meter(t->vsw, q->edge, &mp->meters.v[i], now);
+        }
+        break;
+    case VSW_STATS_PORTS:
+        for (unsigned i = 0; i < mp->port_stats.n; i++) {
+            ops->port(t->vsw, q->edge, &mp->port_stats.v[i], now);
+        }
+        break;
+    }
+}
+
+static void answered(struct question *q)
+{
+    struct tally *t = q->tally;
+    question_free(q);
+    if (list_empty(&t->questions)) {
+        finish(t);
+    }
+}
+
+bool vsw_stats_reply(struct vsw_stats *s, struct sw *sw, const struct of_msg *msg)
+{
+    struct question *q = question_find(s, sw->datapath_id, msg->xid);
+
+    if (!q || (msg->type != OFPT_MULTIPART_REPLY && msg->type != OFPT_ERROR)) {
+        return false;
+    }
+    bool more = false;
+    if (msg->type == OFPT_MULTIPART_REPLY) {            /* An error: what was asked for has just gone. */
+        take(q, &msg->multipart);
+        more = msg->multipart.flags & OFPMPF_MORE;
+    }
+    if (!more) {
+        answered(q);
+    }
+    return true;
+}
+
+/* --- Departures --- */
+
+static struct departure *departure_find(const struct tally *t, uint32_t number)
+{
+    struct departure *d;
+    HMAP_FOR_EACH_WITH_HASH (d, node, id_hash(number), &t->departures) {
+        if (d->number == number) {
+            return d;
+        }
+    }
+    return NULL;
+}
+
+static void departure_free(struct tally *t, struct departure *d)
+{
+    hmap_remove(&t->departures, &d->node);
+    counter_sum_fini(&d->sum);
+    free(d);
+}
+
+static void departed(struct tally *t, struct departure *d)
+{
+    struct of_flow_removed msg = d->msg;
+    msg.packet_count = d->sum.packets;
+    msg.byte_count = d->sum.bytes;
+    t->stats->n_departed++;
+    t->stats->n_untold += d->n_left;
+    departure_free(t, d);
+    t->stats->ops->gone(t->vsw, &msg);
+}
+
+void vsw_stats_depart(struct vsw_stats *s, struct vsw *vsw, const struct flow_entry *entry, uint32_t number,
+                      struct counter_sum *sum, uint8_t reason, unsigned n_edges)
+{
+    struct tally *t = tally_get(s, vsw);
+    struct departure *d = XNEW(struct departure);
+    uint64_t now = now_of(s), age_ns = now - entry->created_ns;
+
+    d->number = number;
+    d->sum = *sum;
+    *sum = (struct counter_sum) { 0 };
+    d->n_left = n_edges;
+    d->deadline_ns = now + DEPART_TIMEOUT_NS;
+    d->msg = (struct of_flow_removed) {
+        .cookie = entry->cookie, .priority = entry->priority, .reason = reason, .table_id = entry->table_id,
+        .duration_sec = (uint32_t) (age_ns / NS_PER_S), .duration_nsec = (uint32_t) (age_ns % NS_PER_S),
+        .idle_timeout = entry->idle_timeout, .hard_timeout = entry->hard_timeout,
+    };
+    minimatch_expand(entry->match, &d->msg.match);
+    hmap_insert(&t->departures, &d->node, id_hash(number));
+    if (n_edges) {
+        keep_ticking(s);
+    } else {
+        departed(t, d);
+    }
+}
+
+void vsw_stats_flow_removed(struct vsw_stats *s, struct sw *sw, const struct of_flow_removed *msg)
+{
+    struct tally *t = tally_find(s, (uint32_t) (msg->cookie >> 32));
+    uint32_t number = (uint32_t) msg->cookie;
+    struct departure *d = t ? departure_find(t, number) : NULL;
+    /* Else the entry stays and only this edge has lost it: the edge is not the virtual switch's any more, say. */
+    struct counter_sum *sum = d ? &d->sum : t ? s->ops->flow(t->vsw, number) : NULL;
+
+    if (sum && sw->edge) {
+        counter_sum_final(sum, sw->edge->index, msg->packet_count, msg->byte_count, now_of(s));
+    }
+    if (d && !--d->n_left) {
+        departed(t, d);
+    }
+}
+
+/* --- Timeouts --- */
+
+static uint64_t idle_poll_ns(const struct tally *t)
+{
+    return MAX(t->idle_s * NS_PER_S / 10, IDLE_POLL_MIN_NS);
+}
+
+static void expire(void *tally_)
+{
+    struct tally *t = tally_;
+    uint64_t left = flow_tables_expire(t->vsw->flows);
+
+    t->has_timeouts = left != UINT64_MAX;
+    t->idle_s = t->has_timeouts ? t->idle_s : 0;
+    t->look_ns = now_of(t->stats) + (t->idle_s ? MIN(left, idle_poll_ns(t)) : left);
+}
+
+static void look(struct tally *t)
+{
+    if (t->idle_s) {
+        t->look_ns = UINT64_MAX;                        /* Until the counters are there. */
+        vsw_stats_refresh(t->stats, t->vsw, VSW_STATS_FLOWS, expire, t);
+    } else {
+        expire(t);
+    }
+}
+
+void vsw_stats_timeouts(struct vsw_stats *s, struct vsw *vsw, const struct flow_entry *entry)
+{
+    struct tally *t;
+    uint64_t due = UINT64_MAX, now = now_of(s);
+
+    if (!entry->idle_timeout && !entry->hard_timeout) {
+        return;
+    }
+    t = tally_get(s, vsw);
+    if (entry->idle_timeout) {
+        t->idle_s = t->idle_s ? MIN(t->idle_s, entry->idle_timeout) : entry->idle_timeout;
+        due = now + idle_poll_ns(t);
+    }
+    if (entry->hard_timeout) {
+        due = MIN(due, now + entry->hard_timeout * NS_PER_S);
+    }
+    t->look_ns = t->has_timeouts ? MIN(t->look_ns, due) : due;
+    t->has_timeouts = true;
+    keep_ticking(s);
+}
+
+/* --- Time --- */
+
+static bool tick_tally(struct tally *t, uint64_t now)
+{
+    struct departure *d;
+
+    HMAP_FOR_EACH (d, node, &t->departures) {
+        if (now >= d->deadline_ns) {
+            departed(t, d);
+        }
+    }
+    if (t->has_timeouts && now >= t->look_ns) {
+        look(t);
+    }
+    if (t->collecting && now >= t->deadline_ns) {
+        finish(t);
+    }
+    return t->collecting || t->has_timeouts || t->departures.n;
+}
+
+void vsw_stats_tick(struct vsw_stats *s)
+{
+    uint64_t now = now_of(s);
+    bool busy = false;
+    struct tally *t;
+
+    HMAP_FOR_EACH (t, node, &s->tallies) {
+        busy |= tick_tally(t, now);
+    }
+    if (!busy && s->ticking) {
+        event_del(s->tick);
+        s->ticking = false;
+    }
+}
+
+static void tick_cb(evutil_socket_t fd UNUSED, short events UNUSED, void *s)
+{
+    vsw_stats_tick(s);
+}
+
+/* --- Life --- */
+
+void vsw_stats_sw_down(struct vsw_stats *s, struct sw *sw)
+{
+    struct question *q;
+    bool again;
+
+    do {                        /* Waiters that are called may ask anew. */
+        again = false;
+        HMAP_FOR_EACH (q, node, &s->questions) {
+            if (q->datapath_id == sw->datapath_id) {
+                s->n_unanswered++;
+                answered(q);
+                again = true;
+                break;
+            }
+        }
+    } while (again);
+}
+
+void vsw_stats_vsw_gone(struct vsw_stats *s, struct vsw *vsw)
+{
+    struct tally *t = tally_find(s, vsw->id);
+    struct departure *d;
+    struct list *lists[2];
+
+    if (!t) {
+        return;
+    }
+    HMAP_FOR_EACH (d, node, &t->departures) {
+        departure_free(t, d);
+    }
+    hmap_fini(&t->departures);
+    while (!list_empty(&t->questions)) {
+        question_free(CONTAINER_OF(t->questions.next, struct question, of_tally));
+    }
+    hmap_remove(&s->tallies, &t->node);
+    lists[0] = &t->now;
+    lists[1] = &t->next;
+    for (unsigned i = 0; i < ARRAY_SIZE(lists); i++) {
+        while (!list_empty(lists[i])) {
+            struct waiter *w = CONTAINER_OF(lists[i]->next, struct waiter, node);
+            list_remove(&w->node);
+            if (w->token != t) {                        /* Its own look at timeouts. */
+                w->done(w->token);
+            }
+            free(w);
+        }
+    }
+    free(t);
+}
+
+struct vsw_stats *vsw_stats_new(struct fabric *f, const struct vsw_stats_ops *ops)
+{
+    struct vsw_stats *s = XNEW(struct vsw_stats);
+    s->fabric = f;
+    s->ops = ops;
+    hmap_init(&s->tallies);
+    hmap_init(&s->questions);
+    s->tick = event_new(f->controller->base, -1, EV_PERSIST, tick_cb, s);
+    return s;
+}
+
+void vsw_stats_free(struct vsw_stats *s)
+{
+    struct tally *t;
+
+    if (!s) {
+        return;
+    }
+    HMAP_FOR_EACH (t, node, &s->tallies) {
+        vsw_stats_vsw_gone(s, t->vsw);
+    }
+    hmap_fini(&s->tallies);
+    hmap_fini(&s->questions);
+    event_free(s->tick);
+    free(s);
+}
+
+void vsw_stats_metrics(const struct vsw_stats *s, struct buf *out)
+{
+    const struct { const char *name, *help; uint64_t value; } rows[] = {
+        { "collections", "Times that a virtual switch's counters were read from its edges", s->n_collections },
+        { "questions", "Statistics requests sent to edges for that", s->n_questions },
+        { "unanswered", "Of these, not answered in time", s->n_unanswered },
+        { "departed", "Entries of virtual switches that left with a flow-removed message", s->n_departed },
+        { "untold", "Edges that had not told the last counters of such an entry in time", s->n_untold },
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        buf_printf(out, "# HELP polder_stats_%s_total %s\n# TYPE polder_stats_%s_total counter\npolder_stats_%s_total %" PRIu64 "\n",
+                   rows[i].name, rows[i].help, rows[i].name, rows[i].name, rows[i].value);
+    }
+}

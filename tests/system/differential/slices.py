@@ -1,0 +1,145 @@
+"""A tenant's virtual switch in the place of vswitchd: the same programs and packets through controllerd's pipeline on one edge, or on three as a big switch.
+
+The tenant's side is a connection to the virtual switch like any other; frames go in by its packet-outs and come out of the edges' ports, in files.  On several edges, frames for one port
+overtake each other (each edge sends on its own, and a pair of addresses that is new on the fabric has to be interned first), so there only what comes out of each port is compared, not its order.
+"""
+import json
+import os
+import time
+
+from utilities.lab.daemons import Controllerd, Vswitchd
+from utilities.lab.ovs import Ovs
+
+from . import channel
+from .bench import DOWN_PORT, N_PORTS, Bench, Side, pcap_port
+
+LISTEN = 7001
+FABRIC_DPID = 0xfa
+LATE_S = 3                      # What is not there then does not come.
+PLENTY = 1000000
+
+
+class SliceSide(Side):
+    """The virtual switch over several edges: one sentinel from each of them, and no order."""
+
+    def __init__(self, name, path, pcaps, edge_ports):
+        """edge_ports: a port of each edge."""
+        super().__init__(name, path, pcaps)
+        self.edge_ports, self.wanted = edge_ports, None
+
+    def start(self, packets, serial):
+        self.expect(serial)
+        table = channel.action_output(channel.OFPP_TABLE)
+        self.channel.send(*[channel.packet_out(in_port, table, frame) for in_port, frame in packets])
+        for mine in self.edge_ports:
+            to = [channel.OFPP_IN_PORT if port == mine else port for port in range(1, N_PORTS + 1)]
+            self.channel.send(channel.packet_out(mine, b"".join(channel.action_output(p) for p in [*to, channel.OFPP_CONTROLLER]), self.sentinel))
+        self._late = None
+
+    def poll(self):
+        """All sentinels are out, and as much else as the other switch gave; or it is too late for that."""
+        self.channel.poll()
+        for i, tail in enumerate(self.tails):
+            self._frames[i] += tail.read()
+        counts = [frames.count(self.sentinel) for frames in (*self._frames, [p[4] for p in self.channel.packet_ins])]
+        if any(n < len(self.edge_ports) for n in counts):
+            return False
+        self._late = self._late or time.monotonic() + LATE_S
+        frames, ins = self._without_sentinels()
+        enough = self.wanted is None or (all(len(f) >= n for f, n in zip(frames, self.wanted[0])) and len(ins) >= self.wanted[1])
+        return enough or time.monotonic() > self._late
+
+    def _without_sentinels(self):
+        return [[f for f in frames if f != self.sentinel] for frames in self._frames], [p for p in self.channel.packet_ins if p[4] != self.sentinel]
+
+    def outcome(self):
+        frames, ins = self._without_sentinels()
+        self.channel.packet_ins = []
+        return [sorted(f) for f in frames], sorted(ins, key=in_order)
+
+
+def in_order(packet_in):
+    """Packet-ins without their order: by what was in them."""
+    return packet_in[4], packet_in[3], packet_in[0], packet_in[1]
+
+
+class SliceBench(Bench):
+    """controllerd with one or three edges, and Open vSwitch."""
+
+    ours = "the slice"
+
+    def __init__(self, lab, n_edges=1):
+        self.n_edges = n_edges
+        super().__init__(lab)
+
+    def edge_of(self, port):
+        return (port - 1) * self.n_edges // DOWN_PORT
+
+    def _our_side(self):
+        lab = self.lab
+        self.ctl = Controllerd(lab.host("control"), extra={"lldp": {"interval_ms": 200}, "intern": {"pairs_per_network": PLENTY, "idle_s": 3600}})
+        hosts = [lab.host(f"host{i + 1}") for i in range(self.n_edges)]
+        self._apply(hosts)
+        if self.n_edges > 1:
+            middle = lab.host("middle")
+            for i, host in enumerate(hosts):
+                lab.link(host, "fab0", middle, f"to{i + 1}")
+            fabric = Ovs(middle)
+            fabric.bridge("br0", dpid=FABRIC_DPID, controller=self.ctl.openflow)
+            for i in range(self.n_edges):
+                fabric.port("br0", f"to{i + 1}", ofport=i + 1)
+        where = {n: hosts[self.edge_of(n)] for n in range(1, DOWN_PORT + 1)}
+        self.edges = [Vswitchd(host, dpid=i + 1, uplinks=["fab0"] if self.n_edges > 1 else [], controllers=[self.ctl.openflow],
+                               ports=[pcap_port(host, n, f"d{n}") for n in where if where[n] is host]) for i, host in enumerate(hosts)]
+        self.vswitchd = self.edges[0]
+        lab.wait_for("the edges", self._is_ready, 30)
+        pcaps = [where[n].path(f"vswitchd{n}.pcap") for n in range(1, N_PORTS + 1)]
+        path = self.ctl.host.namespace, LISTEN
+        if self.n_edges == 1:
+            return Side(self.ours, path, pcaps)
+        return SliceSide(self.ours, path, pcaps, [next(n for n in where if where[n] is host) for host in hosts])
+
+    def _apply(self, hosts):
+        """Before the edges come: from the first moment their ports are known to be the tenant's, and no discovery frame leaves them."""
+        quota = {"packet_in_rate": PLENTY, "flow_mod_rate": PLENTY}
+        ports = [{"name": f"p{n}", "number": n, "edge": hosts[self.edge_of(n)].name, "ofport_of": f"d{n}", "admin_down": n == DOWN_PORT}
+                 for n in range(1, DOWN_PORT + 1)]
+        doc = {"edges": [{"name": host.name, "datapath_id": f"{i + 1:016x}"} for i, host in enumerate(hosts)],
+               "tenants": [{"name": "red", "quota": quota}],
+               "slices": [{"name": "lab", "tenant": "red", "edges": [host.name for host in hosts], "switches": [
+                   {"name": "big", "datapath_id": f"{1:016x}", "edges": [host.name for host in hosts], "listen": [f"ptcp:{LISTEN}:127.0.0.1"], "ports": ports,
+                    "quota": quota}]}]}
+        if len(hosts) > 1:
+            doc["fabric_switches"] = [{"name": "middle", "datapath_id": f"{FABRIC_DPID:016x}"}]
+        path = os.path.join(self.lab.dir, "apply.yaml")
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(doc, file)
+        self.ctl.vpcctl("apply", "-f", path)
+
+    def _is_ready(self):
+        """Every switch holds its rules, every cable is known."""
+        kinds = ("edges", "fabric-switches") if self.n_edges > 1 else ("edges",)
+        states = [item["status"]["state"] for kind in kinds for item in self.ctl.json("get", kind)["items"]]
+        links = [item for item in self.ctl.json("get", "links")["items"] if item["status"]["state"] == "up"]
+        return all(state == "in-sync" for state in states) and len(links) == (self.n_edges if self.n_edges > 1 else 0)
+
+    def run(self, packets):
+        if self.n_edges == 1:
+            return super().run(packets)
+        ours, theirs = self.sides
+        self._serial += 1
+        theirs.start(packets, self._serial)
+        self._wait([theirs], f"{len(packets)} packets")
+        frames, ins = theirs.outcome()
+        ours.wanted = [len(f) for f in frames], len(ins)
+        ours.start(packets, self._serial)
+        self._wait([ours], f"{len(packets)} packets")
+        return [ours.outcome(), ([sorted(f) for f in frames], sorted(ins, key=in_order))]
+
+    def traces(self, in_port, frame):
+        edge = self.edges[self.edge_of(in_port)]
+        return edge.vswctl("trace", f"in_port=d{in_port}", "--packet", frame.hex(), check=False).output \
+            + self.ovs.appctl("ofproto/trace", "br0", f"in_port={in_port}", frame.hex())
+
+    def story(self):
+        return "".join(f"{edge.name} drops {edge.drops()}\n  " for edge in self.edges)

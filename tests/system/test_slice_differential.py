@@ -1,0 +1,35 @@
+"""A random program on a slice behaves like the same program on one real Open vSwitch: frame by frame, counter by counter, error by error.
+
+POLDER_DIFF_SEED repeats a run, POLDER_DIFF_PACKETS makes it longer, POLDER_DIFF_PROGRAM=N runs one program of it alone.  tests/system/differential/README.md has the rest.
+"""
+import os
+import random
+
+from utilities.lab.host import say
+
+from .differential.campaign import Campaign
+from .differential.slices import SliceBench
+
+N_PACKETS = int(os.environ.get("POLDER_DIFF_PACKETS") or 10_000)
+
+
+def compare(bench, n_packets):
+    seed = int(os.environ.get("POLDER_DIFF_SEED") or random.SystemRandom().getrandbits(32))
+    say(f" seed {seed}")
+    campaign = Campaign(bench, seed, n_packets, per_program=250, plain=True)
+    if program := os.environ.get("POLDER_DIFF_PROGRAM"):
+        campaign.only(int(program))
+    else:
+        campaign.run()
+
+
+def test_one_edge(lab):
+    compare(SliceBench(lab), N_PACKETS)
+
+
+def test_three_edges(lab):
+    """A big switch: packets enter and leave on different hosts."""
+    compare(SliceBench(lab, n_edges=3), N_PACKETS // 4)
+
+
+test_one_edge.seconds = test_three_edges.seconds = 240 + N_PACKETS // 100

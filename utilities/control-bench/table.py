@@ -1,0 +1,127 @@
+"""What a run says: one line per figure, with what issue 4 asks and what peers reach on such a machine (README.md).
+
+A result is a phase's JSON object, as control-sim prints it, with "case", "memory_mb" (controllerd's, after the phase), "peak_mb" and "apply_seconds".
+"""
+import csv
+import json
+import os
+
+# Measured once with the same method on a machine with two CPUs: FlowVisor 1.4, OpenVirteX (OpenFlow 1.3), Libera; 1 tenant × 1 switch.
+PEERS = {
+    "barrier p50": "FlowVisor 122 µs, OpenVirteX 283, Libera 217", "barrier p99": "FlowVisor 366 µs, OpenVirteX 692, Libera 5038",
+    "rate": "FlowVisor 63 k/s, OpenVirteX 9.9 k, Libera 6.8 k", "packet-in": "FlowVisor 4.1 k/s, OpenVirteX 2.1 k, Libera 1.3 k",
+    "memory": "OpenVirteX 501 MB for one tenant, 866 for ten",
+}
+MEBI_PER_GIB = 1024
+
+
+class Line:
+    """One figure.  `value` of the slice, `direct` beside it (None where there is none), `limit`: (sense, number) that the value has to keep, or None."""
+
+    def __init__(self, name, unit, value, direct=None, added=None, limit=None, peers=""):
+        self.name, self.unit, self.value, self.direct, self.added, self.limit, self.peers = name, unit, value, direct, added, limit, peers
+
+    @property
+    def missed(self):
+        if not self.limit:
+            return False
+        judged = self.value if self.added is None else self.added
+        return judged > self.limit[1] if self.limit[0] == "≤" else judged < self.limit[1]
+
+
+def _latency(case, result):
+    rules, lines = result["rules"], []
+    for where, what in (("to_switch_us", "to the switch"), ("to_barrier_us", "and barrier")):
+        for p, limit in (("p50", 50), ("p99", 200)):
+            direct, mine = result["direct"][where][p], result["slice"][where][p]
+            barrier = where == "to_barrier_us"
+            lines.append(Line(f"{case}: flow-mod {what}, {rules} rules, {p}", "µs", mine, direct, mine - direct, None if barrier else ("≤", limit),
+                              PEERS[f"barrier {p}"] if barrier and not rules else ""))
+    return lines
+
+
+def _rate(name, result, limit=None, peers=""):
+    return Line(name, "1/s", result["slice"]["per_second"], result["direct"]["per_second"], None, limit and ("≥", limit), peers)
+
+
+def _of(result):
+    case, phase = result["case"], result["phase"]
+    if phase == "latency":
+        return [] if case == "neighbour" else _latency(case, result)
+    if phase == "rate":
+        return [_rate(f"{case}: flow-mods at the switch", result, 200000 if case == "one" else None, PEERS["rate"])]
+    if phase == "fill":
+        return [_rate(f"{case}: first {result['n']} flow-mods", result)]
+    if phase == "packet-in":
+        return [_rate(f"{case}: packet-ins answered by flow-mods", result, 50000, PEERS["packet-in"])]
+    if phase == "packet-out":
+        return [_rate(f"{case}: packet-ins answered by packet-outs", result, 50000)]
+    if phase == "packet-in-latency":
+        return [Line(f"{case}: packet-in to flow-mod at the switch, {p}", "µs", result["slice"]["round_trip_us"][p], result["direct"]["round_trip_us"][p],
+                     result["slice"]["round_trip_us"][p] - result["direct"]["round_trip_us"][p]) for p in ("p50", "p99")]
+    if phase == "program":
+        n = result["virtual_switches"]
+        lines = [Line(f"{case}: {n} switches connected and programmed", "s", result["seconds"], None, None, ("≤", 10) if case == "thousand" else None)]
+        if case == "thousand":
+            lines.append(Line(f"{case}: of that, vpcctl apply", "s", result["apply_seconds"]))
+        lines.append(Line(f"{case}: memory of controllerd", "MiB", result["peak_mb"], None, None, ("≤", MEBI_PER_GIB), PEERS["memory"]))
+        return lines
+    return []
+
+
+def _neighbour(results):
+    """Latency under each flood beside that before and after it: the worse of both is the one at rest."""
+    out, rest, flood = [], None, None
+    for result in results:
+        if result["phase"].startswith("flood-"):
+            flood = None if result["phase"] == "flood-end" else result["phase"].removeprefix("flood-")
+        elif result["phase"] == "latency":
+            p99 = result["slice"]["to_barrier_us"]["p99"]
+            if flood:
+                out.append([flood, p99, rest, result["direct"]["to_barrier_us"]["p99"]])
+            else:
+                rest = p99
+                if out:
+                    out[-1][2] = max(out[-1][2], rest)
+    lines = []
+    for flood, p99, calm, direct in out:
+        lines += [Line(f"neighbour: flow-mod and barrier, p99, while another floods by {flood}", "µs", p99, direct, p99 - direct),
+                  Line(f"neighbour: the same, as a multiple of that at rest ({calm:.0f} µs)", "×", p99 / calm, None, None, ("≤", 1.05))]
+    return lines
+
+
+def lines(results):
+    out = [line for result in results for line in _of(result)] + _neighbour([r for r in results if r["case"] == "neighbour"])
+    by_rules = {}
+    for result in results:
+        if result["phase"] == "latency" and result["case"] == "one":
+            by_rules[result["rules"]] = result["slice"]["to_switch_us"]["p50"] - result["direct"]["to_switch_us"]["p50"]
+    if len(by_rules) > 1:
+        few, many = min(by_rules), max(by_rules)
+        out.append(Line(f"one: added latency with {many} rules, as a multiple of that with {few}", "×", by_rules[many] / max(by_rules[few], .001), None, None, ("≤", 1.5)))
+    return out
+
+
+def _number(value):
+    return "" if value is None else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def text(rows):
+    cells = [["", "direct", "slice", "added", "unit", "target", "", "peers"]]
+    for line in rows:
+        target = f"{line.limit[0]} {_number(line.limit[1])}" if line.limit else ""
+        verdict = "" if not line.limit else "missed" if line.missed else "ok"
+        cells.append([line.name, _number(line.direct), _number(line.value), _number(line.added), line.unit, target, verdict, line.peers])
+    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    return "\n".join("  ".join(cell.rjust(w) if i in (1, 2, 3, 5) else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths))).rstrip() for row in cells)
+
+
+def write(folder, results, rows):
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "control.json"), "w", encoding="utf-8") as file:
+        json.dump(results, file, indent=1)
+    with open(os.path.join(folder, "control.csv"), "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["figure", "unit", "direct", "slice", "added", "target", "missed"])
+        for line in rows:
+            writer.writerow([line.name, line.unit, line.direct, line.value, line.added, " ".join(map(str, line.limit or ())), int(line.missed)])
