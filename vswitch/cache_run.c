@@ -129,12 +129,16 @@ static void miss(struct cache_batch *b, struct packet *p, const struct cache_key
 {
     struct cache *c = &b->out.thread->cache;
     struct recorder rec;
+    perf_lap(&b->out.thread->perf, PERF_ACTIONS, 0);
     recorder_init(&rec);
     cache_walk(b, p, &rec, NULL);
+    perf_lap(&b->out.thread->perf, PERF_WALK, 1);
     count_add(&c->counters.misses, 1);
+    perf_count(&b->out.thread->perf, PERF_CACHE_MISS, 1);
     unsigned n = rec.n_rules + (rec.plain ? rec.n_counts : 0);
     if (!rec.cacheable || n > b->plan->n_ids) {
         count_add(&c->counters.uncached, 1);
+        perf_count(&b->out.thread->perf, PERF_UNCACHED, 1);
         return;
     }
     uint32_t program = rec.plain ? cache_intern(c, &rec.program) : CACHE_GUIDED;
@@ -148,6 +152,7 @@ static void miss(struct cache_batch *b, struct packet *p, const struct cache_key
     uint32_t *ids = cache_ids(b->plan, entry);
     memcpy(ids, rec.rules, rec.n_rules * sizeof ids[0]);
     memcpy(ids + rec.n_rules, rec.counts, (n - rec.n_rules) * sizeof ids[0]);
+    perf_lap(&b->out.thread->perf, PERF_CACHE, 0);
 }
 
 /* --- Hits --- */
@@ -165,6 +170,7 @@ static inline struct cache_entry *verified(struct cache_batch *b, struct cache_e
     }
     if (__builtin_expect(e->gen != b->gen, 0) && !cache_still_right(b->plan, e, b->gen)) {
         count_add(&c->counters.stale, 1);
+        perf_count(&b->out.thread->perf, PERF_CACHE_STALE, 1);
         return NULL;
     }
     return e;
@@ -239,6 +245,7 @@ static void run_keys(struct cache_batch *b, struct packet **packets, unsigned n)
     uint64_t hashes[DP_BATCH];
     struct cache_entry *found[DP_BATCH];
     cache_keys(b->plan, packets, n, b->in_port, keys, hashes);
+    perf_lap(&b->out.thread->perf, PERF_PARSE, n);
     for (unsigned i = 0; i < n; i++) {
         __builtin_prefetch(c->active->tags + (size_t) cache_bucket1(c, hashes[i]) * CACHE_WAYS);
     }
@@ -251,6 +258,7 @@ static void run_keys(struct cache_batch *b, struct packet **packets, unsigned n)
             }
         }
     }
+    perf_lap(&b->out.thread->perf, PERF_CACHE, n);
     for (unsigned i = 0; i < n; i++) {
         struct cache_entry *e = verified(b, found[i], &keys[i], hashes[i]);
         if (e) {
@@ -286,6 +294,7 @@ void cache_run(struct dp_thread *t, struct packet **packets, unsigned n, uint32_
         }
         return;
     }
+    uint64_t inserts = atomic_load_explicit(&c->counters.inserts, memory_order_relaxed), evictions = atomic_load_explicit(&c->counters.evictions, memory_order_relaxed);
     if (!plan->n_key) {
         run_port(&b, packets, n);
     } else {
@@ -294,4 +303,9 @@ void cache_run(struct dp_thread *t, struct packet **packets, unsigned n, uint32_
     cache_flush(&b.out);
     count_add(&c->counters.hits, b.n_hits);
     count_add(&c->counters.guided, b.n_guided);
+    perf_count(&t->perf, PERF_CACHE_HIT, b.n_hits);
+    if (b.n_hits != n) {
+        perf_count(&t->perf, PERF_CACHE_INSERT, atomic_load_explicit(&c->counters.inserts, memory_order_relaxed) - inserts);
+        perf_count(&t->perf, PERF_CACHE_EVICT, atomic_load_explicit(&c->counters.evictions, memory_order_relaxed) - evictions);
+    }
 }

@@ -154,6 +154,26 @@ static void perf(struct vswitch *vs, struct buf *b)
     }
 }
 
+static void cache(struct vswitch *vs, struct buf *b)
+{
+    struct dp_cache_stats stats[CONFIG_MAX_POLL];
+    for (unsigned i = 0; i < vs->poll.n; i++) {
+        dp_cache_stats(vs->dp, i + 1, &stats[i]);
+    }
+    family(b, "cache_flows", "gauge", "Flows that the cache has room for now.");
+    for (unsigned i = 0; i < vs->poll.n; i++) {
+        buf_printf(b, "polder_vswitch_cache_flows{thread=\"%u\"} %" PRIu64 "\n", i + 1, stats[i].n_flows);
+    }
+    family(b, "cache_bytes", "gauge", "Memory of the flow cache.");
+    for (unsigned i = 0; i < vs->poll.n; i++) {
+        buf_printf(b, "polder_vswitch_cache_bytes{thread=\"%u\"} %" PRIu64 "\n", i + 1, stats[i].bytes);
+    }
+    family(b, "cache_mismatches_total", "counter", "Frames for which cache and tables did not agree; only looked for with cache.check.");
+    for (unsigned i = 0; i < vs->poll.n; i++) {
+        buf_printf(b, "polder_vswitch_cache_mismatches_total{thread=\"%u\"} %" PRIu64 "\n", i + 1, stats[i].mismatches);
+    }
+}
+
 char *metrics_text(struct vswitch *vs)
 {
     struct buf b = BUF_INIT;
@@ -162,6 +182,7 @@ char *metrics_text(struct vswitch *vs)
     drops(vs, &b);
     threads(vs, &b);
     perf(vs, &b);
+    cache(vs, &b);
     single(&b, "flows", "gauge", "Flow entries in all tables.", flow_tables_count(dp_flows(vs->dp), OFPTT_ALL));
     single(&b, "groups", "gauge", "Groups.", group_table_count(dp_groups(vs->dp)));
     single(&b, "packet_ins_total", "counter", "Packet-ins that controllers were sent.", vs->punts.delivered);
