@@ -105,11 +105,7 @@ bool cache_still_right(const struct cache_plan *plan, struct cache_entry *e, uin
         if (!(e->visited & UINT32_C(1) << (ch->table & 31))) {
             continue;
         }
-        uint64_t h = ch->in_port ? e->in_port : 0;
-        for (unsigned k = 0; k < plan->n_words; k++) {
-            h = cache_mix((h ^ e->key[k]) & ch->mask[k], plan->seeds[k + 2] | 1) ^ h;
-        }
-        if (atomic_load_explicit(&ch->slots[h % CACHE_CHANGE_SLOTS], memory_order_relaxed) > of) {
+        if (atomic_load_explicit(&ch->slots[cache_change_slot(plan, ch, e->key, e->in_port)], memory_order_relaxed) > of) {
             return false;
         }
     }

@@ -56,6 +56,7 @@ enum cache_depth { CACHE_DEPTH_NONE, CACHE_DEPTH_ETHERNET, CACHE_DEPTH_ALL };
 struct cache_change {
     uint8_t table;                      /* Immutable, as the mask. */
     bool in_port;
+    uint8_t n, at[CACHE_MAX_WORDS];     /* Words of the key that the mask has bits of. */
     uint64_t mask[CACHE_MAX_WORDS];
     _Atomic uint32_t slots[CACHE_CHANGE_SLOTS];         /* Generation of the latest by hash of its value. */
 };
@@ -224,11 +225,21 @@ static inline bool cache_key_equal(const struct cache_plan *plan, const struct c
     return !diff;
 }
 
-/* Hash of a change's value as masks leave it. */
 static inline uint64_t cache_mix(uint64_t a, uint64_t b)
 {
     unsigned __int128 x = (unsigned __int128) a * b;
     return (uint64_t) x ^ (uint64_t) (x >> 64);
+}
+
+/* The slot of a key, or of an added rule's values, among the changes of one mask. */
+static inline uint32_t cache_change_slot(const struct cache_plan *plan, const struct cache_change *ch, const uint64_t *key, uint32_t in_port)
+{
+    uint64_t h = ch->in_port ? in_port : 0;
+    for (unsigned i = 0; i < ch->n; i++) {
+        unsigned k = ch->at[i];
+        h += cache_mix((key[k] & ch->mask[k]) ^ plan->seeds[k + 1], plan->seeds[k + 2]);
+    }
+    return (uint32_t) (h * UINT64_C(0x9e3779b97f4a7c15) >> 32) % CACHE_CHANGE_SLOTS;
 }
 
 /* --- cache_run.c [poll] --- */

@@ -431,16 +431,6 @@ static void original_part(const struct cache_control *cc, uint8_t table, const s
     value[CACHE_MAX_WORDS] = be32_get(port.flow.in_port);
 }
 
-/* As cache_still_right() hashes. */
-static uint64_t hash_original(const struct cache_plan *p, const struct cache_change *ch, const uint64_t *value)
-{
-    uint64_t h = ch->in_port ? value[CACHE_MAX_WORDS] : 0;
-    for (unsigned k = 0; k < p->n_words; k++) {
-        h = cache_mix((h ^ value[k]) & ch->mask[k], p->seeds[k + 2] | 1) ^ h;
-    }
-    return h % CACHE_CHANGE_SLOTS;
-}
-
 static int find_change(struct cache_plan *p, const struct cache_change *like)
 {
     unsigned n = atomic_load_explicit(&p->n_changes, memory_order_relaxed);
@@ -457,6 +447,11 @@ static int find_change(struct cache_plan *p, const struct cache_change *like)
     ch->table = like->table;
     ch->in_port = like->in_port;
     memcpy(ch->mask, like->mask, sizeof ch->mask);
+    for (unsigned k = 0; k < p->n_words; k++) {
+        if (ch->mask[k]) {
+            ch->at[ch->n++] = (uint8_t) k;
+        }
+    }
     atomic_store_explicit(&p->changes[n], ch, memory_order_release);
     atomic_store_explicit(&p->n_changes, n + 1, memory_order_release);
     return (int) n;
@@ -478,7 +473,7 @@ void cache_note_added(struct dp *dp, uint8_t table, const struct minimatch *m)
         return;
     }
     struct cache_change *ch = atomic_load_explicit(&p->changes[at], memory_order_relaxed);
-    atomic_store_explicit(&ch->slots[hash_original(p, ch, value)], next_gen(p), memory_order_relaxed);
+    atomic_store_explicit(&ch->slots[cache_change_slot(p, ch, value, (uint32_t) value[CACHE_MAX_WORDS])], next_gen(p), memory_order_relaxed);
     atomic_store_explicit(&p->latest[at], next_gen(p), memory_order_relaxed);
     step(dp);
 }

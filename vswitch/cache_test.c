@@ -98,7 +98,8 @@ static void random_rule_text(struct rng *r, struct buf *b)
     random_match_text(r, &match);
     bool conjunctive = rng_below(r, 8) == 0;
     /* Which of two overlapping rules of one priority counts is nobody's to say, so different matches have different ones. */
-    buf_printf(b, "table=%u,priority=%u,cookie=%u,%sactions=", table, conjunctive ? 65001 : match.size ? 1 + hash_bytes(match.data, match.size, 0) % 65000 : 0, rng_below(r, 100), buf_cstr(&match));
+    buf_printf(b, "table=%u,priority=%u,cookie=%u,%sactions=", table,
+               conjunctive ? 65001 : match.size ? 1 + hash_bytes(match.data, match.size, 0) % 65000 : 0, rng_below(r, 100), buf_cstr(&match));
     buf_fini(&match);
     if (conjunctive) {
         buf_printf(b, "conjunction(%u,%u/2)", 1 + rng_below(r, 2), 1 + rng_below(r, 2));

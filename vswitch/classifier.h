@@ -1,10 +1,11 @@
 /*
  * One flow table as poll-mode threads read it: merged tuple space search.
  *
- * What.  Rules sit in *subtables*, each a hash table over some masked words of the flow key.  Plain tuple space search has a subtable per distinct mask, so that a hundred masks
- * cost a hundred probes.  Here a rule goes into a subtable whose mask asks for less than its own (as TupleMerge does: Daly et al., 2019), as long as the chain that it joins is short:
- * whoever finds a chain compares each rule in it with the key.  Tables with few masks keep one subtable for each; from CLS_EXACT_MASKS on new ones are made with
- * wide masks (prefixes cut to a few lengths, ports and protocols left out), so that most rules that come later find room there.
+ * What.  Rules sit in *subtables*, each a hash table over some masked words of the flow key.  Plain tuple space search has a subtable per distinct mask,
+ * so that a hundred masks cost a hundred probes.  Here a rule goes into a subtable whose mask asks for less than its own (as TupleMerge does: Daly et
+ * al., 2019), as long as the chain that it joins is short: whoever finds a chain compares each rule in it with the key.  Tables with few masks keep one
+ * subtable for each; from CLS_EXACT_MASKS on new ones are made with wide masks (prefixes cut to a few lengths, ports and protocols left out), so that
+ * most rules that come later find room there.  2,000 rules of 100 masks come to 9 subtables.
  *
  * Structure.  A subtable's hash is open addressing over 64-bit slots (16 bits of hash, 48 of pointer), so a miss rarely touches a rule.  All rules of one 32-bit hash hang behind one
  * slot, best priority first; the first that matches is the subtable's answer.  Subtables are visited by descending priority of their best rule; the search ends as
