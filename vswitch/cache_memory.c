@@ -1,7 +1,7 @@
 /*
  * The caches' memory and their life [control].
  *
- * Growth: a cache begins with room for CACHE_FIRST flows; each time that a sixteenth of its entries had to make room within a tick it is replaced by one four
+ * Growth: a cache begins with room for CACHE_FIRST flows; when a sixteenth of its entries have had to make room of late it is replaced by one four
  * times as large, up to the configured size.  What was cached is walked again once.  Memory is touched here, so that no poll-mode thread meets a page
  * fault, and asks for huge pages: with a million flows an address translation costs as much as the line itself.
  */
@@ -15,6 +15,7 @@
 
 #define CACHE_FIRST ((size_t) 8192)
 #define CACHE_GROWTH 4
+#define FORGET 128              /* So large a part of the evictions is forgotten with each tick: a few now and then make no cache grow. */
 #define HUGE_PAGE ((size_t) 2 << 20)
 #define ENTRY_BYTES 128                 /* Of a flow, with a quarter of all places kept free: */
 #define ENTRIES_SIZE(N_FLOWS) ((N_FLOWS) * ENTRY_BYTES / 4 * 5)
@@ -136,9 +137,10 @@ void dp_tick(struct dp *dp)
         struct cache *c = &dp->threads[i]->cache;
         const struct cache_memory *m = atomic_load_explicit(&c->memory, memory_order_relaxed);
         uint64_t evictions = atomic_load_explicit(&c->counters.evictions, memory_order_relaxed), of_late = evictions - c->seen_evictions;
-        c->seen_evictions = evictions;
+        c->seen_evictions += of_late / FORGET;
         if (m && of_late > m->n_flows / 16 && m->n_flows < cc->max_flows) {
             cache_grow(dp, c, MIN(m->n_flows * CACHE_GROWTH, cc->max_flows));
+            c->seen_evictions = evictions;
         }
     }
 }
