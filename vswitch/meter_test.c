@@ -66,7 +66,7 @@ static void test_twin(void)
     for (unsigned i = 0; i < 100; i++) {
         n_limited += compare_with_twin(&r);
     }
-    CU_ASSERT_TRUE(n_limited > 50);     /* The others' bursts were larger than all that came. */
+    CU_ASSERT_TRUE(n_limited > 25);     /* Half of them, more or less; the others' bursts were larger than all that came. */
 }
 
 static void test_policer_ends(void)

@@ -91,6 +91,13 @@ static void ref_free(struct dp_thread *thread UNUSED, struct packet *packet, voi
     free(held);
 }
 
+static void ref_output_batch(struct dp_thread *thread, struct packet **packets, unsigned n, uint32_t port_no, void *aux)
+{
+    for (unsigned i = 0; i < n; i++) {
+        ref_output(thread, packets[i], port_no, aux);
+    }
+}
+
 static struct packet *ref_copy(struct dp_thread *thread UNUSED, const struct packet *packet, void *aux UNUSED)
 {
     return packet_make(packet->data, packet->len);
@@ -320,7 +327,8 @@ static bool run(struct world *w, unsigned place, const uint8_t *frame, unsigned 
 
 static struct world *world_new(const struct shape *shape, bool terminal_sets)
 {
-    static const struct dp_ops ops = { ref_output, ref_copy, ref_free, ref_packet_in, ref_defer, ref_flow_removed };
+    static const struct dp_ops ops = { .output = ref_output, .output_batch = ref_output_batch, .copy = ref_copy, .free = ref_free, .packet_in = ref_packet_in,
+                                       .defer = ref_defer, .flow_removed = ref_flow_removed };
     struct world *w = XNEW(struct world);
     char name[40];
     w->shape = shape;
