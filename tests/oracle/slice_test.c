@@ -288,6 +288,7 @@ static bool run(struct world *w, unsigned place, const uint8_t *frame, unsigned 
     struct vsw *vsw = w->vsws[p->sw];
     w->wanted.n = 0;
     w->wanted.overflow = false;
+    w->site->now_ns += UINT64_C(1000000000);            /* No packet-in is over the rate. */
     if (packet_out) {
         struct packet *packet = packet_make(frame, size);
         packet->in_port = in_port;
