@@ -16,9 +16,9 @@ MOST_SHOWN = 3
 
 
 class Campaign:
-    def __init__(self, bench, seed, n_packets, per_program=400, plain=False):
-        """plain: programs of nothing but OpenFlow 1.3 itself."""
-        self.plain = plain
+    def __init__(self, bench, seed, n_packets, per_program=400, plain=False, whole=False):
+        """plain: programs of nothing but OpenFlow 1.3 itself; whole: no malformed packets (a kernel on the way drops what ends inside of a tag)."""
+        self.plain, self.whole = plain, whole
         self.bench, self.seed, self.n_packets, self.per_program = bench, seed, n_packets, per_program
         self.n_since_fresh = 0          # Packet-ins on this connection.
         self.n_done = self.n_programs = self.n_frames = self.n_packet_ins = self.n_refused = self.n_conjunctive = 0
@@ -89,7 +89,7 @@ class Campaign:
         """(program, packets, kind of tags), from the seed and the index alone."""
         rng = random.Random(f"{self.seed}/{index}")
         kind = rng.random()
-        malformed, spent = kind < 0.15, 0.15 <= kind < 0.2
+        malformed, spent = kind < 0.15 and not self.whole, 0.15 <= kind < 0.2
         tags = None if spent else rng.choice((None, "vlan") if malformed else programs.TAGS)
         program = programs.Program(rng, tags, l2=malformed, spent=spent, plain=self.plain)
         # Why each of these is as it is: README.md.

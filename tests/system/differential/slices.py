@@ -50,6 +50,9 @@ class SliceSide(Side):
         enough = self.wanted is None or (all(len(f) >= n for f, n in zip(frames, self.wanted[0])) and len(ins) >= self.wanted[1])
         return enough or time.monotonic() > self._late
 
+    def missing(self):
+        return f"{[frames.count(self.sentinel) for frames in self._frames]} on the ports, {sum(p[4] == self.sentinel for p in self.channel.packet_ins)} packet-ins"
+
     def _without_sentinels(self):
         return [[f for f in frames if f != self.sentinel] for frames in self._frames], [p for p in self.channel.packet_ins if p[4] != self.sentinel]
 
