@@ -12,6 +12,7 @@ from .channel import NO_COOKIE
 RING = 1500                     # Frames that vswitchd's control thread may have on their way to the ports.
 BATCH = 100
 PACKET_INS = 300                # vswitchd allows a connection 1000 at once, and as many a second.
+PORT_PACKET_INS = 100           # And fewer from one port at once (PUNT_PORT_MAX in vswitch/backend_punt.c), the sentinel's among them.
 MOST_SHOWN = 3
 
 
@@ -72,7 +73,7 @@ class Campaign:
                 sent, theirs = self.bench.run(part)
                 self._count(theirs)
                 self._pause(len(theirs[1]))
-                if len(sent[1]) > PACKET_INS:
+                if len(sent[1]) > PORT_PACKET_INS:
                     continue                    # More at once than vswitchd would tell its controller.
                 received = self.bench.receive(port, [frame for _, frame in part])
                 self._count(received)
