@@ -123,16 +123,13 @@ static int free_way(const struct cache *c, uint32_t bucket)
     return equal ? __builtin_ctz(equal) / 2 : -1;
 }
 
-bool cache_admits(struct cache *c, uint64_t hash)
+bool cache_admits(struct cache *c, const struct cache_plan *plan, const struct cache_key *key, uint64_t hash, uint32_t in_port)
 {
-    uint32_t buckets[2] = { cache_bucket1(c, hash), cache_bucket2(c, hash) };
-    uint16_t tag = cache_tag(hash);
-    for (unsigned b = 0; b < 2; b++) {  /* A free place, or (as far as tags tell) one of its own that is out of date. */
-        if (equal_tags(tags_of(c, buckets[b]), 0) | equal_tags(tags_of(c, buckets[b]), tag)) {
-            return true;
-        }
+    /* A free place, or its own one, which is out of date. */
+    if (free_way(c, cache_bucket1(c, hash)) >= 0 || free_way(c, cache_bucket2(c, hash)) >= 0 || cache_find(c, plan, key, hash, in_port)) {
+        return true;
     }
-    uint16_t *missed = &c->missed[hash >> 16 & (CACHE_MISSED - 1)];
+    uint16_t *missed = &c->missed[hash >> 16 & (CACHE_MISSED - 1)], tag = cache_tag(hash);
     bool again = *missed == tag;
     *missed = tag;
     return again;

@@ -218,7 +218,7 @@ struct cache_entry *cache_find(const struct cache *, const struct cache_plan *, 
 /* Whether nothing has changed that concerns the entry; then it is of generation `gen`. */
 bool cache_still_right(const struct cache_plan *, struct cache_entry *, uint32_t gen);
 /* Whether a flow that has just missed is worth recording.  Notes that it missed. */
-bool cache_admits(struct cache *, uint64_t hash);
+bool cache_admits(struct cache *, const struct cache_plan *, const struct cache_key *, uint64_t hash, uint32_t in_port);
 /* A place for a new entry, its key and in_port written; the old one if there is one with that key. */
 struct cache_entry *cache_place(struct cache *, const struct cache_plan *, const struct cache_key *, uint64_t hash, uint32_t in_port, uint32_t gen);
 /* The number of an equal program; CACHE_GUIDED when there is no room (then the cache begins anew next time). */

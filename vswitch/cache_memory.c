@@ -153,6 +153,9 @@ void dp_cache_stats(struct dp *dp, unsigned thread, struct dp_cache_stats *out)
         .inserts = atomic_load_explicit(&c->counters.inserts, memory_order_relaxed), .evictions = atomic_load_explicit(&c->counters.evictions, memory_order_relaxed),
         .stale = atomic_load_explicit(&c->counters.stale, memory_order_relaxed), .resets = atomic_load_explicit(&c->counters.resets, memory_order_relaxed),
         .mismatches = atomic_load_explicit(&c->counters.mismatches, memory_order_relaxed),
-        .n_flows = m ? m->n_flows : 0, .bytes = m ? m->size + CACHE_MISSED * sizeof c->missed[0] + CACHE_MAX_PROGRAMS * (sizeof c->programs[0] + 2 * sizeof c->program_index[0]) : 0, .key_words = p->usable ? p->n_key : 0, .stride = p->stride,
+        .n_flows = m ? m->n_flows : 0, .key_words = p->usable ? p->n_key : 0, .stride = p->stride,
     };
+    if (m) {
+        out->bytes = m->size + CACHE_MISSED * sizeof c->missed[0] + CACHE_MAX_PROGRAMS * (sizeof c->programs[0] + 2 * sizeof c->program_index[0]);
+    }
 }

@@ -133,7 +133,7 @@ static void miss(struct cache_batch *b, struct packet *p, const struct cache_key
     perf_lap(perf, PERF_ACTIONS, 0);
     count_add(&c->counters.misses, 1);
     perf_count(perf, PERF_CACHE_MISS, 1);
-    if (!cache_admits(c, hash)) {
+    if (!cache_admits(c, b->plan, key, hash, b->in_port)) {
         cache_walk(b, p, NULL, NULL);
         perf_lap(perf, PERF_WALK, 1);
         return;
