@@ -33,6 +33,15 @@
  * table of the hashes that did so of late tells.  So traffic that never comes back (a scan, a flood of new flows) neither drives out flows that do, nor
  * makes the cache grow, nor pays for recording; a flow that does come back walks once more.
  *
+ * Tried and dropped (vswitch/dp_bench and the bench, medians or single runs on a machine of two cores that others used):
+ *   - Recording every miss: a new flow in each packet through six tables cost 0.9 to 1.2 us (an earlier report), 0.47 to 0.5 us with admission, of which the walk is 0.44.
+ *   - Fourfold growth from 8,192 flows: four steps to a million, each of which walks everything again; 160 bytes a flow.  Now two, and under 128.
+ *   - Admitting by tag whoever may be an entry that is out of date: 50 of 200,000 strangers came in, enough to make a small cache grow.
+ *   - In classifier_lookup(), a look at the second slot before the second pass (ACL walk 285 to 265 ns, six tables 438 to 457), and hashing four words at a
+ *     time (no gain that stood out of the noise).  The walk of six tables is 60 % classifier_lookup(): 22 subtables, of which the two ACL tables have 16.
+ * The lines acl/1M and six/1M once had 14 and 9 % of the ceiling in vswitchd.  Growth, and the bench's warm-up (its generator's realtime class left the control
+ * thread, which makes the larger caches, next to no time), were mended together; how much each did was not measured apart.
+ *
  * Hash flooding: the hash is keyed with random numbers; a set that is full loses its own entries, never another's.
  */
 #ifndef VSWITCH_CACHE_H

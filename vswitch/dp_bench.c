@@ -233,9 +233,10 @@ int main(int argc, char **argv)
     double spent = run(&b, &plan);
     struct dp_cache_stats s;
     dp_cache_stats(b.dp, 1, &s);
-    printf("%6.1f ns/packet  (%zu flows, sent %llu of %llu; key %u words, entry %u, cache %llu flows; misses %llu, evictions %llu, stale %llu)\n",
+    double flow_bytes = s.n_flows ? (double) s.bytes / (double) s.n_flows : 0;
+    printf("%6.1f ns/packet  (%zu flows, sent %llu of %llu; key %u words, entry %u, cache %llu flows of %.1f bytes; misses %llu, evictions %llu, stale %llu)\n",
            (spent - empty) * 1e9 / (double) plan.packets, b.n_flows, (unsigned long long) b.sent, (unsigned long long) plan.packets, s.key_words, s.stride,
-           (unsigned long long) s.n_flows, (unsigned long long) s.misses, (unsigned long long) s.evictions, (unsigned long long) s.stale);
+           (unsigned long long) s.n_flows, flow_bytes, (unsigned long long) s.misses, (unsigned long long) s.evictions, (unsigned long long) s.stale);
     for (unsigned t = 0; verbose && t < OF_N_TABLES; t++) {
         const struct cls_vector *v = atomic_load(&b.dp->tables[t].vector);
         for (unsigned i = 0; v && i < v->n; i++) {
