@@ -3,6 +3,7 @@ noinst_LIBRARIES += controller/libcontroller.a
 controller_libcontroller_a_SOURCES = \
 	controller/api_json.c \
 	controller/auth.c controller/auth.h \
+	controller/budget.h \
 	controller/compile.c controller/compile.h \
 	controller/compile_entry.c \
 	controller/compile_switch.c \
@@ -14,6 +15,7 @@ controller_libcontroller_a_SOURCES = \
 	controller/fabric_status.c \
 	controller/fabric_pools.c \
 	controller/intern.c \
+	controller/limits.c controller/limits.h \
 	controller/link_routes.c controller/link_routes.h \
 	controller/lldp.c controller/lldp.h \
 	controller/neighbours.c \

@@ -26,8 +26,13 @@
 
 /* --- Actions --- */
 
-static void output_controller(struct actions *out)
+/* With the virtual switch's meter, where the edge has meters: what is above its rate costs nobody anything. */
+void compile_output_controller(const struct vsw *vsw, struct actions *out)
 {
+    if (vsw->packet_in_meter && !vsw->unmetered) {
+        actions_controller(out, vsw->packet_in_meter);
+        return;
+    }
     actions_output(out, OFPP_CONTROLLER);
     out->list[out->n - 1].output.max_len = OFPCML_NO_BUFFER;
 }
@@ -52,7 +57,7 @@ void compile_actions(const struct vsw *vsw, const struct actions *in, struct act
         const struct action *a = &in->list[i];
         bool last = i + 1 == in->n && !clone_last;
         if (a->type == ACTION_OUTPUT && a->output.port == OFPP_CONTROLLER) {
-            output_controller(out);
+            compile_output_controller(vsw, out);
         } else if (a->type == ACTION_OUTPUT && a->output.port == OFPP_TABLE) {
             actions_output(out, OFPP_TABLE);            /* A packet-out: CLASSIFY leads on; unlike a resubmit's, the pipeline's action set runs. */
         } else if (a->type == ACTION_OUTPUT) {
@@ -204,7 +209,7 @@ static void put_miss(struct rulesets *rulesets, struct vsw *vsw)
     struct instructions in;
     instructions_init(&in);
     in.has_apply = true;
-    output_controller(&in.apply);
+    compile_output_controller(vsw, &in.apply);
     match_set_u64(&all, R_VSW, vsw->id);
     ruleset_flow_flags(rulesets, T_VIRT, 0, &all, COOKIE(vsw->id, COOKIE_MISS), RULE_BEGINS, &in);
     instructions_fini(&in);

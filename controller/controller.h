@@ -51,6 +51,8 @@ struct controller {
     struct commits *commits;    /* controller.c's queue. */
 };
 
+/* An event base whose lowest priority is served one callback at a time, when there is nothing else to do (ofproto/of_share.h). NULL: none can be had. */
+struct event_base *controller_base_new(void);
 /* Brings everything up, in the order above: `config`, `base`, `clock` and `rng` are set, the rest is NULL.  False and err (with the config's field) when anything fails;
  * controller_stop() then still takes down what was made.  After it returns true the daemon serves. */
 bool controller_start(struct controller *, struct err *);

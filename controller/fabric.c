@@ -8,6 +8,7 @@
 #include "controller/compile.h"
 #include "controller/edge_tables.h"
 #include "controller/fabric_impl.h"
+#include "controller/limits.h"
 #include "controller/vsw_counters.h"
 #include "controller/ruleset.h"
 #include "controller/slice.h"
@@ -357,6 +358,7 @@ static void work_cb(evutil_socket_t fd UNUSED, short events UNUSED, void *aux)
     while (!list_empty(&f->work_list)) {
         vsw = CONTAINER_OF(f->work_list.next, struct vsw, work);
         list_remove(&vsw->work);
+        uint64_t begun = vsw->usage ? clock_now_ns(&f->controller->clock) : 0;
         if (vsw->is_slice && vsw->ports_dirty) {
             vsw->ports_dirty = false;
             vsw_ports_review(vsw);
@@ -370,6 +372,7 @@ static void work_cb(evutil_socket_t fd UNUSED, short events UNUSED, void *aux)
         }
         if (vsw->is_slice) {
             vsw_changes_turn(vsw);
+            vsw->usage->compile_ns += clock_now_ns(&f->controller->clock) - begun;
         }
     }
     f->n_devices = 0;
@@ -397,6 +400,7 @@ struct fabric *fabric_new(struct controller *controller)
     struct timeval interval = { .tv_sec = 2 };
     event_add(f->retry, &interval);
     f->intern = intern_new(f);
+    f->limits = limits_new(f);
     f->stats = vsw_stats_new(f, &vsw_counters_ops);
     return f;
 }
@@ -415,6 +419,7 @@ void fabric_free(struct fabric *f)
         id_pool_fini(&f->group_ids);
         id_pool_fini(&f->meter_ids);
         intern_free(f->intern);
+        limits_free(f->limits);
         vsw_stats_free(f->stats);
         event_free(f->work);
         event_free(f->retry);

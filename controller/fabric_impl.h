@@ -10,7 +10,8 @@
 struct id_pool { uint32_t next, max; uint32_t *freed; size_t n, head, room; };
 void id_pool_init(struct id_pool *, uint32_t max);
 void id_pool_fini(struct id_pool *);
-uint32_t id_pool_get(struct id_pool *);         /* From 1. */
+bool id_pool_empty(const struct id_pool *);
+uint32_t id_pool_get(struct id_pool *);         /* From 1. Not when it is empty. */
 void id_pool_put(struct id_pool *, uint32_t);
 
 struct fabric {
@@ -27,6 +28,7 @@ struct fabric {
     uint64_t n_compiles, compile_ns, n_packet_ins, n_packet_ins_lost, n_packet_outs, n_packet_outs_lost;
     struct intern *intern;
     struct vsw_stats *stats;
+    struct limits *limits;
 };
 
 void fabric_schedule(struct fabric *);

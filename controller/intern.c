@@ -22,6 +22,7 @@
 #define CONFIRM_TIMEOUT_MS 5000
 #define DRAIN_NS (5 * UINT64_C(1000000000))
 #define MAX_HELD 1024           /* Frames held in all, */
+#define MAX_HELD_PER_TENANT 256 /* of a tenant, so that others' find room, */
 #define MAX_HELD_PER_PAIR 16    /* and for a pair that is spreading, so that a short burst arrives whole. */
 
 struct intern {
@@ -36,6 +37,7 @@ struct intern {
 struct held {
     struct list node;
     struct intern *intern;
+    char tenant[33];
     uint32_t network, pair_id, in_port, flags;
     uint16_t edge;
     uint64_t datapath_id, pdst;
@@ -174,14 +176,16 @@ static struct pair *new_pair(struct intern *intern, struct vsw *vsw, const struc
     return pair;
 }
 
-static bool may_hold(const struct intern *intern, const struct pair *pair)
+static bool may_hold(const struct intern *intern, const struct vsw *vsw, const struct pair *pair)
 {
+    const char *tenant = network_tenant(vsw->network)->name;
     const struct held *held;
-    unsigned n = 0;
+    unsigned n_pair = 0, n_tenant = 0;
     LIST_FOR_EACH (held, node, &intern->held) {
-        n += pair && held->edge == pair->edge && held->pair_id == pair->id;
+        n_pair += pair && held->edge == pair->edge && held->pair_id == pair->id;
+        n_tenant += !strcmp(held->tenant, tenant);
     }
-    return intern->n_held < MAX_HELD && n < MAX_HELD_PER_PAIR;
+    return intern->n_held < MAX_HELD && n_tenant < MAX_HELD_PER_TENANT && n_pair < MAX_HELD_PER_PAIR;
 }
 
 static struct held *hold(struct intern *intern, const struct vsw *vsw, const struct sw *sw, const struct pair *pair, const struct of_packet_in *pin)
@@ -190,6 +194,7 @@ static struct held *hold(struct intern *intern, const struct vsw *vsw, const str
     union field_value value;
 
     held->intern = intern;
+    str_copy(held->tenant, sizeof held->tenant, network_tenant(vsw->network)->name);
     held->network = vsw->id;
     held->edge = pair->edge;
     held->pair_id = pair->id;
@@ -218,7 +223,7 @@ void intern_packet_in(struct intern *intern, struct sw *sw, struct of_packet_in 
     memcpy(dst.b, pin->data, 6);
     memcpy(src.b, pin->data + 6, 6);
     struct pair *pair = find_pair(vsw, sw->edge->index, src, dst);
-    if (!may_hold(intern, pair) || (!pair && !(pair = new_pair(intern, vsw, sw, src, dst)))) {
+    if (!may_hold(intern, vsw, pair) || (!pair && !(pair = new_pair(intern, vsw, sw, src, dst)))) {
         return;
     }
     if (pair->state == PAIR_DRAINING) {                 /* The receivers still have it. */

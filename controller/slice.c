@@ -8,11 +8,14 @@
 
 #include "controller/config.h"
 #include "controller/fabric_impl.h"
+#include "controller/limits.h"
 #include "lib/json.h"
 #include "lib/log.h"
 
 #define MAX_CONNECTIONS 16      /* Per virtual switch. */
 #define MAX_BACKOFF_MS 4000
+#define MAX_UNREAD ((size_t) 8 << 20)           /* Bytes for a controller that does not read; then its connection ends. */
+#define MAX_MONITORS 16         /* Flow monitors of a connection. */
 
 /* All that an agent is made from; NULL when no controller is wanted. */
 static char *targets_of(const struct network *network)
@@ -40,6 +43,7 @@ static struct of_agent *agent_new(struct vsw *vsw, struct err *err)
     struct of_agent_config config = {
         .n_controllers = network->slice->n_controllers, .n_listen = network->n_listen, .listen = (const char **) network->listen,
         .max_connections = MAX_CONNECTIONS, .versions = 1u << OF10_VERSION | 1u << OF13_VERSION, .packet_in_rate = network->quota.packet_in_rate,
+        .max_monitors = MAX_MONITORS, .max_unread = MAX_UNREAD, .share = &vsw->share,
     };
     if (!config_openflow_tls(&c->config, &config.tls, err)) {
         return NULL;
@@ -123,4 +127,5 @@ void slice_status_json(const struct vsw *vsw, cJSON *json)
     json_add_u64(json, "groups", group_table_count(vsw->groups));
     json_add_u64(json, "meters", vsw->meter_ids.n);
     json_add_u64(json, "physical_entries", vsw->cost);
+    limits_status_json(vsw, json);
 }

@@ -18,11 +18,13 @@
 #ifndef CONTROLLER_VSW_H
 #define CONTROLLER_VSW_H 1
 
+#include "controller/budget.h"
 #include "controller/counter_sum.h"
 #include "controller/edge_tables.h"
 #include "lib/hmap.h"
 #include "ofproto/flow_table.h"
 #include "ofproto/meter_table.h"
+#include "ofproto/of_share.h"
 #include "tenants/model.h"
 
 struct controller;
@@ -107,8 +109,17 @@ struct vport {
 /* A tenant's message whose effect is not confirmed. */
 struct change { uint64_t conn; uint16_t size; uint8_t raw[64]; };
 
-/* Physical cost and objects of a tenant, over its virtual switches. */
-struct usage { struct hmap_node node; char tenant[33]; unsigned n_refs; uint64_t entries; unsigned groups, meters; };
+/* Physical cost and objects of a tenant, over its virtual switches, and what it asks of controllerd (limits.h). */
+struct usage {
+    struct hmap_node node;
+    char tenant[33];
+    unsigned n_refs;
+    uint64_t entries;
+    unsigned groups, meters;
+    struct of_share_group group;
+    struct budget changes, packet_ins, connections;
+    uint64_t n_changes, n_packet_ins, n_packet_ins_dropped, n_connections_refused, held_ns, compile_ns;
+};
 
 struct vsw {
     struct hmap_node node;      /* By id. */
@@ -146,6 +157,11 @@ struct vsw {
     char *agent_targets;        /* What it was made from. */
     char agent_error[200];      /* Why there is none. */
     struct usage *usage;
+    struct of_share share;
+    struct budget changes_budget;
+    struct { struct list node; uint64_t until_ns, since_ns; } hold;     /* limits.c, while share.held. */
+    uint32_t packet_in_meter;   /* Physical id of the meter of its packet-ins, the same on all edges; 0: none is left. */
+    bool unmetered;             /* An edge has refused it: packet-ins are limited by the edge's agent and here only. */
     uint64_t cost;              /* Sum over its entries. */
     bool undoing;               /* A change is being taken back: nothing is told, counted against quotas or remembered. */
     struct change *changes;     /* A ring: change n at n % size. Of numbers [first_change, next_change). */

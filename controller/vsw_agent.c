@@ -8,6 +8,7 @@
 #include "controller/compile.h"
 #include "controller/edge_tables.h"
 #include "controller/fabric_impl.h"
+#include "controller/limits.h"
 #include "controller/ruleset.h"
 #include "controller/slice.h"
 #include "controller/vsw_counters.h"
@@ -67,7 +68,13 @@ static void be_ports(void *vsw_, void (*fn)(const struct of_port *, void *), voi
 
 /* --- Changes --- */
 
-static void be_request(void *vsw, const struct of_request *request) { vsw_change_begin(vsw, request->conn, request->raw, request->size); }
+static void be_request(void *vsw, const struct of_request *request)
+{
+    limits_change(vsw);
+    vsw_change_begin(vsw, request->conn, request->raw, request->size);
+}
+
+static bool be_accept(void *vsw, unsigned *pause_ms) { return limits_accept(vsw, pause_ms); }
 static void be_barrier(void *vsw, void (*done)(void *token), void *token) { vsw_barrier(vsw, done, token); }
 
 /* One connection to one edge keeps what was said in order; with several edges one could be ahead of the other. */
@@ -155,7 +162,7 @@ static struct of_error be_packet_out(void *vsw_, const struct of_packet_out *po)
 const struct of_backend_ops vsw_backend_ops = {
     .features = be_features, .desc = be_desc, .flows = be_flows, .groups = be_groups, .meters = be_meters, .table_stats = vsw_counters_table, .ports = be_ports,
     .port_stats = vsw_counters_port, .group_stats = vsw_counters_group, .port_mod = be_port_mod, .packet_out = be_packet_out, .barrier = be_barrier, .barrier_passes = be_barrier_passes,
-    .misses_wanted = be_misses_wanted, .request = be_request, .refresh = vsw_counters_refresh,
+    .misses_wanted = be_misses_wanted, .request = be_request, .accept = be_accept, .refresh = vsw_counters_refresh,
 };
 
 /* --- Packet-in --- */
@@ -211,7 +218,7 @@ void slice_packet_in(struct fabric *f, const struct of_packet_in *pin)
 {
     struct of_packet_in out;
     struct vsw *vsw = slice_packet_in_read(f, pin, &out);
-    if (vsw && vsw->agent && of_agent_packet_in(vsw->agent, &out)) {
+    if (vsw && vsw->agent && limits_packet_in(vsw) && of_agent_packet_in(vsw->agent, &out)) {
         f->n_packet_ins++;
     } else {
         f->n_packet_ins_lost++;

@@ -135,6 +135,14 @@ void actions_output(struct actions *as, uint32_t port)
     a->output.max_len = port == OFPP_CONTROLLER ? OFPCML_NO_BUFFER : 0;
 }
 
+void actions_controller(struct actions *as, uint32_t meter)
+{
+    struct action *a = actions_add(as, ACTION_CONTROLLER);
+    a->controller.max_len = UINT16_MAX;
+    a->controller.reason = REASON_ACTION;
+    a->controller.meter = meter;
+}
+
 void actions_enqueue(struct actions *as, uint32_t port, uint32_t queue)
 {
     actions_add(as, ACTION_SET_QUEUE)->queue = queue;

@@ -140,6 +140,14 @@ static struct agent_conn *conn_new(struct of_agent *agent, bool outgoing)
 static void on_accept(struct stream *stream, void *agent_)
 {
     struct of_agent *agent = agent_;
+    unsigned pause_ms = 0;
+    if (agent->ops->accept && !agent->ops->accept(agent->aux, &pause_ms)) {
+        stream_close(stream);
+        for (unsigned i = 0; i < agent->n_listeners; i++) {
+            stream_listener_pause(agent->listeners[i], pause_ms);
+        }
+        return;
+    }
     if (agent->n_conns >= agent->max_connections) {
         LOG_RATE(LOG_WARN, 5, "%s: refused, there are %u connections already", stream_peer(stream), agent->n_conns);
         stream_close(stream);
@@ -193,6 +201,7 @@ struct of_agent *of_agent_new(struct event_base *base, const struct of_agent_con
     agent->max_bundle_bytes = config->max_bundle_bytes ? config->max_bundle_bytes : DEFAULT_MAX_BUNDLE_BYTES;
     agent->options = (struct of_conn_options) {
         .versions = config->versions, .clock = clock, .max_unread = config->max_unread ? config->max_unread : DEFAULT_MAX_UNREAD,
+        .share = config->share,
     };
     list_init(&agent->conns);
     ops->features(aux, &features);
@@ -351,6 +360,14 @@ void of_agent_error(struct of_agent *agent, const struct of_request *request, st
             of_conn_send_error(ac->conn, error, request->raw, request->size);
             return;
         }
+    }
+}
+
+void of_agent_resume(struct of_agent *agent)
+{
+    struct agent_conn *ac;
+    LIST_FOR_EACH (ac, node, &agent->conns) {
+        of_conn_resume(ac->conn);
     }
 }
 

@@ -56,6 +56,8 @@ struct of_backend_ops {         /* aux is the backend's. */
     /* Before statistics of flows, tables, ports, groups, queues or meters are answered: calls done() when the counters are as of now (at once, or later from the loop;
      * nothing else is read from that connection meanwhile).  NULL: they always are. */
     void (*refresh)(void *aux, const struct of_multipart_msg *request, void (*done)(void *token), void *token);
+    /* Whether a connection that came in may stay; else it is closed at once, and no more are accepted for *pause_ms.  NULL: it may. */
+    bool (*accept)(void *aux, unsigned *pause_ms);
 };
 
 struct of_agent_config {
@@ -71,6 +73,7 @@ struct of_agent_config {
     size_t max_unread;          /* Bytes that may wait for a peer that does not read; above that its connection ends. 0: 64 MiB. */
     uint32_t versions;          /* Bitmap of wire versions: OF10_VERSION, OF13_VERSION, OF14_VERSION. */
     unsigned packet_in_rate;    /* Per connection and second, burst the same; 0: 1000. Above it: dropped and counted, but a little is kept for each ingress port. */
+    struct of_share *share;     /* What its connections may take of the loop; outlives the agent. NULL: all. */
 };
 
 struct of_agent;
@@ -84,6 +87,8 @@ void of_agent_flow_removed_msg(struct of_agent *, const struct of_flow_removed *
 void of_agent_port_status(struct of_agent *, uint8_t reason, const struct of_port *);
 /* The error for a request that seemed to be fine; nothing when its connection has ended. */
 void of_agent_error(struct of_agent *, const struct of_request *, struct of_error);
+/* The share is no longer held: connections read again. */
+void of_agent_resume(struct of_agent *);
 /* For show: one line per connection: peer, role, state, counters. */
 void of_agent_each_connection(struct of_agent *, void (*fn)(const char *peer, const char *role, const struct of_conn_counters *, bool outgoing, void *aux), void *aux);
 unsigned of_agent_listen_port(struct of_agent *, unsigned i);

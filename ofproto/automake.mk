@@ -66,6 +66,7 @@ ofproto_libofproto_a_SOURCES += \
 	ofproto/group_table.c \
 	ofproto/meter_table.c ofproto/meter_table.h \
 	ofproto/of_conn.c ofproto/of_conn.h \
+	ofproto/of_share.h \
 	ofproto/nxm.c ofproto/nxm.h \
 	ofproto/of10.h ofproto/of10_action.c ofproto/of10_match.c ofproto/of10_msg.c ofproto/of10_stats.c \
 	ofproto/of_error_wire.c \

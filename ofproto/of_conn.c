@@ -3,6 +3,7 @@
  * DOWN for an accepted connection that ended.  One timer serves them all: retry, handshake limit, keep-alive, linger.
  *
  * Bytes that cannot be processed yet (reading is paused in the middle of what arrived, or a message is not whole) are kept in `in`.
+ * With a share (of_share.h) they are also kept while the connection waits for its turn: `yielded`.
  * Callbacks may call of_conn_close(): the struct and the bytes of the message at hand live until the outermost call (`depth`) returns.
  */
 #define LOG_MODULE "of_conn"
@@ -15,6 +16,7 @@
 #include <event2/event.h>
 
 #include "lib/log.h"
+#include "ofproto/of_share.h"
 
 enum {
     MIN_BACKOFF_MS = 250,
@@ -39,6 +41,8 @@ struct of_conn {
     unsigned backoff_ms;
     struct rng rng;
     struct event *timer, *resume;
+    struct event *turn, *late;  /* The end of waiting for a turn: when nothing else is to be done, and at the latest. NULL without a share. */
+    bool yielded;               /* It waits for a turn. */
     struct buf in, out;
     bool read_wanted;           /* The owner's wish. */
     bool attempted;
@@ -67,6 +71,10 @@ static void destroy(struct of_conn *c)
     }
     event_free(c->timer);
     event_free(c->resume);
+    if (c->turn) {
+        event_free(c->turn);
+        event_free(c->late);
+    }
     tls_config_unref(c->tls);
     buf_fini(&c->in);
     buf_fini(&c->out);
@@ -97,7 +105,7 @@ static uint8_t highest(uint32_t bitmap)
 
 static bool paused(const struct of_conn *c)
 {
-    return !c->read_wanted || stream_backlog(c->stream) > c->options.max_backlog;
+    return !c->read_wanted || stream_backlog(c->stream) > c->options.max_backlog || (c->options.share && c->options.share->held);
 }
 
 /* Tells the stream whether bytes are wanted now; returns that. */
@@ -106,7 +114,7 @@ static bool set_reading(struct of_conn *c)
     if (!c->stream || c->dead) {
         return false;
     }
-    bool on = (c->state == HELLO || c->state == UP) && !paused(c);
+    bool on = (c->state == HELLO || c->state == UP) && !c->yielded && !paused(c);
     stream_read_enable(c->stream, on);
     return on;
 }
@@ -116,6 +124,27 @@ static void update_read(struct of_conn *c)
 {
     if (set_reading(c) && c->in.size) {
         event_active(c->resume, 0, 0);
+    }
+}
+
+/* --- Turns (of_share.h) --- */
+
+static void yield(struct of_conn *c)
+{
+    static const struct timeval now = { 0 }, late = { .tv_usec = OF_SHARE_LATE_MS * 1000 };
+    c->yielded = true;
+    c->options.share->group->n_waiting++;
+    event_add(c->turn, &now);   /* A timer, so that the loop looks for others' events first. */
+    event_add(c->late, &late);
+}
+
+static void end_yield(struct of_conn *c)
+{
+    if (c->yielded) {
+        c->yielded = false;
+        c->options.share->group->n_waiting--;
+        event_del(c->turn);
+        event_del(c->late);
     }
 }
 
@@ -287,6 +316,9 @@ static void receive_up(struct of_conn *c, const uint8_t *raw, size_t size)
     struct of_error error = raw[0] == c->version || raw[1] == OFPT_HELLO ? of_decode(raw, size, &msg) : OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_BAD_VERSION);
     if (!of_ok(error)) {
         c->counters.rx_errors++;
+        if (c->options.share && c->options.share->garbage) {
+            c->options.share->garbage(c->options.share);
+        }
         if (raw[1] != OFPT_ERROR) {     /* Errors are never answered: two peers could go on for ever. */
             of_conn_send_error(c, error, raw, size);
         }
@@ -307,33 +339,69 @@ static void receive_up(struct of_conn *c, const uint8_t *raw, size_t size)
     of_msg_fini(&msg);
 }
 
-/* Processes whole messages until reading is paused or the connection ends; returns the bytes used. */
+/* The first whole message, if reading is not paused; returns the bytes used, 0: there is none, or the connection ends. */
+static size_t process_one(struct of_conn *c, const uint8_t *raw, size_t size)
+{
+    if (!c->stream || c->dead || (c->state != HELLO && c->state != UP) || paused(c) || size < OF_HEADER_SIZE) {
+        return 0;
+    }
+    unsigned length = of_frame_length(raw, size);
+    if (length < OF_HEADER_SIZE) {
+        uint8_t version = c->state == UP ? c->version : MIN(raw[0], highest(c->options.versions));
+        fail_hello(c, version, wire_get32(raw + 4), OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_BAD_LEN), "a message claims a length below 8");
+        return 0;
+    }
+    if (c->state == HELLO && raw[1] != OFPT_HELLO && raw[1] != OFPT_ERROR) {
+        receive_hello(c, raw, MIN(size, length));               /* No need to wait for all of what is no hello. */
+        return 0;
+    }
+    if (size < length) {
+        return 0;
+    }
+    c->received = true;
+    c->counters.rx_messages++;
+    if (c->state == HELLO) {
+        receive_hello(c, raw, length);
+    } else {
+        receive_up(c, raw, length);
+    }
+    return length;
+}
+
+/* Whole messages until there are no more, reading is paused, the connection ends, or `limit_ns` have been used; returns the bytes used. */
+static size_t process_timed(struct of_conn *c, const uint8_t *data, size_t size, uint64_t now, uint64_t limit_ns)
+{
+    struct of_share_group *group = c->options.share->group;
+    size_t used = 0, n = 1;
+    for (uint64_t spent = 0; spent < limit_ns && n; ) {
+        n = process_one(c, data + used, size - used);
+        used += n;
+        uint64_t then = now;
+        now = clock_now_ns(&c->options.clock);
+        of_share_use(group, now - then);
+        spent += now - then;
+    }
+    return used;
+}
+
+/* The same at the loop's usual priority, as much as the share has left. */
 static size_t process(struct of_conn *c, const uint8_t *data, size_t size)
 {
     size_t used = 0;
-    while (c->stream && !c->dead && (c->state == HELLO || c->state == UP) && !paused(c) && size - used >= OF_HEADER_SIZE) {
-        const uint8_t *raw = data + used;
-        unsigned length = of_frame_length(raw, size - used);
-        if (length < OF_HEADER_SIZE) {
-            uint8_t version = c->state == UP ? c->version : MIN(raw[0], highest(c->options.versions));
-            fail_hello(c, version, wire_get32(raw + 4), OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_BAD_LEN), "a message claims a length below 8");
-            break;
+    if (c->options.share) {
+        struct of_share_group *group = c->options.share->group;
+        uint64_t now = clock_now_ns(&c->options.clock);
+        of_share_pass(group, now);
+        if (!c->yielded && group->recent_ns < group->quantum_ns) {
+            used = process_timed(c, data, size, now, group->quantum_ns - group->recent_ns);
         }
-        if (c->state == HELLO && raw[1] != OFPT_HELLO && raw[1] != OFPT_ERROR) {
-            receive_hello(c, raw, MIN(size - used, length));    /* No need to wait for all of what is no hello. */
-            break;
+        if (!c->yielded && group->recent_ns >= group->quantum_ns && c->stream && !c->dead && !paused(c)) {
+            yield(c);
         }
-        if (size - used < length) {
-            break;
-        }
-        used += length;
-        c->received = true;
-        c->counters.rx_messages++;
-        if (c->state == HELLO) {
-            receive_hello(c, raw, length);
-        } else {
-            receive_up(c, raw, length);
-        }
+        return used;
+    }
+    for (size_t n; (n = process_one(c, data + used, size - used)); ) {
+        used += n;
     }
     return used;
 }
@@ -354,6 +422,38 @@ static void on_resume(evutil_socket_t fd UNUSED, short what UNUSED, void *c_)
         process_kept(c);
         set_reading(c);
     }
+    leave(c);
+}
+
+static bool has_whole_message(const struct of_conn *c)
+{
+    if (c->in.size < OF_HEADER_SIZE) {
+        return false;
+    }
+    unsigned length = of_frame_length(c->in.data, c->in.size);
+    return length >= OF_HEADER_SIZE && length <= c->in.size;
+}
+
+/* A turn has come. */
+static void on_turn(evutil_socket_t fd UNUSED, short what UNUSED, void *c_)
+{
+    struct of_conn *c = c_;
+    struct of_share_group *group = c->options.share->group;
+    uint64_t limit = group->quantum_ns / MAX(group->n_waiting, 1u), now = clock_now_ns(&c->options.clock);
+    end_yield(c);
+    enter(c);
+    of_share_pass(group, now);
+    group->n_turns++;
+    if (c->stream && c->in.size) {
+        size_t used = process_timed(c, c->in.data, c->in.size, now, limit);
+        if (c->stream) {
+            buf_consume(&c->in, used);
+        }
+    }
+    if (c->stream && !c->dead && has_whole_message(c) && !paused(c)) {
+        yield(c);
+    }
+    set_reading(c);
     leave(c);
 }
 
@@ -437,6 +537,7 @@ static void go_down(struct of_conn *c, const char *why)
         stream_close(c->stream);
         c->stream = NULL;
     }
+    end_yield(c);
     buf_clear(&c->in);
     c->counters.up_since_ns = 0;
     c->read_wanted = true;
@@ -539,6 +640,11 @@ static struct of_conn *conn_new(struct event_base *base, const struct of_conn_op
     rng_seed_random(&c->rng);
     c->timer = evtimer_new(base, on_timer, c);
     c->resume = event_new(base, -1, 0, on_resume, c);
+    if (options->share) {
+        c->turn = evtimer_new(base, on_turn, c);
+        c->late = evtimer_new(base, on_turn, c);
+        event_priority_set(c->turn, event_base_get_npriorities(base) - 1);
+    }
     buf_init(&c->in);
     buf_init(&c->out);
     c->read_wanted = true;
@@ -578,6 +684,7 @@ void of_conn_close(struct of_conn *c)
         c->dead = true;
         event_del(c->timer);
         event_del(c->resume);
+        end_yield(c);
         if (!c->depth) {
             destroy(c);
         }
@@ -608,6 +715,15 @@ void of_conn_read_enable(struct of_conn *c, bool on)
 {
     c->read_wanted = on;
     update_read(c);
+}
+
+/* What was held waits for a turn: it has been too much already. */
+void of_conn_resume(struct of_conn *c)
+{
+    if (set_reading(c) && has_whole_message(c)) {
+        yield(c);
+        set_reading(c);
+    }
 }
 
 void of_conn_counters(const struct of_conn *c, struct of_conn_counters *out)
