@@ -63,6 +63,7 @@ controller_controller_test_SOURCES = \
 	controller/controller_test.c \
 	controller/config_test.c \
 	controller/counter_sum_test.c \
+	controller/limits_test.c \
 	controller/link_routes_test.c \
 	controller/lldp_test.c \
 	controller/paths_test.c \

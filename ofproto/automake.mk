@@ -97,6 +97,7 @@ ofproto_ofproto_test_SOURCES += \
 	ofproto/meter_table_test.c \
 	ofproto/agent_meter_test.c \
 	ofproto/of_conn_test.c \
+	ofproto/of_share_test.c \
 	ofproto/of_msg_test.c \
 	ofproto/of_peer_test.c ofproto/of_peer.h
 
