@@ -1,6 +1,8 @@
 /* Connections that share a loop: what each message costs is told by a clock that only messages move. */
 #include "ofproto/of_share.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -61,7 +63,9 @@ static void connect_one(struct rig *r, unsigned group)
 {
     unsigned number = r->n_ends;
     r->group_of[number] = group;
+    int one = 1;
     r->ends[number].fd = raw_connect(stream_listener_port(r->listener));
+    setsockopt(r->ends[number].fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     raw_send_hex(r->ends[number].fd, "04 00 0008 00000001");
     CU_ASSERT_TRUE_FATAL(loop_until(r->base, &r->n_up, number + 1));
 }
