@@ -91,13 +91,6 @@ static void ref_free(struct dp_thread *thread UNUSED, struct packet *packet, voi
     free(held);
 }
 
-static void ref_output_batch(struct dp_thread *thread, struct packet **packets, unsigned n, uint32_t port_no, void *aux)
-{
-    for (unsigned i = 0; i < n; i++) {
-        ref_output(thread, packets[i], port_no, aux);
-    }
-}
-
 static struct packet *ref_copy(struct dp_thread *thread UNUSED, const struct packet *packet, void *aux UNUSED)
 {
     return packet_make(packet->data, packet->len);
@@ -133,6 +126,13 @@ static void ref_output(struct dp_thread *thread, struct packet *packet, uint32_t
         w->wanted.overflow = true;
     }
     ref_free(thread, packet, aux);
+}
+
+static void ref_output_batch(struct dp_thread *thread, struct packet **packets, unsigned n, uint32_t port_no, void *aux)
+{
+    for (unsigned i = 0; i < n; i++) {
+        ref_output(thread, packets[i], port_no, aux);
+    }
 }
 
 static void note_packet_in(struct seen *seen, unsigned sw, const struct of_packet_in *pin, uint32_t in_port, uint64_t metadata)
