@@ -61,6 +61,7 @@ controller_controller_test_SOURCES = \
 	controller/controller_test.c \
 	controller/config_test.c \
 	controller/counter_sum_test.c \
+	controller/link_routes_test.c \
 	controller/lldp_test.c \
 	controller/paths_test.c \
 	controller/paths_trees_test.c \
@@ -74,6 +75,7 @@ controller_controller_test_SOURCES = \
 	controller/test_fixture.c controller/test_fixture.h \
 	controller/test_rest.c controller/test_rest.h \
 	controller/test_switch.c controller/test_switch.h \
+	controller/vsw_rig_test.c controller/vsw_rig.h \
 	controller/vsw_test.c \
 	ofproto/of_peer_test.c ofproto/of_peer.h \
 	ofproto/random_model.c ofproto/random_model.h \

@@ -133,7 +133,7 @@ static void put_path(const struct path_rule *rule, void *ways_)
     if (rule->local && rule->send_as != rule->class) {
         actions_load(rule_apply(r), FIELD_ETH_DST, LANDING_CLASS_OFS, 8, rule->send_as);
     }
-    if (way.choices.n > 1) {
+    if (way.choices.n > 1 && !x->sw->lacks_failover) {
         actions_group(rule_apply(r), group_of(ways, &way));
     } else {
         actions_output(rule_apply(r), way_port(&way, 0));

@@ -84,6 +84,57 @@ static void forget_switches(struct controller *c, const struct model_change *cha
     }
 }
 
+/* What a transaction touched, kept beyond its end. */
+struct touched { uint32_t *networks; char **slices; unsigned n_networks, n_slices; bool substrate; };
+
+static struct touched touched_by(const struct model_txn *txn)
+{
+    struct touched t;
+    const uint32_t *networks = model_txn_networks(txn, &t.n_networks);
+    const char *const *slices = model_txn_slices(txn, &t.n_slices);
+    t.substrate = model_txn_substrate_changed(txn);
+    t.networks = xcalloc(t.n_networks + 1, sizeof *t.networks);
+    t.slices = xcalloc(t.n_slices + 1, sizeof *t.slices);
+    if (t.n_networks) {
+        memcpy(t.networks, networks, t.n_networks * sizeof *networks);
+    }
+    for (unsigned i = 0; i < t.n_slices; i++) {
+        t.slices[i] = xstrdup(slices[i]);
+    }
+    return t;
+}
+
+static void touched_free(struct touched *t)
+{
+    for (unsigned i = 0; i < t->n_slices; i++) {
+        free(t->slices[i]);
+    }
+    free(t->slices);
+    free(t->networks);
+}
+
+/* The model is committed: the layers below hear of it, from the physical to the virtual. */
+static void tell(struct controller *c, const struct touched *t)
+{
+    if (t->substrate) {
+        substrate_model_changed(c->substrate);
+        fabric_substrate_changed(c->fabric);
+    }
+    if (t->n_networks) {
+        substrate_bindings_changed(c->substrate);
+    }
+    if (t->n_slices || t->substrate) {
+        link_routes_update(c);
+    }
+    fabric_networks_changed(c->fabric, t->networks, t->n_networks);
+    for (unsigned i = 0; i < t->n_slices; i++) {
+        const struct slice *slice = model_find(c->model, KIND_SLICE, t->slices[i]);
+        if (slice) {
+            fabric_slice_changed(c->fabric, slice);
+        }
+    }
+}
+
 static void on_stored(const struct err *err, void *c_)
 {
     struct controller *c = c_;
@@ -94,35 +145,18 @@ static void on_stored(const struct err *err, void *c_)
         finish(c, err);
         return;
     }
-    unsigned n_changes, n;
+    unsigned n_changes;
     const struct model_change *changes = model_txn_changes(q->txn, &n_changes);
-    const uint32_t *touched = model_txn_networks(q->txn, &n);
-    uint32_t *networks = xcalloc(n + 1, sizeof *networks);     /* The transaction's array ends with it. */
-    if (n) {
-        memcpy(networks, touched, n * sizeof *networks);
-    }
-    unsigned n_slices;
-    model_txn_slices(q->txn, &n_slices);
-    bool substrate_changed = model_txn_substrate_changed(q->txn);
+    struct touched touched = touched_by(q->txn);
     c->revisions[model_txn_revision(q->txn) % ARRAY_SIZE(c->revisions)] =
         (struct revision_mark) { model_txn_revision(q->txn), ruleset_sequence(c->rulesets) };
-    if (substrate_changed) {
+    if (touched.substrate) {
         forget_switches(c, changes, n_changes);
     }
     model_txn_commit(q->txn);
-    if (substrate_changed) {
-        substrate_model_changed(c->substrate);
-        fabric_substrate_changed(c->fabric);
-    }
-    if (n) {
-        substrate_bindings_changed(c->substrate);
-    }
-    if (n_slices || substrate_changed) {
-        link_routes_update(c);
-    }
-    fabric_networks_changed(c->fabric, networks, n);
-    free(networks);
-    LOG(LOG_INFO, "revision %llu: %u objects changed, %u networks touched", (unsigned long long) model_revision(c->model), n_changes, n);
+    tell(c, &touched);
+    LOG(LOG_INFO, "revision %llu: %u objects changed, %u networks touched", (unsigned long long) model_revision(c->model), n_changes, touched.n_networks);
+    touched_free(&touched);
     finish(c, NULL);
 }
 

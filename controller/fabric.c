@@ -106,6 +106,16 @@ void fabric_networks_changed(struct fabric *f, const uint32_t *ids, unsigned n)
     }
 }
 
+void fabric_slice_changed(struct fabric *f, const struct slice *slice)
+{
+    for (unsigned i = 0; i < slice->n_switches; i++) {
+        struct vsw *vsw = fabric_find_vsw(f, slice->switches[i]->id);
+        if (vsw) {
+            slice_agent_update(vsw);
+        }
+    }
+}
+
 static bool has_datapath(const uint64_t *ids, unsigned n, uint64_t id)
 {
     for (unsigned i = 0; i < n; i++) {

@@ -12,6 +12,7 @@ struct fabric;
 struct fabric *fabric_new(struct controller *);
 void fabric_free(struct fabric *);
 void fabric_networks_changed(struct fabric *, const uint32_t *network_ids, unsigned n);    /* After commit; ids may be gone. */
+void fabric_slice_changed(struct fabric *, const struct slice *);      /* After fabric_networks_changed(): its controllers may be others. */
 void fabric_substrate_changed(struct fabric *);                 /* Model's edges or fabric switches. After substrate_model_changed(). */
 void fabric_load(struct fabric *);                              /* Everything, at start. */
 void fabric_sw_up(struct fabric *, struct sw *);

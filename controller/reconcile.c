@@ -487,6 +487,21 @@ static void run(struct reconcile *r)
     reconcile_check_waiters(r);
 }
 
+bool reconcile_in_order(const struct reconcile *r, uint64_t datapath_id)
+{
+    const struct sw_rules *s = sw_rules_find(r->controller->rulesets, datapath_id);
+    return s && s->state == SYNC_STEADY;
+}
+
+/* Over the window of batches, if need be: packet-outs are few. */
+void reconcile_flush(struct reconcile *r, uint64_t datapath_id)
+{
+    struct sw_rules *s = sw_rules_find(r->controller->rulesets, datapath_id);
+    if (s && s->state == SYNC_STEADY && s->sent_generation != s->generation) {
+        send_batch(s);
+    }
+}
+
 static void work_cb(evutil_socket_t fd UNUSED, short events UNUSED, void *aux)
 {
     run(aux);

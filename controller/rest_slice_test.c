@@ -87,8 +87,33 @@ static void test_slices(void)
     server_fini(&s);
 }
 
+static int n_controllers(struct server *s, const char *path)
+{
+    struct response r = ask(s, "GET", path, NULL);
+    int n = cJSON_GetArraySize(member(r.body, "status", "controllers"));
+    response_fini(&r);
+    return n;
+}
+
+/* Controllers that come and go later, alone in their document: nothing else of the slice changes. */
+static void test_controllers(void)
+{
+    struct server s;
+    server_init(&s);
+    server_start(&s);
+    expect(&s, "POST", "/v1/apply", SITE, 200, "");
+    expect(&s, "POST", "/v1/apply", LAB, 200, "");
+    CU_ASSERT_EQUAL(n_controllers(&s, "/v1/switches/red/lab/s1"), 0);
+    expect(&s, "POST", "/v1/apply", "{'slices':[{'name':'lab','tenant':'red','controllers':['tcp:127.0.0.1:9','tcp:127.0.0.1:10']}]}", 200, "");
+    CU_ASSERT_EQUAL(n_controllers(&s, "/v1/switches/red/lab/s1"), 2);
+    CU_ASSERT_EQUAL(n_controllers(&s, "/v1/switches/red/lab/s2"), 2);
+    expect(&s, "POST", "/v1/apply", "{'slices':[{'name':'lab','tenant':'red','controllers':[]}]}", 200, "");
+    CU_ASSERT_EQUAL(n_controllers(&s, "/v1/switches/red/lab/s2"), 0);
+    server_fini(&s);
+}
+
 void rest_slice_test_suite(void);
 void rest_slice_test_suite(void)
 {
-    UNIT_SUITE("rest, slices", { "slices", test_slices });
+    UNIT_SUITE("rest, slices", { "slices", test_slices }, { "controllers", test_controllers });
 }

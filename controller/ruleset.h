@@ -79,6 +79,10 @@ void reconcile_wait(struct reconcile *, uint64_t since, unsigned timeout_ms, voi
                     void *aux);
 /* The same for one owner's rules on the switches that are connected now: what is not connected cannot forward either. */
 void reconcile_wait_owner(struct reconcile *, uint32_t owner, unsigned timeout_ms, void (*fn)(const struct err *, void *aux), void *aux);
+/* Whether everything that is desired of the switch reaches it in the order in which it was stated: it is connected and has been read. */
+bool reconcile_in_order(const struct reconcile *, uint64_t datapath_id);
+/* Sends what is to be sent to the switch now, not at the end of the loop turn: a packet-out follows. */
+void reconcile_flush(struct reconcile *, uint64_t datapath_id);
 /* A confirmation: fn is called, from the loop or at once, when each of the switches has confirmed what it should hold by now. A switch that is not connected, or loses
  * its connection meanwhile, is not waited for. O(n) here and O(1) per switch later, however many rules and other waits there are. */
 struct confirm;

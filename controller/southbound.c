@@ -305,6 +305,7 @@ static void attach(struct sb_conn *sb, struct sw_impl *sw)
     sw->sb = sb;
     sw->attached_ns = substrate_now(s);
     sw->pub.is_vswitchd = sb->is_vswitchd;
+    sw->pub.lacks_failover = sb->lacks_failover;
     sw->pub.conn = sb->conn;
     sw->pub.connected_ns = sw->attached_ns;
     str_copy(sw->pub.peer, sizeof sw->pub.peer, of_conn_peer(sb->conn));
@@ -410,6 +411,7 @@ static void on_up(struct of_conn *conn, void *sb_)
     ask(conn, OFPT_SET_CONFIG, OFPMP_DESC);
     sb->ports_xid = ask(conn, OFPT_MULTIPART_REQUEST, OFPMP_PORT_DESC);
     sb->flow_count_xid = ask(conn, OFPT_MULTIPART_REQUEST, OFPMP_AGGREGATE);
+    sb->groups_xid = ask(conn, OFPT_MULTIPART_REQUEST, OFPMP_GROUP_FEATURES);
     polder_request_send(sb, "features", NULL, on_polder_features, sb);
 }
 
@@ -423,6 +425,21 @@ static void on_port_desc(struct sb_conn *sb, const struct of_msg *msg)
         }
     }
     sb->has_ports = !(msg->multipart.flags & OFPMPF_MORE);
+}
+
+/* It may come before or after the switch is attached; paths are compiled anew if it makes a difference. */
+static void on_group_features(struct sb_conn *sb, uint32_t types)
+{
+    sb->lacks_failover = !(types & (UINT32_C(1) << OFPGT_FF));
+    if (sb->lacks_failover) {
+        LOG(LOG_WARN, "%s has no fast-failover groups: what it forwards waits for controllerd when a port dies", of_conn_peer(sb->conn));
+    }
+    if (sb->sw && sb->sw->pub.lacks_failover != sb->lacks_failover) {
+        sb->sw->pub.lacks_failover = sb->lacks_failover;
+        if (!sb->sw->held) {
+            sb->substrate->ops.ports_changed(&sb->sw->pub, sb->substrate->ops_aux);
+        }
+    }
 }
 
 /* True when the message was this file's own. */
@@ -440,6 +457,10 @@ static bool take_reply(struct sb_conn *sb, struct of_msg *msg)
     if (msg->xid == sb->flow_count_xid && !sb->has_flow_count && (msg->type == OFPT_ERROR || msg->type == OFPT_MULTIPART_REPLY)) {
         sb->n_flows = msg->type == OFPT_ERROR ? 1 : msg->multipart.aggregate.flow_count;       /* One that cannot tell may have some. */
         sb->has_flow_count = true;
+        return true;
+    }
+    if (msg->xid == sb->groups_xid && (msg->type == OFPT_ERROR || msg->type == OFPT_MULTIPART_REPLY)) {
+        on_group_features(sb, msg->type == OFPT_ERROR ? 0 : msg->multipart.group_features.types);
         return true;
     }
     bool polder = msg->type == OFPT_EXPERIMENTER && msg->experimenter.experimenter == POLDER_EXPERIMENTER && msg->experimenter.exp_type == POLDER_REPLY;

@@ -29,6 +29,7 @@ struct sw {
     bool is_fabric;
     bool connected;             /* Handshake complete. */
     bool is_vswitchd;           /* Answered the Polder features request. */
+    bool lacks_failover;        /* Has no fast-failover groups: they are optional in OpenFlow 1.3. */
     struct of_conn *conn;       /* NULL unless connected, or about to be (see substrate_impl.h, holding). */
     struct sw_port *ports; unsigned n_ports;                    /* Ascending port number. */
     char peer[64];

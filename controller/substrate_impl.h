@@ -60,9 +60,10 @@ struct sb_conn {
     uint64_t datapath_id, since_ns;
     bool has_features, has_ports, polder_known, devices_known, has_flow_count;
     bool is_vswitchd;
+    bool lacks_failover;        /* Said that it has no fast-failover groups. */
     bool devices_asked;         /* A "ports" request is in flight. */
     bool devices_stale;         /* …and something changed since. */
-    uint32_t ports_xid, flow_count_xid;
+    uint32_t ports_xid, flow_count_xid, groups_xid;
     uint32_t n_flows;           /* At connection. */
     struct sw_port *ports; unsigned n_ports;
     struct sw_device *devices; unsigned n_devices;              /* vswitchd's own account of its ports. */
@@ -116,7 +117,9 @@ struct substrate {
     struct paths *paths;        /* NULL: links changed since. */
     bool reach_changed;         /* ops.reach_changed is due. */
     struct sb_route *routes; unsigned n_routes, n_routes_refused;
-    uint64_t n_path_computations, path_ns, ticked_ns;
+    uint64_t n_path_computations, ticked_ns;
+    uint64_t changed_ns;        /* When ops.links_changed was called last. */
+    uint64_t path_ns, path_ns_before;           /* Time spent on paths, ever and until then. */
     unsigned n_uplinks;         /* Candidates that send LLDP in the short interval, as counted in the last round. */
     struct list conns; unsigned n_conns;
     uint64_t started_ns;        /* When listening began. */

@@ -185,6 +185,25 @@ static void test_keepalive(void)
     finish(&b, k, 4);
 }
 
+/* Fast-failover groups are optional (section 7.3.5.9); who does not tell is believed to have them. */
+static void test_group_features(void)
+{
+    struct bench b;
+    struct fake k[3];
+    bench_init(&b, MODEL);
+    for (unsigned i = 0; i < 3; i++) {
+        fake_ports(&k[i], i ? 0xf9 + i : 1, 2);
+        k[i].group_types = i == 1 ? (1u << OFPGT_ALL) : i ? (1u << OFPGT_ALL) | (1u << OFPGT_FF) : 0;
+        bench_connect(&b, &k[i]);
+    }
+    CU_ASSERT_EQUAL_FATAL(wait_ups(&b, 3), 3);
+    fixture_turn(&b.f, 20);
+    CU_ASSERT_FALSE(sw_of(&b, 1)->lacks_failover);
+    CU_ASSERT_TRUE(sw_of(&b, 0xfa)->lacks_failover);
+    CU_ASSERT_FALSE(sw_of(&b, 0xfb)->lacks_failover);
+    finish(&b, k, 3);
+}
+
 /* --- Routes --- */
 
 struct seen { uint8_t class; unsigned n, first; };
@@ -253,5 +272,6 @@ void substrate_paths_test_suite(void);
 void substrate_paths_test_suite(void)
 {
     UNIT_SUITE("substrate's paths", { "two ways, one, none", test_backup }, { "what comes back is held", test_hold }, { "restored by hand", test_manual },
-               { "keep-alive, one-way loss", test_keepalive }, { "routes", test_routes }, { "more routes than classes", test_routes_used_up });
+               { "keep-alive, one-way loss", test_keepalive },
+               { "group features", test_group_features }, { "routes", test_routes }, { "more routes than classes", test_routes_used_up });
 }

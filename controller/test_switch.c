@@ -125,6 +125,11 @@ static void fake_message(struct of_conn *conn UNUSED, struct of_msg *in, const u
         msg.multipart.type = OFPMP_AGGREGATE;
         msg.multipart.aggregate.flow_count = k->n_flows;
         fake_send(k, &msg);
+    } else if (in->type == OFPT_MULTIPART_REQUEST && in->multipart.type == OFPMP_GROUP_FEATURES && k->group_types) {
+        of_msg_init(&msg, OFPT_MULTIPART_REPLY, in->xid);
+        msg.multipart.type = OFPMP_GROUP_FEATURES;
+        msg.multipart.group_features.types = k->group_types;
+        fake_send(k, &msg);
     } else if (in->type == OFPT_EXPERIMENTER && !k->mute_polder) {
         fake_experimenter(k, in, raw, size);
     } else if (in->type == OFPT_PACKET_OUT) {

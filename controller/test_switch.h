@@ -21,6 +21,7 @@ struct fake {
     struct plug plugs[FAKE_MAX_PORTS];
     uint8_t last_frame[256]; unsigned last_size;
     unsigned n_lldp, n_flows;
+    uint32_t group_types;       /* Bits of enum of_group_type; 0: does not answer. */
     bool up;
 };
 

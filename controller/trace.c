@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controller/edge_tables.h"
 #include "controller/fabric_impl.h"
 #include "lib/json.h"
 #include "ofproto/polder.h"
@@ -278,6 +279,18 @@ static bool went_on(struct trace *t, struct sw *sw, const cJSON *outputs)
     return true;
 }
 
+/* The table that the frame was last in, -1 when in none. */
+static int last_table(const cJSON *result)
+{
+    const cJSON *s;
+    int table = -1;
+    cJSON_ArrayForEach (s, cJSON_GetObjectItemCaseSensitive(result, "steps")) {
+        const cJSON *here = cJSON_GetObjectItemCaseSensitive(s, "table");
+        table = cJSON_IsNumber(here) ? here->valueint : table;
+    }
+    return table;
+}
+
 /* The switch's own answer: where the frame went, or why it did not. */
 static void traced(const cJSON *result, const struct err *err, void *aux)
 {
@@ -296,7 +309,9 @@ static void traced(const cJSON *result, const struct err *err, void *aux)
     if (came_out(t, sw, outputs) || went_on(t, sw, outputs)) {
         return;
     }
-    if (t->of_slice && cJSON_IsNumber(asked) && asked->valuedouble > 0) {
+    if (cJSON_IsNumber(asked) && asked->valuedouble > 0 && last_table(result) == T_X_SRC) {
+        finish(t, "interns", NULL, "the pair of addresses is new to the fabric: its first frame gets it an id, and then this trace goes on");
+    } else if (t->of_slice && cJSON_IsNumber(asked) && asked->valuedouble > 0) {
         finish(t, "controller", NULL, "the tenant's controller is asked");
     } else if (drop) {
         finish(t, "dropped", text_of(drop, "reason"), text_of(drop, "text"));

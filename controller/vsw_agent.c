@@ -8,6 +8,7 @@
 #include "controller/compile.h"
 #include "controller/edge_tables.h"
 #include "controller/fabric_impl.h"
+#include "controller/ruleset.h"
 #include "controller/slice.h"
 #include "controller/vsw_counters.h"
 
@@ -68,6 +69,14 @@ static void be_ports(void *vsw_, void (*fn)(const struct of_port *, void *), voi
 
 static void be_request(void *vsw, const struct of_request *request) { vsw_change_begin(vsw, request->conn, request->raw, request->size); }
 static void be_barrier(void *vsw, void (*done)(void *token), void *token) { vsw_barrier(vsw, done, token); }
+
+/* One connection to one edge keeps what was said in order; with several edges one could be ahead of the other. */
+static bool be_barrier_passes(void *vsw_)
+{
+    const struct vsw *vsw = vsw_;
+    return vsw->n_edges == 1 && !vsw->dirty && !vsw->entries_dirty && reconcile_in_order(vsw->controller->reconcile, vsw->edges[0]);
+}
+
 static struct of_error be_port_mod(void *vsw, const struct of_port_mod *mod) { return vsw_port_mod(vsw, mod); }
 
 static void be_misses_wanted(void *vsw_, bool wanted)
@@ -132,6 +141,7 @@ static struct of_error be_packet_out(void *vsw_, const struct of_packet_out *po)
         actions_fini(&msg.packet_out.actions);
         return OF_OK;
     }
+    reconcile_flush(vsw->controller->reconcile, edge->datapath_id);        /* What the tenant said before is there when the frame is. */
     msg.packet_out.buffer_id = OFP_NO_BUFFER;
     msg.packet_out.in_port = OFPP_CONTROLLER;
     msg.packet_out.data = po->data;                     /* Lent. */
@@ -145,7 +155,7 @@ static struct of_error be_packet_out(void *vsw_, const struct of_packet_out *po)
 const struct of_backend_ops vsw_backend_ops = {
     .features = be_features, .desc = be_desc, .flows = be_flows, .groups = be_groups, .meters = be_meters, .table_stats = vsw_counters_table, .ports = be_ports,
     .port_stats = vsw_counters_port, .group_stats = vsw_counters_group, .port_mod = be_port_mod, .packet_out = be_packet_out, .barrier = be_barrier,
-    .misses_wanted = be_misses_wanted, .request = be_request, .refresh = vsw_counters_refresh,
+    .barrier_passes = be_barrier_passes, .misses_wanted = be_misses_wanted, .request = be_request, .refresh = vsw_counters_refresh,
 };
 
 /* --- Packet-in --- */

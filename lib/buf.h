@@ -50,7 +50,8 @@ struct cursor {
 };
 static inline struct cursor cursor_make(const void *data, size_t size)
 {
-    return (struct cursor) { data, (const uint8_t *) data + size, false };
+    /* Nothing at all may come as NULL, which C does not let us add to. */
+    return (struct cursor) { data, size ? (const uint8_t *) data + size : data, false };
 }
 static inline size_t cursor_left(const struct cursor *c) { return (size_t) (c->end - c->p); }
 static inline const uint8_t *cursor_take(struct cursor *c, size_t n)     /* NULL (and failed) when fewer are left. */
@@ -77,7 +78,7 @@ static inline struct cursor cursor_sub(struct cursor *c, size_t n)       /* A cu
 static inline void cursor_copy(struct cursor *c, void *out, size_t n)
 {
     const uint8_t *p = cursor_take(c, n);
-    if (p) { memcpy(out, p, n); } else { memset(out, 0, n); }
+    if (n) { p ? memcpy(out, p, n) : memset(out, 0, n); }               /* `out` may be NULL when there is nothing. */
 }
 
 #endif

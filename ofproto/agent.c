@@ -20,7 +20,7 @@
 
 void agent_update_read(struct agent_conn *ac)
 {
-    of_conn_read_enable(ac->conn, !ac->job.active && !ac->barrier && !ac->refresh);
+    of_conn_read_enable(ac->conn, !ac->job.active && !ac->barrier_blocks && !ac->refresh);
 }
 
 bool agent_port_exists(struct of_agent *agent, uint32_t port_no)
@@ -130,6 +130,7 @@ static struct agent_conn *conn_new(struct of_agent *agent, bool outgoing)
     struct agent_conn *ac = XNEW(struct agent_conn);
     ac->agent = agent;
     ac->outgoing = outgoing;
+    list_init(&ac->barriers);
     reset(ac);
     list_push_back(&agent->conns, &ac->node);
     agent->n_conns++;

@@ -48,6 +48,9 @@ struct of_backend_ops {         /* aux is the backend's. */
     /* Between begin and commit or abort, what flows() and groups() do is prepared and seen by no packet; commit makes it visible in one step.  The agent has the
      * tables' own parts (flow_tables_begin() and so on) follow.  NULL: bundles unsupported. */
     void (*bundle)(void *aux, enum of_bundle_step);
+    /* Whether what follows a barrier may be carried out before the barrier is done, because it cannot take effect before what is in front of the barrier
+     * (which has to be true until that is done).  NULL: it may not; reading waits. */
+    bool (*barrier_passes)(void *aux);
     /* A message that changes something is about to be carried out (of_agent_error() may follow, as late as its barrier).  May be NULL. */
     void (*request)(void *aux, const struct of_request *);
     /* Before statistics of flows, tables, ports, groups, queues or meters are answered: calls done() when the counters are as of now (at once, or later from the loop;

@@ -11,14 +11,19 @@ enum { ETH_HEADER_SIZE = 14, OFPC_FRAG_NORMAL = 0, OFPTC_DEPRECATED_MASK = 3 };
 
 /* --- Barriers --- */
 
-struct barrier { struct agent_conn *ac; /* NULL: gone meanwhile. */ uint32_t xid; };
+#define MAX_BARRIERS 256u       /* Not done, on one connection. */
+
+struct barrier { struct list node; struct agent_conn *ac; /* NULL: gone meanwhile. */ uint32_t xid; };
 
 void agent_barrier_forget(struct agent_conn *ac)
 {
-    if (ac->barrier) {
-        ac->barrier->ac = NULL;
-        ac->barrier = NULL;
+    struct barrier *barrier;
+    LIST_FOR_EACH (barrier, node, &ac->barriers) {
+        list_remove(&barrier->node);
+        barrier->ac = NULL;
     }
+    ac->n_barriers = 0;
+    ac->barrier_blocks = false;
 }
 
 static void barrier_done(void *token)
@@ -29,21 +34,27 @@ static void barrier_done(void *token)
         struct of_msg reply;
         of_msg_init(&reply, OFPT_BARRIER_REPLY, barrier->xid);
         of_conn_send(ac->conn, &reply);
-        ac->barrier = NULL;
-        agent_update_read(ac);
+        list_remove(&barrier->node);
+        if (!--ac->n_barriers && ac->barrier_blocks) {
+            ac->barrier_blocks = false;
+            agent_update_read(ac);
+        }
     }
     free(barrier);
 }
 
-/* Section 6.2: nothing behind the barrier is processed before everything in front of it is, hence no reading until it is done. */
+/* Section 6.2: nothing behind the barrier is processed before everything in front of it is, hence no reading until it is done, unless the backend sees to that. */
 static struct of_error handle_barrier(struct agent_conn *ac, const struct of_msg *msg)
 {
     struct barrier *barrier = XNEW(struct barrier);
     barrier->ac = ac;
     barrier->xid = msg->xid;
-    ac->barrier = barrier;
+    list_push_back(&ac->barriers, &barrier->node);
+    ac->n_barriers++;
     ac->agent->ops->barrier(ac->agent->aux, barrier_done, barrier);
-    if (ac->barrier) {
+    bool passes = ac->agent->ops->barrier_passes && ac->agent->ops->barrier_passes(ac->agent->aux) && ac->n_barriers < MAX_BARRIERS;
+    if (ac->n_barriers && !passes) {
+        ac->barrier_blocks = true;
         agent_update_read(ac);
     }
     return OF_OK;

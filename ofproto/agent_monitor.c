@@ -205,7 +205,7 @@ static void gather_all(struct agent_conn *ac, bool initial)
     struct gathering g = { ac, initial, ac->monitors.held_since };
     struct of_flow_filter all;
     of_flow_filter_init(&all);
-    flow_tables_each(ac->agent->ops->flows(ac->agent->aux), &all, true, gather, &g);
+    flow_tables_each(ac->agent->ops->flows(ac->agent->aux), &all, false, gather, &g);
 }
 
 void agent_monitor_chunk(struct agent_conn *ac, struct of_multipart_msg *mp, unsigned max)

@@ -60,7 +60,9 @@ struct agent_conn {
     struct token_bucket { double tokens; uint64_t filled_ns; } common, share[AGENT_PORT_SHARES];
     uint64_t packet_ins_dropped;
     struct stats_job job;
-    struct barrier *barrier;
+    struct list barriers;       /* Struct barrier, in order. */
+    unsigned n_barriers;
+    bool barrier_blocks;        /* Nothing is read until all of them are done. */
     struct refresh *refresh;
     uint64_t number;            /* of_request.conn */
     /* A multipart request of which more segments will come. */

@@ -403,6 +403,7 @@ static struct of_error add(struct flow_tables *ft, const struct of_flow_mod *fm)
     }
     if (victim) {
         remove_entry(ft, victim, OFPRR_EVICTION);
+        ft->n_evicted++;
     }
     e->added_seq = e->changed_seq = ++ft->seq;          /* Before the heap of victims looks at it. */
     e->first_seq = old ? first_seq : ft->seq;

@@ -65,6 +65,7 @@ uint64_t flow_tables_seq(const struct flow_tables *);           /* Number of the
  */
 void flow_tables_limit(struct flow_tables *, uint8_t table, unsigned max);      /* OFPTT_ALL: each of them.  0: as many as all together. */
 unsigned flow_tables_table_max(const struct flow_tables *, uint8_t table);
+uint64_t flow_tables_evicted(const struct flow_tables *);       /* Entries that made room for others so far, aborted bundles included. */
 struct of_error flow_tables_configure(struct flow_tables *, const struct of_table_config *);    /* A table-mod; the table exists, or is OFPTT_ALL. */
 void flow_tables_config(const struct flow_tables *, uint8_t table, struct of_table_config *);
 /* The OFPTR_VACANCY_* that the table's present vacancy gives cause for, once; 0: none. */

@@ -61,6 +61,11 @@ unsigned flow_tables_table_max(const struct flow_tables *ft, uint8_t table)
     return max && max < ft->max_flows ? max : ft->max_flows;
 }
 
+uint64_t flow_tables_evicted(const struct flow_tables *ft)
+{
+    return ft->n_evicted;
+}
+
 /* --- Table-mod and table-desc (sections 7.3.3 and 7.3.5.15) --- */
 
 /* Per cent of the table that is free. */

@@ -203,6 +203,7 @@ static void test_eviction(void)
         random_step(&w, &r, &flags);
     }
     CU_ASSERT_TRUE(w.n_evicted > 1000 && w.n_other > 1000);
+    CU_ASSERT_EQUAL(flow_tables_evicted(w.ft), w.n_evicted);
     flow_tables_free(w.ft);
 }
 

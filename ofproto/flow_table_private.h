@@ -23,6 +23,7 @@ struct flow_tables {
     struct hmap refs;           /* struct flow_ref */
     unsigned n, max_flows;
     uint64_t seq;               /* Of the latest change. */
+    uint64_t n_evicted;
     struct clock clock;
     const struct flow_table_ops *ops;
     void *aux;

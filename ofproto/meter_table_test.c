@@ -1,5 +1,6 @@
 /* Meter-mods and their errors; the owner's view of each change. */
 #include "ofproto/meter_table.h"
+#include <string.h>
 #include "tests/unit.h"
 
 unit_suite_fn meter_table_test_suite;
@@ -121,7 +122,79 @@ static void test_changes(void)
     meter_table_free(mt);
 }
 
+enum { N_IDS = 6, MAX_METERS = 4 };
+
+/* The twin: rates by number, 0 for none. */
+static int naive_mod(uint32_t *rates, enum of_meter_command command, uint32_t id, uint32_t rate)
+{
+    unsigned n = 0;
+    for (unsigned i = 1; i <= N_IDS; i++) {
+        n += rates[i] != 0;
+    }
+    switch (command) {
+    case OFPMC_ADD:
+        if (rates[id] || n >= MAX_METERS) {
+            return rates[id] ? OFPMMFC_METER_EXISTS : OFPMMFC_OUT_OF_METERS;
+        }
+        rates[id] = rate;
+        return -1;
+    case OFPMC_MODIFY:
+        if (!rates[id]) {
+            return OFPMMFC_UNKNOWN_METER;
+        }
+        rates[id] = rate;
+        return -1;
+    case OFPMC_DELETE:
+        rates[id] = 0;
+        return -1;
+    }
+    return 0;
+}
+
+static void compare(struct meter_table *mt, const uint32_t *rates)
+{
+    for (uint32_t id = 1; id <= N_IDS; id++) {
+        const struct meter *m = meter_table_find(mt, id);
+        CU_ASSERT_EQUAL(m ? m->bands[0].rate : 0, rates[id]);
+    }
+}
+
+/* Bundles of random changes, committed or taken back; the owner hears of modified and deleted ones at the commit only. */
+static void test_bundles(void)
+{
+    struct owner o;
+    struct rng r;
+    struct meter_table *mt = table_new(&o, MAX_METERS);
+    uint32_t now[N_IDS + 1] = { 0 }, next[N_IDS + 1];
+    unsigned n_aborts = 0;
+    rng_seed(&r, unit_seed());
+    for (unsigned round = 0; round < 5000; round++) {
+        struct owner before = o;
+        bool commit = rng_below(&r, 2);
+        memcpy(next, now, sizeof now);
+        meter_table_begin(mt);
+        for (unsigned n = rng_below(&r, 8); n; n--) {
+            enum of_meter_command command = (enum of_meter_command) rng_below(&r, 3);
+            uint32_t id = 1 + rng_below(&r, N_IDS), rate = 1 + rng_below(&r, 1000);
+            CU_ASSERT_EQUAL(mod(mt, command, id, 0, rate, command != OFPMC_DELETE), naive_mod(next, command, id, rate));
+        }
+        CU_ASSERT_TRUE(o.n_modifies == before.n_modifies && o.n_removes == before.n_removes);
+        if (commit) {
+            meter_table_commit(mt);
+            memcpy(now, next, sizeof now);
+        } else {
+            meter_table_abort(mt);
+            CU_ASSERT_TRUE(o.n_modifies == before.n_modifies && o.n_removes - before.n_removes == o.n_inserts - before.n_inserts);
+            n_aborts++;
+        }
+        compare(mt, now);
+    }
+    CU_ASSERT_TRUE(n_aborts > 1000 && o.n_modifies > 1000 && o.n_removes > 1000);
+    meter_table_free(mt);
+    CU_ASSERT_EQUAL(o.n_inserts, o.n_removes);
+}
+
 void meter_table_test_suite(void)
 {
-    UNIT_SUITE("meter_table", { "errors", test_errors }, { "changes", test_changes });
+    UNIT_SUITE("meter_table", { "errors", test_errors }, { "changes", test_changes }, { "bundles against a twin", test_bundles });
 }

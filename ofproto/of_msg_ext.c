@@ -221,9 +221,10 @@ static uint8_t *bytes_get(struct cursor *c, uint8_t *old, unsigned *size)
 
 static struct of_error packet_in2_property(uint16_t type, struct cursor *c, struct of_packet_in *pi)
 {
+    uint32_t full_len;
     switch (type) {
     case NXPINT_PACKET: pi->data = bytes_get(c, pi->data, &pi->size); break;
-    case NXPINT_FULL_LEN: pi->total_len = (uint16_t) MIN(cursor_be32(c), UINT16_MAX); break;
+    case NXPINT_FULL_LEN: full_len = cursor_be32(c); pi->total_len = (uint16_t) MIN(full_len, UINT16_MAX); break;
     case NXPINT_BUFFER_ID: pi->buffer_id = cursor_be32(c); break;
     case NXPINT_TABLE_ID: pi->table_id = cursor_u8(c); break;
     case NXPINT_COOKIE: cursor_skip(c, 4); pi->cookie = cursor_be64(c); break;

@@ -159,20 +159,23 @@ static bool auto_ip(struct model_txn *t, struct staged *st, const struct prefix 
     return err_set(err, ERR_CONFLICT, st->path, "subnet %s has no free address left", prefix_format(prefix, text));
 }
 
-/* 52:54:00 and the port's id; the next free one when an explicit address of the network sits there. */
+/* 52:54:00 and the port's id; the next free one when an explicit address of the network sits there. A slice's port, whose device brings an address
+ * of its own, has 0e:50 and the id: nobody will want to choose that, least of all for another port. */
 static bool auto_mac(struct model_txn *t, struct staged *st, struct err *err)
 {
     struct port *p = &st->c.port;
     struct object *other;
+    bool of_slice = p->network->slice;
+    uint64_t prefix = of_slice ? UINT64_C(0x0e5000000000) : UINT64_C(0x525400000000), mask = of_slice ? UINT32_MAX : 0xffffff;
     for (uint32_t i = 0; i < 1u << 24; i++) {
-        struct mac mac = mac_from_u64(UINT64_C(0x525400000000) | ((p->id + i) & 0xffffff));
+        struct mac mac = mac_from_u64(prefix | ((p->id + (uint64_t) i) & mask));
         if (claim_free_for_all(t->model, CLAIM_MAC, p->network, mac.b, sizeof mac.b)) {
             claim_add(t->model, t, CLAIM_MAC, p->network, st->o, mac.b, sizeof mac.b, &other);
             p->mac = mac;
             return true;
         }
     }
-    return err_set(err, ERR_CONFLICT, st->path, "no MAC address under 52:54:00 is free");
+    return err_set(err, ERR_CONFLICT, st->path, "no MAC address under %s is free", of_slice ? "0e:50" : "52:54:00");
 }
 
 bool port_auto_addresses(struct model_txn *t, struct staged *st, struct err *err)

@@ -41,6 +41,9 @@ bool switch_port_place(struct model_txn *t, struct staged *st, struct err *err)
     if (c->link && !c->edge) {
         return err_set(err, ERR_INVALID, staged_field(st, "edge", field), "an end of a virtual link is on an edge");
     }
+    if (c->ofport_of[0] && !c->edge) {
+        return err_set(err, ERR_INVALID, staged_field(st, "ofport_of", field), "needs an edge, whose port it names");
+    }
     if (c->edge && !has_edge(n, c->edge)) {
         err_set(err, ERR_CONFLICT, staged_field(st, "edge", field), "%s is not among the edges of switch %s", c->edge->name, network_object(c->network)->network.name);
         return err_hint(err, "add it to the switch's edges");

@@ -170,7 +170,9 @@ static bool say_link(struct nslice *s, const struct said_link *said)
     if (!l->exists && !said->has_ends) {
         return false;
     }
-    l->exists = true;
+    if (!l->exists) {
+        *l = (struct nlink) { .exists = true };
+    }
     l->admin_down = said->admin_down >= 0 ? said->admin_down : l->admin_down;
     for (unsigned i = 0; said->has_ends && i < 2; i++) {
         struct nport *p = port_at(s, said->ends[i]);

@@ -47,6 +47,7 @@ static void test_create(void)
     const struct vlink *l1 = model_find(m, KIND_LINK, "red/lab/l1"), *l2 = model_find(m, KIND_LINK, "red/lab/l2");
     CU_ASSERT(up->link == l1 && l1->ends[0] == up && vlink_peer(up)->network == s2 && vlink_peer(up)->link == l1 && up->local && !up->n_ips);
     CU_ASSERT(!strcmp(l1->ends[1]->edge->name, "e1") && !strcmp(l2->ends[1]->edge->name, "e2"));
+    CU_ASSERT(mac_u64(up->mac) == (UINT64_C(0x0e5000000000) | up->id) && mac_u64(b->mac) == UINT64_C(0x52540000000b));
     const struct port *far = model_find(m, KIND_SWITCH_PORT, "red/lab/s2/a");
     CU_ASSERT(!strcmp(far->of_name, "eth0") && far->n_ips == 1 && !far->ips[0].link_local && far->ips[0].slot);
     CU_ASSERT_PTR_EQUAL(model_network_by_id(m, s2->id), s2);
@@ -179,6 +180,8 @@ static const struct refusal { const char *doc, *field, *message; enum err_code c
     { PORTS("{'name':'up','mac':'52:54:00:00:00:99'}"), S ".ports[0].mac", "has no device and no address", ERR_INVALID },
     { PORTS("{'name':'up','ofport_of':'eth1'}"), S ".ports[0].ofport_of", "has no device and no address", ERR_INVALID },
     { PORTS("{'name':'up','vhost':{'queues':2}}"), S ".ports[0].vhost", "has no device and no address", ERR_INVALID },
+    { PORTS("{'name':'c','edge':null,'ofport_of':'eth1'}"), S ".ports[0].ofport_of", "needs an edge", ERR_INVALID },
+    { PORTS("{'name':'c','ofport_of':'eth1'},{'name':'d','ofport_of':'eth1'}"), S ".ports[1].ofport_of", "eth1 is port red/lab/s1/c's already", ERR_CONFLICT },
     { PORTS("{'name':'c'},{'name':'c'}"), S ".ports[1]", "is in the document twice", ERR_INVALID },
     { LINKS("{'name':'l3'}"), "slices[0].links[0].ends", "is required", ERR_INVALID },
     { LINKS("{'name':'l3','ends':['s1/x']}"), "slices[0].links[0].ends", "has 1 ports; a link joins two", ERR_INVALID },

@@ -345,7 +345,7 @@ bool port_place(struct reading *d, struct json_reader *r, struct staged *st, con
         }
         c->edge = object_public(o);
     }
-    if (c->ofport_of[0] && !c->edge) {
+    if (c->ofport_of[0] && !c->edge && st->kind == KIND_PORT) {         /* A slice's port may have its switch's edge. */
         return json_fail(r, "ofport_of", "needs an edge, whose port it names");
     }
     if (d->tenant && c->ofport_of[0] && (strcmp(c->ofport_of, old->ofport_of) || c->edge != old->edge)) {

@@ -115,12 +115,13 @@ static cJSON *whois_mac(const struct model *m, struct mac address, const char *t
     if (address.b[0] != 2) {
         return whois_source(m, mac, e, text);
     }
-    /* 02 opens a landing's address and also the source of a frame without flags: the numbers are the same space, so a port answers to both. */
+    /* 02 opens a landing's address, of any path class, and also the source of a frame without flags: that id is below PROVIDER_FIRST_INTERNED, as an
+     * interned one stands for a pair. The numbers are the same space, so a port answers to both. */
     const struct port *port;
     const struct network *network;
     find_local(m, e, (uint16_t) mac, &port, &network);
-    cJSON *o = mac >> 16 & 0xff ? whois_source(m, mac, e, text) : whois_landing(m, mac, e, text);
-    if (port && !(mac >> 16 & 0xff)) {
+    cJSON *o = whois_landing(m, mac, e, text);
+    if (port && !port->link && !(mac >> 16 & 0xff)) {
         cJSON_ReplaceItemInObjectCaseSensitive(o, "what", cJSON_CreateString("port, as a destination (landing) or as a source"));
     }
     return o;

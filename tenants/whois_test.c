@@ -54,6 +54,23 @@ static void test_whois(void)
     model_free(m);
 }
 
+static void test_slice(void)
+{
+    struct model *m = test_model();
+    struct err err;
+    CU_ASSERT_EQUAL(test_apply(m, "{'slices':[{'name':'lab','tenant':'red','switches':[{'name':'s1','edges':['e1'],'ports':[{'name':'a','ips':['10.0.0.9']}]},"
+        "{'name':'s2','edges':['e2']}],'links':[{'name':'l1','ends':['s1/up','s2/down']}]}]}", &err), 7);
+    /* On e1: a is 1, the flood landing 2, up 3; on e2: down is 1, the flood landing 2. */
+    EXPECT(m, "02:00:01:00:00:01", "\"tenant\":\"red\"", "\"slice\":\"red/lab\"", "\"switch\":\"red/lab/s1\"", "\"port\":\"red/lab/s1/a\"", "port, as a destination");
+    EXPECT(m, "02:00:01:00:00:02", "flood landing of a virtual switch", "\"switch\":\"red/lab/s1\"");
+    EXPECT(m, "02:00:01:00:00:03", "landing of a virtual link's end", "\"port\":\"red/lab/s1/up\"", "\"link\":\"red/lab/l1\"");
+    EXPECT(m, "02:00:02:05:00:01", "landing of a virtual link's end", "\"path_class\":5", "\"port\":\"red/lab/s2/down\"");
+    EXPECT(m, "02:00:01:01:00:01", "landing of a port", "\"path_class\":1", "red/lab/s1/a");
+    EXPECT(m, "06:00:01:00:00:01", "source port, to broadcast", "red/lab/s1/a");
+    EXPECT(m, "100.64.16.1", "\"ip\":\"10.0.0.9\"", "red/lab/s1/a");
+    model_free(m);
+}
+
 /* Every provider address of every port leads back to it. */
 static void test_inverse(void)
 {
@@ -81,5 +98,5 @@ static void test_inverse(void)
 void whois_test_suite(void);
 void whois_test_suite(void)
 {
-    UNIT_SUITE("whois", { "addresses", test_whois }, { "inverse of the plan", test_inverse });
+    UNIT_SUITE("whois", { "addresses", test_whois }, { "slice", test_slice }, { "inverse of the plan", test_inverse });
 }

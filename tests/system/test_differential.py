@@ -7,6 +7,7 @@ import random
 
 from utilities.lab.host import say
 
+from .differential import special
 from .differential.bench import Bench
 from .differential.campaign import Campaign
 
@@ -28,6 +29,15 @@ def test_received_frames(lab):
     seed = int(os.environ.get("POLDER_DIFF_SEED") or random.SystemRandom().getrandbits(32))
     say(f" seed {seed}")
     Campaign(Bench(lab), seed, N_PACKETS // 10, per_program=500).receive()
+
+
+def test_select_normal_expiry(lab):
+    """Select groups of several buckets, OFPP_NORMAL, and how entries end."""
+    seed = int(os.environ.get("POLDER_DIFF_SEED") or random.SystemRandom().getrandbits(32))
+    say(f" seed {seed}")
+    bench = Bench(lab)
+    groups, normal, expiry = special.select_groups(bench, seed), special.normal(bench, seed), special.expiry(bench, seed)
+    say(f"     {groups} packets through select groups, {normal} through OFPP_NORMAL, {expiry} through entries that time out: the same")
 
 
 test_received_frames.seconds = 240 + N_PACKETS // 400

@@ -71,6 +71,8 @@ def test_tables(lab):
     expect(full, "OFPFMFC_TABLE_FULL" in full)
     switch.ofctl("add-flow", "importance=5,in_port=5,actions=output:1", version=of14)
     heard(watch, "OFPT_FLOW_REMOVED (OF1.4)", "in_port=2 reason=eviction", "event=DELETED reason=eviction")
+    metrics = switch.vswctl("metrics").output
+    expect(metrics, "polder_vswitch_flow_evictions_total 1\n" in metrics and "polder_vswitch_flow_monitors 1\n" in metrics)
     left = switch.ofctl("dump-flows", version=of14)
     expect(left, "in_port=5" in left and ("in_port=2" not in left and "in_port=r2" not in left))
     switch.ofctl("del-flows", version=of14)

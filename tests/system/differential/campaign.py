@@ -12,6 +12,7 @@ from .channel import NO_COOKIE
 RING = 1500                     # Frames that vswitchd's control thread may have on their way to the ports.
 BATCH = 100
 PACKET_INS = 300                # vswitchd allows a connection 1000 at once, and as many a second.
+PORT_PACKET_INS = 100           # And fewer from one port at once (PUNT_PORT_MAX in vswitch/backend_punt.c), the sentinel's among them.
 MOST_SHOWN = 3
 
 
@@ -21,7 +22,7 @@ class Campaign:
         self.plain, self.whole = plain, whole
         self.bench, self.seed, self.n_packets, self.per_program = bench, seed, n_packets, per_program
         self.n_since_fresh = 0          # Packet-ins on this connection.
-        self.n_done = self.n_programs = self.n_frames = self.n_packet_ins = self.n_refused = 0
+        self.n_done = self.n_programs = self.n_frames = self.n_packet_ins = self.n_refused = self.n_conjunctive = 0
         self.failures = []
 
     def run(self):
@@ -36,7 +37,8 @@ class Campaign:
             if len(self.failures) >= MOST_SHOWN:
                 break
         say(f"     seed {self.seed}: {self.n_done} packets through {self.n_programs} programs in {time.monotonic() - begun:.0f} s; "
-            f"{self.n_frames} frames and {self.n_packet_ins} packet-ins came out the same, {self.n_refused} entries were refused by both")
+            f"{self.n_frames} frames and {self.n_packet_ins} packet-ins came out the same, {self.n_conjunctive} hits were conjunctions', "
+            f"{self.n_refused} entries were refused by both")
         if (refused := self.bench.recorder.refused):
             say(f"     ovs-ofctl refused {len(refused)} lines, the first: {refused[0]}")
         if self.failures:
@@ -71,7 +73,7 @@ class Campaign:
                 sent, theirs = self.bench.run(part)
                 self._count(theirs)
                 self._pause(len(theirs[1]))
-                if len(sent[1]) > PACKET_INS:
+                if len(sent[1]) > PORT_PACKET_INS:
                     continue                    # More at once than vswitchd would tell its controller.
                 received = self.bench.receive(port, [frame for _, frame in part])
                 self._count(received)
@@ -179,6 +181,10 @@ class Campaign:
     def _statistics(self, index, program, before, batch, tags):
         after = self._counters(tags, program.n_tables)
         wrong = self._uneven(before, after)
+        for line in program.flows:
+            if "conj_id=" in line:
+                counted = after[0].get(line.split(",", 1)[0] + ",", 0)
+                self.n_conjunctive += counted if isinstance(counted, int) else counted[0]
         if not wrong:
             return
         lines = "\n".join(f"    {next((l for l in program.flows + program.groups if l.startswith(name)), name)}\n"

@@ -15,7 +15,7 @@ from utilities.lab.cleanup import LabError
 
 VERSION = 4
 HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY = 0, 1, 2, 3
-SET_CONFIG, PACKET_IN, PACKET_OUT, FLOW_MOD, GROUP_MOD = 9, 10, 13, 14, 15
+SET_CONFIG, PACKET_IN, FLOW_REMOVED, PACKET_OUT, FLOW_MOD, GROUP_MOD = 9, 10, 11, 13, 14, 15
 MULTIPART_REQUEST, MULTIPART_REPLY, BARRIER_REQUEST, BARRIER_REPLY, SET_ASYNC = 18, 19, 20, 21, 28
 OFPMP_FLOW, OFPMP_TABLE, OFPMP_GROUP = 1, 3, 6
 OFPP_IN_PORT, OFPP_TABLE, OFPP_CONTROLLER, OFPP_ANY = 0xfffffff8, 0xfffffff9, 0xfffffffd, 0xffffffff
@@ -84,6 +84,12 @@ def packet_in(body):
     return reason, table, cookie, pipeline_fields(body[16:16 + length]), frame
 
 
+def flow_removed(body):
+    """(cookie, priority, reason, table, seconds, idle, hard, packets, bytes, match)."""
+    cookie, priority, reason, table, seconds, _, idle, hard, packets, octets = struct.unpack_from("!QHBBIIHHQQ", body)
+    return cookie, priority, reason, table, seconds, idle, hard, packets, octets, body[40:]
+
+
 class Channel:
     """A controller's connection to one switch."""
 
@@ -99,11 +105,11 @@ class Channel:
         self.socket.settimeout(WAIT_S)
         self.socket.connect(path)
         self._buffer, self._out, self._xid = b"", bytearray(), 1
-        self.packet_ins, self._replies, self.errors = [], {}, {}
+        self.packet_ins, self.removed, self._replies, self.errors = [], [], {}, {}
         self._parts = {}
         self.send(message(HELLO))
         # Every reason, for a connection of any kind; whole frames.
-        self.send(message(SET_ASYNC, struct.pack("!IIIIII", 7, 7, 0, 0, 0, 0)))
+        self.send(message(SET_ASYNC, struct.pack("!IIIIII", 7, 7, 0, 0, 15, 15)))
         self.send(message(SET_CONFIG, struct.pack("!HH", fragments, 0xffff)))
         self.barrier()
 
@@ -117,6 +123,8 @@ class Channel:
         kind, xid = m[1], int.from_bytes(m[4:8], "big")
         if kind == PACKET_IN:
             self.packet_ins.append(packet_in(m[8:]))
+        elif kind == FLOW_REMOVED:
+            self.removed.append(flow_removed(m[8:]))
         elif kind == ECHO_REQUEST:
             self.send(message(ECHO_REPLY, m[8:], xid))
         elif kind == ERROR:

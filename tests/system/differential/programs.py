@@ -104,7 +104,7 @@ class Program:
         # Neither with what makes Open vSwitch process a packet in several rounds (README.md).
         self.clones = not plain and not self.writes and tags in (None, "vlan")
         self.selects = not self.clones and rng.random() < 0.5       # Or else resubmits.
-        self.groups, self.flows = [], []
+        self.groups, self.flows, self.n_conjunctions = [], [], 0
         self.group_costs, self.table_costs = {}, {}
         # It sets ICMPv6 types and codes, or looks at neighbour discovery: what becomes of that when they change is seen differently (README.md).
         self.sets_icmpv6 = rng.random() < 0.4
@@ -324,6 +324,8 @@ class Program:
             elif self.plain:
                 actions.append(self._ports())
                 cost += self._cost_of(actions[-1])
+            elif how < 0.95:
+                actions.append(rng.choice((f"set_queue:{rng.choice((0, 1, 7, 0xfffffffe))}", "pop_queue")))
             elif how < 0.98:
                 register = rng.choice(REGISTERS)
                 actions.append(f"load:{rng.randint(1, p.N_PORTS)}->{NX[register]}[]")
@@ -343,6 +345,8 @@ class Program:
             known = known & {"vlan"} if "pop_vlan" not in actions else set()    # In a set, tags change before fields do.
         for _ in range(rng.choice((0, 1, 1, 2, 3))):
             actions.append(self._set(known, in_set=True))
+        if not self.plain and rng.random() < 0.1:
+            actions.append(f"set_queue:{rng.choice((0, 1, 7))}")
         how = rng.random()
         if how < 0.75:
             output = self._ports()
@@ -387,10 +391,35 @@ class Program:
             instructions, cost = self._instructions(table, known)
             self._add(table, priority, match, instructions)
             most = max(most, cost)
+        for _ in range(0 if self.plain else rng.choice((0, 0, 1, 2))):
+            most = max(most, self._conjunction(table))
         # With an action set about, no table is without a table-miss entry (README.md).
         if self.writes or rng.random() < 0.85:
             instructions, cost = self._instructions(table, set())
             self._add(table, 0, "", instructions)
+            most = max(most, cost)
+        return most
+
+    def _conjunction(self, table):
+        """Two or three dimensions at one priority, and the entries that it leads to; the most frames that a packet can become."""
+        rng, most = self.rng, 1
+        self.n_conjunctions += 1
+        number, n = self.n_conjunctions, rng.choice((2, 2, 3))
+        # Apart from those of ordinary entries (which are below 60000): where conjunctions of one priority overlap, the outcome is undefined.
+        priority = 60000 + number
+        taken = {f"{line.split(',', 3)[1]}|{line.split('priority=', 1)[1].split(',', 1)[1].split('actions=', 1)[0]}" for line in self.flows}
+        for k in range(1, n + 1):
+            matches = rng.choice((lambda: {f"in_port={rng.randint(1, p.N_PORTS)}" for _ in range(6)}, lambda: {s[0] for s in rng.sample(self._stacks, min(8, len(self._stacks)))},
+                                  lambda: {self._match(table)[0] for _ in range(rng.randint(1, 6))}))()
+            for match in sorted(matches):
+                key = f"table={table}|{match},"
+                if match and key not in taken:      # A match that an ordinary entry has, too, hides it from Open vSwitch's second search (README.md).
+                    taken.add(key)
+                    self._add(table, priority, match, f"conjunction({number},{k}/{n})")
+        for lower in rng.sample((1, 2), rng.choice((0, 1, 1, 2))):
+            match, known = self._match(table) if lower == 1 else ("", set())
+            instructions, cost = self._instructions(table, known)
+            self._add(table, priority - 30000 * rng.randint(0, 1) - lower, f"conj_id={number}{',' if match else ''}{match}", instructions)
             most = max(most, cost)
         return most
 
