@@ -7,12 +7,9 @@
 #include <stdlib.h>
 
 #include "controller/edge_tables.h"
-#include "controller/limits.h"
 #include "controller/ruleset.h"
 #include "controller/substrate.h"
 #include "ofproto/polder.h"
-
-#define MIN_PACKET_IN_BURST 16u
 
 void rule_start(struct rule_builder *r, uint8_t table, uint16_t priority, uint64_t cookie)
 {
@@ -116,16 +113,6 @@ static void device_ports(struct edge_context *x)
     }
 }
 
-/* Of packet-ins, of which the tenant may have so many from this edge. A tenth of a second's worth may come at once. */
-static void packet_in_meter(struct edge_context *x)
-{
-    uint32_t rate = MAX(limits_packet_in_rate(x->vsw), 1u);
-    struct of_meter_band band = { .type = OFPMBT_DROP, .rate = rate, .burst_size = MAX(rate / 10, MIN_PACKET_IN_BURST) };
-    if (x->vsw->packet_in_meter && !x->vsw->unmetered) {
-        ruleset_meter(x->controller->rulesets, x->vsw->packet_in_meter, OFPMF_PKTPS | OFPMF_BURST, &band, 1);
-    }
-}
-
 void compile_network(struct controller *c, const struct vsw *vsw, const struct edge *edge)
 {
     struct sw *sw = substrate_find(c->substrate, edge->datapath_id);
@@ -134,9 +121,6 @@ void compile_network(struct controller *c, const struct vsw *vsw, const struct e
     };
 
     ruleset_begin(c->rulesets, edge->datapath_id, vsw->id);
-    if (vsw->is_slice) {
-        packet_in_meter(&x);
-    }
     classify(&x);
     transport_restore(&x);
     transport_deliver(&x);

@@ -21,20 +21,27 @@
 
 #include "controller/edge_tables.h"
 #include "controller/fabric_impl.h"
+#include "controller/limits.h"
 #include "controller/ruleset.h"
 #include "ofproto/polder.h"
 
+#define MIN_PACKET_IN_BURST 16u
+
 /* --- Actions --- */
 
-/* With the virtual switch's meter, where the edge has meters: what is above its rate costs nobody anything. */
-void compile_output_controller(const struct vsw *vsw, struct actions *out)
+void compile_controller(const struct vsw *vsw, struct actions *out)
 {
-    if (vsw->packet_in_meter && !vsw->unmetered) {
-        actions_controller(out, vsw->packet_in_meter);
-        return;
+    actions_controller(out, vsw->unmetered ? 0 : vsw->packet_in_meter);
+}
+
+/* What the edge drops at once: a flood of packet-ins costs nobody else anything. A tenth of a second's worth may come at once. */
+static void put_packet_in_meter(struct edge_context *x)
+{
+    uint32_t rate = MAX(limits_packet_in_rate(x->vsw), 1u);
+    struct of_meter_band band = { .type = OFPMBT_DROP, .rate = rate, .burst_size = MAX(rate / 10, MIN_PACKET_IN_BURST) };
+    if (x->vsw->packet_in_meter && !x->vsw->unmetered) {
+        ruleset_meter(x->controller->rulesets, x->vsw->packet_in_meter, OFPMF_PKTPS | OFPMF_BURST, &band, 1);
     }
-    actions_output(out, OFPP_CONTROLLER);
-    out->list[out->n - 1].output.max_len = OFPCML_NO_BUFFER;
 }
 
 static void output_virtual(struct actions *out, uint32_t port)
@@ -57,7 +64,7 @@ void compile_actions(const struct vsw *vsw, const struct actions *in, struct act
         const struct action *a = &in->list[i];
         bool last = i + 1 == in->n && !clone_last;
         if (a->type == ACTION_OUTPUT && a->output.port == OFPP_CONTROLLER) {
-            compile_output_controller(vsw, out);
+            compile_controller(vsw, out);
         } else if (a->type == ACTION_OUTPUT && a->output.port == OFPP_TABLE) {
             actions_output(out, OFPP_TABLE);            /* A packet-out: CLASSIFY leads on; unlike a resubmit's, the pipeline's action set runs. */
         } else if (a->type == ACTION_OUTPUT) {
@@ -209,7 +216,7 @@ static void put_miss(struct rulesets *rulesets, struct vsw *vsw)
     struct instructions in;
     instructions_init(&in);
     in.has_apply = true;
-    compile_output_controller(vsw, &in.apply);
+    compile_controller(vsw, &in.apply);
     match_set_u64(&all, R_VSW, vsw->id);
     ruleset_flow_flags(rulesets, T_VIRT, 0, &all, COOKIE(vsw->id, COOKIE_MISS), RULE_BEGINS, &in);
     instructions_fini(&in);
@@ -447,6 +454,7 @@ void compile_entries(struct vsw *vsw, const struct edge *edge)
     of_flow_filter_init(&all);
     ruleset_begin(vsw->controller->rulesets, edge->datapath_id, OWNER_ENTRIES(vsw->id));
     if (vsw->is_slice) {
+        put_packet_in_meter(&x);
         put_alive_group(&x);
         group_table_each(vsw->groups, put_group_again, &x);
         meter_table_each(vsw->meters, put_meter_again, &x);

@@ -384,7 +384,7 @@ void transport_deliver(struct edge_context *x)
     if (x->vsw->is_slice) {                             /* From an action set; elsewhere the entry outputs by itself. */
         struct rule_builder *r = start(x, T_DELIVER, 100);
         match_set_u64(&r->match, R_OUT, OFPP_CONTROLLER);
-        compile_output_controller(x->vsw, rule_apply(r));
+        compile_controller(x->vsw, rule_apply(r));
         rule_put(r);
     }
 }
@@ -442,7 +442,7 @@ void transport_translate(struct edge_context *x)
     struct rule_builder *r = start(x, T_X_SRC, 10);
     r->cookie = COOKIE(x->vsw->id, COOKIE_INTERN);
     if (x->vsw->n_pairs < x->controller->config.intern_pairs_per_network) {
-        compile_output_controller(x->vsw, rule_apply(r));
+        compile_controller(x->vsw, rule_apply(r));
     } else {
         rule_drop(x, DROP_INTERN_LIMIT);
     }

@@ -348,7 +348,6 @@ struct vsw *vsw_new(struct fabric *fabric, struct network *network)
     vsw_changes_init(vsw);
     if (vsw->is_slice) {
         vsw->usage = fabric_usage_get(fabric, network_tenant(network)->name);
-        vsw->packet_in_meter = id_pool_empty(&fabric->meter_ids) ? 0 : id_pool_get(&fabric->meter_ids);
         vsw_groups_init(vsw);
         limits_vsw_init(vsw);
         vsw->counts_unmatched[0] = true;
@@ -370,9 +369,6 @@ void vsw_free(struct vsw *vsw)
         vsw_groups_fini(vsw);
         vsw_ports_fini(vsw);
         limits_vsw_fini(vsw);
-        if (vsw->packet_in_meter) {
-            id_pool_put(&vsw->fabric->meter_ids, vsw->packet_in_meter);
-        }
         fabric_usage_put(vsw->fabric, vsw->usage);
     }
     vsw_changes_fini(vsw);

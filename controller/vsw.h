@@ -135,6 +135,7 @@ struct vsw {
     struct hmap numbers, group_ids, meter_ids, ports;
     unsigned n_write_goto;      /* Entries that write actions and go on: the action set is not known when they are compiled. */
     unsigned n_ff_groups;
+    uint32_t packet_in_meter;   /* Physical id, on each of its edges; 0: none was left. */
     uint32_t next_number;
     bool numbers_again;         /* They began anew: one may be in use. */
     /* By table: entries, those of priority 0, whether a rule counts what no entry matches, and what entries had matched that are gone. */
@@ -160,7 +161,6 @@ struct vsw {
     struct of_share share;
     struct budget changes_budget;
     struct { struct list node; uint64_t until_ns, since_ns; } hold;     /* limits.c, while share.held. */
-    uint32_t packet_in_meter;   /* Physical id of the meter of its packet-ins, the same on all edges; 0: none is left. */
     bool unmetered;             /* An edge has refused it: packet-ins are limited by the edge's agent and here only. */
     uint64_t cost;              /* Sum over its entries. */
     bool undoing;               /* A change is being taken back: nothing is told, counted against quotas or remembered. */

@@ -11,15 +11,19 @@ void dp_receive(struct dp_thread *t, struct packet **packets, unsigned n, uint32
 {
     const struct dp *dp = t->dp;
     bool refused = dp_port_state(dp, in_port) & (OFPPC_PORT_DOWN | OFPPC_NO_RECV);
-    struct exec e;
+    unsigned kept = 0;
     for (unsigned i = 0; i < n; i++) {
-        if (refused || packets[i]->len < ETH_HEADER_SIZE) {
+        struct packet *p = packets[i];
+        if (__builtin_expect(refused || p->len < ETH_HEADER_SIZE, 0)) {
             dp_thread_drop(t, in_port, refused ? DROP_PORT_CONFIG : DROP_RUNT);
-            dp->ops.free(t, packets[i], dp->aux);
-            continue;
+            dp->ops.free(t, p, dp->aux);
+        } else {
+            p->in_port = in_port;
+            packets[kept++] = p;
         }
-        exec_init(&e, t, packets[i], in_port, now_ns);
-        exec_run(&e);
+    }
+    if (kept) {
+        cache_run(t, packets, kept, in_port, now_ns);
     }
 }
 
