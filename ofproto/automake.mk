@@ -65,7 +65,8 @@ ofproto_libofproto_a_SOURCES += \
 	ofproto/flow_table_refs.c ofproto/flow_table_refs.h \
 	ofproto/group_table.c \
 	ofproto/meter_table.c ofproto/meter_table.h \
-	ofproto/of_conn.c ofproto/of_conn.h \
+	ofproto/of_conn.c ofproto/of_conn.h ofproto/of_conn_impl.h \
+	ofproto/of_conn_turn.c \
 	ofproto/of_share.h \
 	ofproto/nxm.c ofproto/nxm.h \
 	ofproto/of10.h ofproto/of10_action.c ofproto/of10_match.c ofproto/of10_msg.c ofproto/of10_stats.c \

@@ -7,7 +7,7 @@
  * Callbacks may call of_conn_close(): the struct and the bytes of the message at hand live until the outermost call (`depth`) returns.
  */
 #define LOG_MODULE "of_conn"
-#include "ofproto/of_conn.h"
+#include "ofproto/of_conn_impl.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -16,44 +16,11 @@
 #include <event2/event.h>
 
 #include "lib/log.h"
-#include "ofproto/of_share.h"
 
 enum {
     MIN_BACKOFF_MS = 250,
     LINGER_MS = 1000,           /* For the last error to leave. */
     MAX_STALLED = 12,           /* Keep-alive turns without a byte taken by the peer. */
-};
-
-enum state { BACKOFF, CONNECTING, HELLO, UP, CLOSING, DOWN };
-
-struct of_conn {
-    struct event_base *base;
-    struct of_conn_options options;
-    const struct of_conn_ops *ops;
-    void *aux;
-    char *target;               /* NULL: accepted. */
-    char *peer;                 /* Of an accepted stream. */
-    struct tls_config *tls;
-    struct stream *stream;      /* NULL in BACKOFF and DOWN. */
-    enum state state;
-    uint8_t version;
-    uint32_t last_xid;
-    unsigned backoff_ms;
-    struct rng rng;
-    struct event *timer, *resume;
-    struct event *turn, *late;  /* The end of waiting for a turn: when nothing else is to be done, and at the latest. NULL without a share. */
-    bool yielded;               /* It waits for a turn. */
-    struct buf in, out;
-    bool read_wanted;           /* The owner's wish. */
-    bool attempted;
-    bool received, echo_pending;/* Since the last keep-alive turn. */
-    size_t last_backlog;
-    unsigned stalled;
-    bool overflowed;            /* The peer has left more than max_unread unread. */
-    unsigned depth;
-    bool dead;
-    struct of_conn_counters counters;
-    char why[200];              /* Reason to give when CLOSING is over. */
 };
 
 static void go_down(struct of_conn *, const char *why);
@@ -71,10 +38,7 @@ static void destroy(struct of_conn *c)
     }
     event_free(c->timer);
     event_free(c->resume);
-    if (c->turn) {
-        event_free(c->turn);
-        event_free(c->late);
-    }
+    of_conn_turns_fini(c);
     tls_config_unref(c->tls);
     buf_fini(&c->in);
     buf_fini(&c->out);
@@ -83,13 +47,13 @@ static void destroy(struct of_conn *c)
     free(c);
 }
 
-static void enter(struct of_conn *c)
+void of_conn_enter(struct of_conn *c)
 {
     c->depth++;
 }
 
 /* False when the connection is gone. */
-static bool leave(struct of_conn *c)
+bool of_conn_leave(struct of_conn *c)
 {
     if (!--c->depth && c->dead) {
         destroy(c);
@@ -103,18 +67,18 @@ static uint8_t highest(uint32_t bitmap)
     return (uint8_t) (31 - __builtin_clz(bitmap));
 }
 
-static bool paused(const struct of_conn *c)
+bool of_conn_paused(const struct of_conn *c)
 {
     return !c->read_wanted || stream_backlog(c->stream) > c->options.max_backlog || (c->options.share && c->options.share->held);
 }
 
 /* Tells the stream whether bytes are wanted now; returns that. */
-static bool set_reading(struct of_conn *c)
+bool of_conn_set_reading(struct of_conn *c)
 {
     if (!c->stream || c->dead) {
         return false;
     }
-    bool on = (c->state == HELLO || c->state == UP) && !c->yielded && !paused(c);
+    bool on = (c->state == HELLO || c->state == UP) && !c->yielded && !of_conn_paused(c);
     stream_read_enable(c->stream, on);
     return on;
 }
@@ -122,29 +86,8 @@ static bool set_reading(struct of_conn *c)
 /* After a pause may have ended: what was kept is processed from the loop, not from within the caller. */
 static void update_read(struct of_conn *c)
 {
-    if (set_reading(c) && c->in.size) {
+    if (of_conn_set_reading(c) && c->in.size) {
         event_active(c->resume, 0, 0);
-    }
-}
-
-/* --- Turns (of_share.h) --- */
-
-static void yield(struct of_conn *c)
-{
-    static const struct timeval now = { 0 }, late = { .tv_usec = OF_SHARE_LATE_MS * 1000 };
-    c->yielded = true;
-    c->options.share->group->n_waiting++;
-    event_add(c->turn, &now);   /* A timer, so that the loop looks for others' events first. */
-    event_add(c->late, &late);
-}
-
-static void end_yield(struct of_conn *c)
-{
-    if (c->yielded) {
-        c->yielded = false;
-        c->options.share->group->n_waiting--;
-        event_del(c->turn);
-        event_del(c->late);
     }
 }
 
@@ -340,9 +283,9 @@ static void receive_up(struct of_conn *c, const uint8_t *raw, size_t size)
 }
 
 /* The first whole message, if reading is not paused; returns the bytes used, 0: there is none, or the connection ends. */
-static size_t process_one(struct of_conn *c, const uint8_t *raw, size_t size)
+size_t of_conn_process_one(struct of_conn *c, const uint8_t *raw, size_t size)
 {
-    if (!c->stream || c->dead || (c->state != HELLO && c->state != UP) || paused(c) || size < OF_HEADER_SIZE) {
+    if (!c->stream || c->dead || (c->state != HELLO && c->state != UP) || of_conn_paused(c) || size < OF_HEADER_SIZE) {
         return 0;
     }
     unsigned length = of_frame_length(raw, size);
@@ -368,47 +311,9 @@ static size_t process_one(struct of_conn *c, const uint8_t *raw, size_t size)
     return length;
 }
 
-/* Whole messages until there are no more, reading is paused, the connection ends, or `limit_ns` have been used; returns the bytes used. */
-static size_t process_timed(struct of_conn *c, const uint8_t *data, size_t size, uint64_t now, uint64_t limit_ns)
-{
-    struct of_share_group *group = c->options.share->group;
-    size_t used = 0, n = 1;
-    for (uint64_t spent = 0; spent < limit_ns && n; ) {
-        n = process_one(c, data + used, size - used);
-        used += n;
-        uint64_t then = now;
-        now = clock_now_ns(&c->options.clock);
-        of_share_use(group, now - then);
-        spent += now - then;
-    }
-    return used;
-}
-
-/* The same at the loop's usual priority, as much as the share has left. */
-static size_t process(struct of_conn *c, const uint8_t *data, size_t size)
-{
-    size_t used = 0;
-    if (c->options.share) {
-        struct of_share_group *group = c->options.share->group;
-        uint64_t now = clock_now_ns(&c->options.clock);
-        of_share_pass(group, now);
-        if (!c->yielded && group->recent_ns < group->quantum_ns) {
-            used = process_timed(c, data, size, now, group->quantum_ns - group->recent_ns);
-        }
-        if (!c->yielded && group->recent_ns >= group->quantum_ns && c->stream && !c->dead && !paused(c)) {
-            yield(c);
-        }
-        return used;
-    }
-    for (size_t n; (n = process_one(c, data + used, size - used)); ) {
-        used += n;
-    }
-    return used;
-}
-
 static void process_kept(struct of_conn *c)
 {
-    size_t used = process(c, c->in.data, c->in.size);
+    size_t used = of_conn_process(c, c->in.data, c->in.size);
     if (c->stream) {
         buf_consume(&c->in, used);
     }
@@ -417,44 +322,12 @@ static void process_kept(struct of_conn *c)
 static void on_resume(evutil_socket_t fd UNUSED, short what UNUSED, void *c_)
 {
     struct of_conn *c = c_;
-    enter(c);
+    of_conn_enter(c);
     if (c->stream && c->in.size) {
         process_kept(c);
-        set_reading(c);
+        of_conn_set_reading(c);
     }
-    leave(c);
-}
-
-static bool has_whole_message(const struct of_conn *c)
-{
-    if (c->in.size < OF_HEADER_SIZE) {
-        return false;
-    }
-    unsigned length = of_frame_length(c->in.data, c->in.size);
-    return length >= OF_HEADER_SIZE && length <= c->in.size;
-}
-
-/* A turn has come. */
-static void on_turn(evutil_socket_t fd UNUSED, short what UNUSED, void *c_)
-{
-    struct of_conn *c = c_;
-    struct of_share_group *group = c->options.share->group;
-    uint64_t limit = group->quantum_ns / MAX(group->n_waiting, 1u), now = clock_now_ns(&c->options.clock);
-    end_yield(c);
-    enter(c);
-    of_share_pass(group, now);
-    group->n_turns++;
-    if (c->stream && c->in.size) {
-        size_t used = process_timed(c, c->in.data, c->in.size, now, limit);
-        if (c->stream) {
-            buf_consume(&c->in, used);
-        }
-    }
-    if (c->stream && !c->dead && has_whole_message(c) && !paused(c)) {
-        yield(c);
-    }
-    set_reading(c);
-    leave(c);
+    of_conn_leave(c);
 }
 
 /* --- The stream's callbacks --- */
@@ -462,19 +335,19 @@ static void on_turn(evutil_socket_t fd UNUSED, short what UNUSED, void *c_)
 static long on_readable(struct stream *stream UNUSED, const uint8_t *data, size_t size, void *c_)
 {
     struct of_conn *c = c_;
-    enter(c);
+    of_conn_enter(c);
     if (c->in.size) {
         buf_put(&c->in, data, size);
         process_kept(c);
     } else {
-        size_t used = process(c, data, size);
+        size_t used = of_conn_process(c, data, size);
         if (c->stream && !c->dead && used < size) {
             buf_put(&c->in, data + used, size - used);
         }
     }
-    set_reading(c);
+    of_conn_set_reading(c);
     bool gone = !c->stream;
-    return leave(c) && !gone ? (long) size : -1;
+    return of_conn_leave(c) && !gone ? (long) size : -1;
 }
 
 static void on_connected(struct stream *stream UNUSED, void *c_)
@@ -489,7 +362,7 @@ static void on_connected(struct stream *stream UNUSED, void *c_)
 static void on_drained(struct stream *stream UNUSED, void *c_)
 {
     struct of_conn *c = c_;
-    enter(c);
+    of_conn_enter(c);
     if (c->state == CLOSING) {
         go_down(c, c->why);
     } else {
@@ -498,15 +371,15 @@ static void on_drained(struct stream *stream UNUSED, void *c_)
             c->ops->drained(c, c->aux);
         }
     }
-    leave(c);
+    of_conn_leave(c);
 }
 
 static void on_closed(struct stream *stream UNUSED, const char *why, void *c_)
 {
     struct of_conn *c = c_;
-    enter(c);
+    of_conn_enter(c);
     go_down(c, c->state == CLOSING ? c->why : why);
-    leave(c);
+    of_conn_leave(c);
 }
 
 static const struct stream_ops stream_callbacks = { on_connected, on_readable, on_drained, on_closed };
@@ -527,7 +400,7 @@ static void start_connecting(struct of_conn *c)
     arm(c, 2 * c->options.echo_interval_ms);
 }
 
-/* Must run between enter() and leave(): down() may close the connection. */
+/* Must run between of_conn_enter() and of_conn_leave(): down() may close the connection. */
 static void go_down(struct of_conn *c, const char *why)
 {
     char reason[sizeof c->why];
@@ -537,7 +410,7 @@ static void go_down(struct of_conn *c, const char *why)
         stream_close(c->stream);
         c->stream = NULL;
     }
-    end_yield(c);
+    of_conn_end_yield(c);
     buf_clear(&c->in);
     c->counters.up_since_ns = 0;
     c->read_wanted = true;
@@ -574,7 +447,7 @@ static void keep_alive(struct of_conn *c)
         go_down(c, unread);
         return;
     }
-    if (c->received || paused(c)) {     /* A silence that we asked for tells nothing. */
+    if (c->received || of_conn_paused(c)) {     /* A silence that we asked for tells nothing. */
         c->received = c->echo_pending = false;
     } else if (c->echo_pending) {
         go_down(c, "no answer to an echo request");
@@ -591,7 +464,7 @@ static void keep_alive(struct of_conn *c)
 static void on_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *c_)
 {
     struct of_conn *c = c_;
-    enter(c);
+    of_conn_enter(c);
     switch (c->state) {
     case BACKOFF:
         c->counters.reconnects += c->attempted;
@@ -613,7 +486,7 @@ static void on_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *c_)
     case DOWN:
         break;
     }
-    leave(c);
+    of_conn_leave(c);
 }
 
 static struct of_conn *conn_new(struct event_base *base, const struct of_conn_options *options, const struct of_conn_ops *ops, void *aux)
@@ -640,11 +513,7 @@ static struct of_conn *conn_new(struct event_base *base, const struct of_conn_op
     rng_seed_random(&c->rng);
     c->timer = evtimer_new(base, on_timer, c);
     c->resume = event_new(base, -1, 0, on_resume, c);
-    if (options->share) {
-        c->turn = evtimer_new(base, on_turn, c);
-        c->late = evtimer_new(base, on_turn, c);
-        event_priority_set(c->turn, event_base_get_npriorities(base) - 1);
-    }
+    of_conn_turns_init(c);
     buf_init(&c->in);
     buf_init(&c->out);
     c->read_wanted = true;
@@ -684,7 +553,7 @@ void of_conn_close(struct of_conn *c)
         c->dead = true;
         event_del(c->timer);
         event_del(c->resume);
-        end_yield(c);
+        of_conn_end_yield(c);
         if (!c->depth) {
             destroy(c);
         }
@@ -715,15 +584,6 @@ void of_conn_read_enable(struct of_conn *c, bool on)
 {
     c->read_wanted = on;
     update_read(c);
-}
-
-/* What was held waits for a turn: it has been too much already. */
-void of_conn_resume(struct of_conn *c)
-{
-    if (set_reading(c) && has_whole_message(c)) {
-        yield(c);
-        set_reading(c);
-    }
 }
 
 void of_conn_counters(const struct of_conn *c, struct of_conn_counters *out)
