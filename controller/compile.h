@@ -50,6 +50,8 @@ void transport_translate(struct edge_context *);
 
 /* compile_entry.c. The tenant's action list as the edge runs it (clone_last: something may still follow). */
 void compile_actions(const struct vsw *, const struct actions *in, struct actions *out, bool clone_last);
+/* To the tenant's controller, within its rate. */
+void compile_controller(const struct vsw *, struct actions *out);
 /* All entries, groups and meters of a virtual switch on an edge. */
 void compile_entries(struct vsw *, const struct edge *);
 /* One of them, on all its edges: edits. Nothing while vsw.entries_dirty: all will be compiled. */

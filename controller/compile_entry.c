@@ -26,10 +26,20 @@
 
 /* --- Actions --- */
 
-static void output_controller(struct actions *out)
+void compile_controller(const struct vsw *vsw, struct actions *out)
 {
-    actions_output(out, OFPP_CONTROLLER);
-    out->list[out->n - 1].output.max_len = OFPCML_NO_BUFFER;
+    struct action *a = actions_add(out, ACTION_CONTROLLER);
+    a->controller.max_len = OFPCML_NO_BUFFER;
+    a->controller.reason = OFPR_ACTION;
+    a->controller.meter = vsw->packet_in_meter;
+}
+
+/* What the edge drops at once: a flood of packet-ins costs nobody else anything. */
+static void put_packet_in_meter(struct edge_context *x)
+{
+    uint32_t rate = MAX(x->vsw->network->quota.packet_in_rate, 1u);
+    struct of_meter_band band = { .type = OFPMBT_DROP, .rate = rate, .burst_size = rate };
+    ruleset_meter(x->controller->rulesets, x->vsw->packet_in_meter, OFPMF_PKTPS | OFPMF_BURST, &band, 1);
 }
 
 static void output_virtual(struct actions *out, uint32_t port)
@@ -52,7 +62,7 @@ void compile_actions(const struct vsw *vsw, const struct actions *in, struct act
         const struct action *a = &in->list[i];
         bool last = i + 1 == in->n && !clone_last;
         if (a->type == ACTION_OUTPUT && a->output.port == OFPP_CONTROLLER) {
-            output_controller(out);
+            compile_controller(vsw, out);
         } else if (a->type == ACTION_OUTPUT && a->output.port == OFPP_TABLE) {
             actions_output(out, OFPP_TABLE);            /* A packet-out: CLASSIFY leads on; unlike a resubmit's, the pipeline's action set runs. */
         } else if (a->type == ACTION_OUTPUT) {
@@ -204,7 +214,7 @@ static void put_miss(struct rulesets *rulesets, struct vsw *vsw)
     struct instructions in;
     instructions_init(&in);
     in.has_apply = true;
-    output_controller(&in.apply);
+    compile_controller(vsw, &in.apply);
     match_set_u64(&all, R_VSW, vsw->id);
     ruleset_flow_flags(rulesets, T_VIRT, 0, &all, COOKIE(vsw->id, COOKIE_MISS), RULE_BEGINS, &in);
     instructions_fini(&in);
@@ -442,6 +452,7 @@ void compile_entries(struct vsw *vsw, const struct edge *edge)
     of_flow_filter_init(&all);
     ruleset_begin(vsw->controller->rulesets, edge->datapath_id, OWNER_ENTRIES(vsw->id));
     if (vsw->is_slice) {
+        put_packet_in_meter(&x);
         put_alive_group(&x);
         group_table_each(vsw->groups, put_group_again, &x);
         meter_table_each(vsw->meters, put_meter_again, &x);

@@ -384,8 +384,7 @@ void transport_deliver(struct edge_context *x)
     if (x->vsw->is_slice) {                             /* From an action set; elsewhere the entry outputs by itself. */
         struct rule_builder *r = start(x, T_DELIVER, 100);
         match_set_u64(&r->match, R_OUT, OFPP_CONTROLLER);
-        actions_output(rule_apply(r), OFPP_CONTROLLER);
-        rule_apply(r)->list[rule_apply(r)->n - 1].output.max_len = OFPCML_NO_BUFFER;
+        compile_controller(x->vsw, rule_apply(r));
         rule_put(r);
     }
 }

@@ -4,6 +4,10 @@
  *   table 0  anti-spoofing   a port sends only from its own MAC and addresses
  *   table 1  ARP and ND      answered here, at the edge where they are asked
  *   table 2  L2              a port's MAC to the port, broadcast and multicast to all, unknown nowhere
+ *   table 3  ND answer       a solicitation that table 1 made an advertisement gets its option, and goes back
+ *
+ * Table 3 is there because Open vSwitch takes a set-field of the target link-layer option only in an entry that matches
+ * advertisements.
  *
  * It speaks OpenFlow to the virtual switch exactly as a tenant's controller would, but for drop reasons. Each pass
  * states all entries that should be there; those that were not stated go.
@@ -17,7 +21,7 @@
 #include "lib/log.h"
 #include "ofproto/polder.h"
 
-enum { TABLE_SPOOF, TABLE_RESOLVE, TABLE_L2 };
+enum { TABLE_SPOOF, TABLE_RESOLVE, TABLE_L2, TABLE_ND_ANSWER };
 enum { ETH_IPV4 = 0x0800, ETH_ARP = 0x0806, ETH_IPV6 = 0x86dd };
 enum { PROTO_UDP = 17, PROTO_ICMPV6 = 58 };
 enum { ND_RS = 133, ND_RA = 134, ND_NS = 135, ND_NA = 136, ND_REDIRECT = 137 };
@@ -195,6 +199,15 @@ static void nd_reply(struct vsw *vsw, const struct port *port, const struct ip *
     actions_set_u64(a, FIELD_ICMPV6_TYPE, ND_NA);
     actions_set_u64(a, FIELD_ND_RESERVED, 0x60000000);
     actions_set_u64(a, FIELD_ND_OPTIONS_TYPE, 2);
+    entry_goto(&e, TABLE_ND_ANSWER);
+    put(&e);
+
+    e = entry_start(vsw, TABLE_ND_ANSWER, 100);
+    match_set_u64(&e.mod.match, FIELD_ETH_TYPE, ETH_IPV6);
+    match_set_u64(&e.mod.match, FIELD_IP_PROTO, PROTO_ICMPV6);
+    match_set_u64(&e.mod.match, FIELD_ICMPV6_TYPE, ND_NA);
+    match_set_ip(&e.mod.match, FIELD_IPV6_ND_TARGET, ip);
+    a = entry_apply(&e);
     actions_set_mac(a, FIELD_IPV6_ND_TLL, port->mac);
     actions_output(a, OFPP_IN_PORT);
     put(&e);

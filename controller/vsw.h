@@ -124,6 +124,7 @@ struct vsw {
     struct hmap numbers, group_ids, meter_ids, ports;
     unsigned n_write_goto;      /* Entries that write actions and go on: the action set is not known when they are compiled. */
     unsigned n_ff_groups;
+    uint32_t packet_in_meter;   /* Physical id, on each of its edges. */
     uint32_t next_number;
     bool numbers_again;         /* They began anew: one may be in use. */
     /* By table: entries, those of priority 0, whether a rule counts what no entry matches, and what entries had matched that are gone. */

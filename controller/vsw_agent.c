@@ -154,8 +154,8 @@ static struct of_error be_packet_out(void *vsw_, const struct of_packet_out *po)
 
 const struct of_backend_ops vsw_backend_ops = {
     .features = be_features, .desc = be_desc, .flows = be_flows, .groups = be_groups, .meters = be_meters, .table_stats = vsw_counters_table, .ports = be_ports,
-    .port_stats = vsw_counters_port, .group_stats = vsw_counters_group, .port_mod = be_port_mod, .packet_out = be_packet_out, .barrier = be_barrier, .barrier_passes = be_barrier_passes,
-    .misses_wanted = be_misses_wanted, .request = be_request, .refresh = vsw_counters_refresh,
+    .port_stats = vsw_counters_port, .group_stats = vsw_counters_group, .port_mod = be_port_mod, .packet_out = be_packet_out, .barrier = be_barrier,
+    .barrier_passes = be_barrier_passes, .misses_wanted = be_misses_wanted, .request = be_request, .refresh = vsw_counters_refresh,
 };
 
 /* --- Packet-in --- */

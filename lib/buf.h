@@ -78,7 +78,7 @@ static inline struct cursor cursor_sub(struct cursor *c, size_t n)       /* A cu
 static inline void cursor_copy(struct cursor *c, void *out, size_t n)
 {
     const uint8_t *p = cursor_take(c, n);
-    if (p) { memcpy(out, p, n); } else { memset(out, 0, n); }
+    if (n) { p ? memcpy(out, p, n) : memset(out, 0, n); }               /* `out` may be NULL when there is nothing. */
 }
 
 #endif

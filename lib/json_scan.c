@@ -226,12 +226,12 @@ static int compare_keys(const void *a_, const void *b_, void *bytes)
 static bool keys_unique(struct scan *s, size_t first)
 {
     struct key *keys = (struct key *) (void *) s->keys.data + first;
-    const char *bytes = (const char *) s->key_bytes.data;
+    const char *bytes = s->key_bytes.size ? (const char *) s->key_bytes.data : "";       /* Empty keys have no bytes at all. */
     size_t n = s->keys.size / sizeof *keys - first;
     if (n < 2) {
         return true;
     }
-    qsort_r(keys, n, sizeof *keys, compare_keys, s->key_bytes.data);
+    qsort_r(keys, n, sizeof *keys, compare_keys, (void *) (uintptr_t) bytes);
     for (size_t i = 1; i < n; i++) {
         const struct key *a = &keys[i - 1], *b = &keys[i];
         if (a->size == b->size && !memcmp(bytes + a->offset, bytes + b->offset, a->size)) {

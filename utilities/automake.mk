@@ -27,7 +27,7 @@ utilities_bench_gen_SOURCES = \
 utilities_bench_gen_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 utilities_bench_gen_CFLAGS = $(AM_CFLAGS) $(DPDK_CFLAGS)
 utilities_bench_gen_LDADD = lib/libpolder.a $(DPDK_LIBS) $(POLDER_LIBS)
-EXTRA_DIST += utilities/bench/README.md utilities/bench/__init__.py utilities/bench/bench.py utilities/bench/cases.py utilities/bench/flowmods.py \
+EXTRA_DIST += utilities/bench/README.md utilities/bench/__init__.py utilities/bench/bench.py utilities/bench/cases.py utilities/bench/cores.py utilities/bench/flowmods.py \
 	utilities/bench/peers.py utilities/bench/report.py utilities/bench/rules.py
 
 check_PROGRAMS += utilities/bench/bench_test

@@ -59,6 +59,7 @@ _vswctl() {
     fi
     case $command in
     ports|port-del|queues) ((position == 0)) && _vswctl_words "$(_vswctl_ports "")" ;;
+    perf) _vswctl_words "--total --reset --json" ;;
     drops) _vswctl_words "$(_vswctl_ports "") --all" ;;
     capture)
         case $previous in

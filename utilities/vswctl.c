@@ -24,7 +24,8 @@ static const char usage_text[] =
     "  port-del NAME\n"
     "  queues [PORT]                 queues of ports, and their counters\n"
     "  port-queues NAME [rate_mbps=N] [queue=ID[,min_rate=N][,max_rate=N]]…\n"
-    "  perf                          load of the poll-mode threads over one second\n"
+    "  perf [SECONDS | [--total | --reset] [--json]]\n"
+    "                                load of the poll-mode threads and cycles per stage, during one second if not said\n"
     "  metrics                       everything counted, as Prometheus text\n"
     "  log-level error|warn|info|debug\n"
     "  stop                          end vswitchd in good order\n"
@@ -275,25 +276,50 @@ static bool cmd_port_queues(struct vswctl *c, int argc, char **argv, struct err 
     return call_and_print(c, "port-queues", params, NULL, err);
 }
 
+static bool perf_usage(struct err *err)
+{
+    err_set(err, ERR_USAGE, NULL, "perf: takes a number of seconds, or --total, or --reset; --json gives totals");
+    return err_hint(err, "vswctl --help");
+}
+
+/* Seconds, or nothing for totals: what was counted in between, or since the start or the latest reset. */
 static bool cmd_perf(struct vswctl *c, int argc, char **argv, struct err *err)
 {
-    if (argc != 1) {
-        return wrong(err, argv[0], "takes no arguments");
+    uint64_t seconds = 0;
+    bool total = false, reset = false;
+    for (int i = 1; i < argc; i++) {
+        if (!strcmp(argv[i], "--json")) {
+            c->json = true;
+        } else if (!strcmp(argv[i], "--total")) {
+            total = true;
+        } else if (!strcmp(argv[i], "--reset")) {
+            reset = true;
+        } else if (seconds || !str_to_u64(argv[i], 3600, &seconds) || !seconds) {
+            return perf_usage(err);
+        }
     }
-    if (c->json) {
-        return call_and_print(c, "perf", NULL, NULL, err);
+    if (total + reset + (seconds != 0) > 1 || (seconds && c->json)) {
+        return perf_usage(err);
     }
-    cJSON *before = vswctl_call(c, "perf", NULL, err), *after = NULL;
-    if (before) {
-        sleep(1);
+    cJSON *params = cJSON_CreateObject();
+    if (reset) {
+        json_add_bool(params, "reset", true);
+    }
+    if (reset || (c->json && !seconds)) {
+        return call_and_print(c, "perf", params, NULL, err);
+    }
+    cJSON *before = vswctl_call(c, "perf", params, err), *after = total && before ? before : NULL;
+    if (before && !total) {
+        sleep(seconds ? (unsigned) seconds : 1);
         after = vswctl_call(c, "perf", NULL, err);
     }
     if (after) {
-        print_perf(before, after);
+        print_perf(total ? NULL : before, after);
     }
+    bool ok = after;
     cJSON_Delete(before);
-    cJSON_Delete(after);
-    return after;
+    cJSON_Delete(after == before ? NULL : after);
+    return ok;
 }
 
 static void print_metrics(const cJSON *result)

@@ -226,11 +226,12 @@ static void cell_format(struct table *t, const char *format, double value)
     cell(t, text);
 }
 
-void print_perf(const cJSON *before, const cJSON *after)
+/* Each thread's load. */
+static void print_load(const cJSON *a, const cJSON *threads)
 {
     struct table t = table(">THREAD|>CPU|>PACKETS/S|>PER BATCH|>BUSY|>LOOKING|>ASLEEP|>SLEEPS/S|>PACKETS");
-    const cJSON *a = array_of(before, "poll_threads") ? array_of(before, "poll_threads")->child : NULL, *b;
-    cJSON_ArrayForEach (b, array_of(after, "poll_threads")) {
+    const cJSON *b;
+    cJSON_ArrayForEach (b, threads) {
         double us[3], total = 0;
         static const char *const keys[] = { "busy_us", "idle_us", "asleep_us" };
         for (unsigned i = 0; i < 3; i++) {
@@ -251,4 +252,90 @@ void print_perf(const cJSON *before, const cJSON *after)
         a = a ? a->next : NULL;
     }
     table_print(&t);
+}
+
+/* What became of `key` in the element of an array, from one answer to the next. */
+static double grown(const cJSON *a, const cJSON *b, const char *array, int i, const char *key)
+{
+    return (double) (number_of(cJSON_GetArrayItem(array_of(b, array), i), key) - number_of(cJSON_GetArrayItem(array_of(a, array), i), key));
+}
+
+/* Cycles per packet of each stage: over the packets that it worked on, and over all. */
+static void print_stages(const cJSON *a, const cJSON *threads)
+{
+    struct table t = table(">THREAD|STAGE|>CYCLES/PACKET|>OF ITS OWN|>SHARE|>REACHED BY");
+    const cJSON *b;
+    cJSON_ArrayForEach (b, threads) {
+        int n = cJSON_GetArraySize(array_of(b, "stages"));
+        double received = grown(a, b, "stages", 0, "packets"), cycles = 0;
+        for (int i = 0; i < n; i++) {
+            cycles += grown(a, b, "stages", i, "cycles");
+        }
+        for (int i = 0; i < n && received > 0; i++) {
+            double mine = grown(a, b, "stages", i, "cycles"), packets = grown(a, b, "stages", i, "packets");
+            cell(&t, text_of(b, "thread"));
+            cell(&t, text_of(cJSON_GetArrayItem(array_of(b, "stages"), i), "stage"));
+            cell_format(&t, "%.1f", mine / received);
+            cell_format(&t, "%.1f", packets > 0 ? mine / packets : 0);
+            cell_format(&t, "%.1f%%", cycles > 0 ? 100 * mine / cycles : 0);
+            cell_format(&t, "%.1f%%", 100 * packets / received);
+        }
+        a = a ? a->next : NULL;
+    }
+    table_print(&t);
+}
+
+static void print_batches(const cJSON *a, const cJSON *threads)
+{
+    struct table t = table(">THREAD|>PACKETS IN A BATCH|>BATCHES|>SHARE");
+    const cJSON *b;
+    cJSON_ArrayForEach (b, threads) {
+        int n = cJSON_GetArraySize(array_of(b, "batch_sizes"));
+        double batches = 0;
+        for (int i = 0; i < n; i++) {
+            batches += grown(a, b, "batch_sizes", i, "batches");
+        }
+        for (int i = 0; i < n && batches > 0; i++) {
+            const cJSON *size = cJSON_GetArrayItem(array_of(b, "batch_sizes"), i);
+            double mine = grown(a, b, "batch_sizes", i, "batches");
+            char range[32];
+            unsigned from = (unsigned) number_of(size, "from"), to = (unsigned) number_of(size, "to");
+            snprintf(range, sizeof range, from == to ? "%u" : "%u-%u", from, to);
+            cell(&t, text_of(b, "thread"));
+            cell(&t, range);
+            cell_format(&t, "%.0f", mine);
+            cell_format(&t, "%.1f%%", 100 * mine / batches);
+        }
+        a = a ? a->next : NULL;
+    }
+    table_print(&t);
+}
+
+static void print_cache(const cJSON *a, const cJSON *threads)
+{
+    struct table t = table(">THREAD|CACHE|>PACKETS|>OF LOOKED UP");
+    const cJSON *b;
+    cJSON_ArrayForEach (b, threads) {
+        const cJSON *now = cJSON_GetObjectItemCaseSensitive(b, "cache"), *then = cJSON_GetObjectItemCaseSensitive(a, "cache"), *event;
+        double looked_up = (double) (number_of(now, "hits") - number_of(then, "hits") + number_of(now, "misses") - number_of(then, "misses"));
+        cJSON_ArrayForEach (event, now) {
+            double n = (double) (number_of(now, event->string) - number_of(then, event->string));
+            cell(&t, text_of(b, "thread"));
+            cell(&t, event->string);
+            cell_format(&t, "%.0f", n);
+            cell_format(&t, "%.2f%%", looked_up > 0 ? 100 * n / looked_up : 0);
+        }
+        a = a ? a->next : NULL;
+    }
+    table_print(&t);
+}
+
+void print_perf(const cJSON *before, const cJSON *after)
+{
+    static void (*const parts[])(const cJSON *, const cJSON *) = { print_load, print_stages, print_batches, print_cache };
+    const cJSON *first = array_of(before, "poll_threads") ? array_of(before, "poll_threads")->child : NULL;
+    for (unsigned i = 0; i < ARRAY_SIZE(parts); i++) {
+        fputs(i ? "\n" : "", stdout);
+        parts[i](first, array_of(after, "poll_threads"));
+    }
 }

@@ -25,6 +25,7 @@ vswitch_vswitchd_SOURCES = \
 	vswitch/rcu.c vswitch/rcu.h \
 	vswitch/rpc.c vswitch/rpc.h \
 	vswitch/rpc_flows.c \
+	vswitch/rpc_perf.c \
 	vswitch/rpc_ports.c \
 	vswitch/vswitch.c vswitch/vswitch.h
 vswitch_vswitchd_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
@@ -52,9 +53,17 @@ vswitch_vswitch_test_LDADD = vswitch/libdatapath.a ofproto/libofproto.a lib/libp
 # The datapath core: no DPDK.
 noinst_LIBRARIES += vswitch/libdatapath.a
 vswitch_libdatapath_a_SOURCES = \
+	vswitch/cache.c vswitch/cache.h \
+	vswitch/cache_check.c \
+	vswitch/cache_key.c \
+	vswitch/cache_memory.c \
+	vswitch/cache_plan.c \
+	vswitch/cache_record.c \
+	vswitch/cache_run.c vswitch/cache_run.h \
 	vswitch/checksum.c vswitch/checksum.h \
 	vswitch/classifier.c vswitch/classifier.h \
 	vswitch/classifier_lookup.c \
+	vswitch/counters.c vswitch/counters.h \
 	vswitch/conjunction.c vswitch/conjunction.h \
 	vswitch/dp.c vswitch/dp.h vswitch/dp_private.h \
 	vswitch/dp_bundle.c \
@@ -64,12 +73,14 @@ vswitch_libdatapath_a_SOURCES = \
 	vswitch/exec.c vswitch/exec.h \
 	vswitch/exec_group.c \
 	vswitch/exec_output.c \
+	vswitch/exec_record.h \
 	vswitch/exec_set.c \
 	vswitch/meter.c vswitch/meter.h \
 	vswitch/packet.c vswitch/packet.h \
 	vswitch/packet_compose.c \
 	vswitch/packet_tags.c \
 	vswitch/packet_write.c \
+	vswitch/perf.c vswitch/perf.h \
 	vswitch/program.c vswitch/program.h \
 	vswitch/queue_sched.c vswitch/queue_sched.h \
 	vswitch/trace.c
@@ -78,6 +89,7 @@ check_PROGRAMS += vswitch/datapath_test
 TESTS += vswitch/datapath_test
 vswitch_datapath_test_SOURCES = \
 	vswitch/datapath_test.c \
+	vswitch/cache_test.c \
 	vswitch/checksum_test.c \
 	vswitch/classifier_test.c \
 	vswitch/conjunction_test.c \
@@ -90,6 +102,7 @@ vswitch_datapath_test_SOURCES = \
 	vswitch/packet_edit_test.c \
 	vswitch/packet_random.c vswitch/packet_random.h \
 	vswitch/packet_test.c \
+	vswitch/perf_test.c \
 	vswitch/queue_sched_test.c \
 	vswitch/trace_test.c \
 	tests/unit.h
@@ -99,3 +112,8 @@ check_PROGRAMS += tests/fuzz/packet_replay
 TESTS += tests/fuzz/packet_replay
 tests_fuzz_packet_replay_SOURCES = tests/fuzz/packet_fuzz.c tests/fuzz/replay.c
 tests_fuzz_packet_replay_LDADD = vswitch/libdatapath.a ofproto/libofproto.a lib/libpolder.a $(POLDER_LIBS)
+
+# Nanoseconds per packet of the core alone; built when asked for.
+EXTRA_PROGRAMS += vswitch/dp_bench
+vswitch_dp_bench_SOURCES = vswitch/dp_bench.c
+vswitch_dp_bench_LDADD = vswitch/libdatapath.a ofproto/libofproto.a lib/libpolder.a $(POLDER_LIBS)

@@ -38,6 +38,19 @@ static void dp_output(struct dp_thread *t, struct packet *p, uint32_t port_no, v
     }
 }
 
+static void dp_output_batch(struct dp_thread *t, struct packet **packets, unsigned n, uint32_t port_no, void *vs_)
+{
+    struct vswitch *vs = vs_;
+    struct port *port = port_get(&vs->ports, port_no);
+    if (port && poll_of(t)) {
+        poll_output_batch(poll_of(t), port, packets, n);
+        return;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        dp_output(t, packets[i], port_no, vs);
+    }
+}
+
 static struct packet *dp_copy(struct dp_thread *t, const struct packet *p, void *vs_)
 {
     struct vswitch *vs = vs_;
@@ -74,7 +87,8 @@ static void dp_flow_removed(struct flow_entry *e, uint8_t reason, void *vs_)
 }
 
 const struct dp_ops backend_dp_ops = {
-    .output = dp_output, .copy = dp_copy, .free = dp_free_packet, .packet_in = dp_packet_in, .defer = dp_defer, .flow_removed = dp_flow_removed,
+    .output = dp_output, .output_batch = dp_output_batch, .copy = dp_copy, .free = dp_free_packet, .packet_in = dp_packet_in, .defer = dp_defer,
+    .flow_removed = dp_flow_removed,
 };
 
 /* --- What the OpenFlow agent calls --- */

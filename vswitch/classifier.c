@@ -3,9 +3,11 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 #include "lib/util.h"
 
-#define MIN_SLOTS 8
+#define MIN_SLOTS 16
+#define SLOTS_PER_HEAD 4        /* At least half of that: most first slots that nobody is in are empty. */
 
 struct priority_count { struct hmap_node node; uint16_t priority; size_t n; };
 
@@ -47,7 +49,7 @@ static void array_put(struct cls_array *a, uint64_t slot, uint32_t hash)
 static void subtable_rebuild(struct classifier *cls, struct cls_subtable *st)
 {
     size_t n_slots = MIN_SLOTS;
-    while (n_slots < 2 * (st->n_heads + 1)) {
+    while (n_slots < SLOTS_PER_HEAD * (st->n_heads + 1)) {
         n_slots *= 2;
     }
     struct cls_array *old = atomic_load_explicit(&st->array, memory_order_relaxed), *a = array_new(n_slots);
@@ -62,13 +64,8 @@ static void subtable_rebuild(struct classifier *cls, struct cls_subtable *st)
     cls->defer(free, old, cls->aux);
 }
 
-static bool same_values(const struct minimatch *a, const struct minimatch *b)
-{
-    return !memcmp(minimatch_values(a), minimatch_values(b), a->n * sizeof(uint64_t));
-}
-
-/* The slot whose rules have these values; NULL if none. `free_slot`, if given: where one could go. */
-static _Atomic uint64_t *subtable_slot(struct cls_array *a, uint32_t hash, const struct minimatch *m, _Atomic uint64_t **free_slot)
+/* The slot of that hash; NULL if none. `free_slot`, if given: where one could go. */
+static _Atomic uint64_t *subtable_slot(struct cls_array *a, uint32_t hash, _Atomic uint64_t **free_slot)
 {
     for (size_t i = hash & a->mask;; i = (i + 1) & a->mask) {
         uint64_t slot = atomic_load_explicit(&a->slots[i], memory_order_relaxed);
@@ -78,54 +75,158 @@ static _Atomic uint64_t *subtable_slot(struct cls_array *a, uint32_t hash, const
         if (slot == CLS_EMPTY) {
             return NULL;
         }
-        if (slot != CLS_TOMBSTONE && slot >> 48 == hash >> 16 && same_values(cls_slot_rule(slot)->match, m)) {
+        if (slot != CLS_TOMBSTONE && cls_slot_rule(slot)->hash == hash) {
             return &a->slots[i];
         }
     }
 }
 
-static uint32_t minimatch_values_hash(const struct minimatch *m)
-{
-    uint64_t h = 0;
-    for (unsigned i = 0; i < m->n; i++) {
-        h = cls_hash_step(h, minimatch_values(m)[i]);
-    }
-    return cls_hash_finish(h);
-}
-
 /* --- Subtables by mask --- */
 
-static uint32_t mask_hash(const struct minimatch *m)
+/* Masks as a whole key, for what is rare. */
+static void expand_masks(const struct minimatch *m, union flow_words *w)
 {
-    return hash_bytes(minimatch_masks(m), m->n * sizeof(uint64_t), (uint32_t) (m->map ^ m->map >> 32));
+    unsigned k = 0;
+    memset(w, 0, sizeof *w);
+    for (uint64_t map = m->map; map; map &= map - 1) {
+        w->w[__builtin_ctzll(map)] = minimatch_masks(m)[k++];
+    }
 }
 
-static struct cls_subtable *subtable_find(const struct classifier *cls, const struct minimatch *m)
+static uint32_t mask_hash(const union flow_words *mask)
+{
+    return hash_bytes(mask, sizeof *mask, 0);
+}
+
+static struct cls_subtable *subtable_find(const struct classifier *cls, const union flow_words *mask)
 {
     struct cls_subtable *st;
-    HMAP_FOR_EACH_WITH_HASH(st, node, mask_hash(m), &cls->subtables) {
-        if (st->map == m->map && !memcmp(st->masks, minimatch_masks(m), m->n * sizeof(uint64_t))) {
+    HMAP_FOR_EACH_WITH_HASH(st, node, mask_hash(mask), &cls->subtables) {
+        bool same = true;
+        unsigned n = 0;
+        for (unsigned i = 0; i < st->n; i++) {
+            same = same && mask->w[st->index[i]] == st->masks[i];
+        }
+        for (unsigned i = 0; i < FLOW_N_WORDS; i++) {
+            n += !!mask->w[i];
+        }
+        if (same && n == st->n) {
             return st;
         }
     }
     return NULL;
 }
 
-static struct cls_subtable *subtable_new(struct classifier *cls, const struct minimatch *m)
+static struct cls_subtable *subtable_new(struct classifier *cls, const union flow_words *mask)
 {
     struct cls_subtable *st = XNEW(struct cls_subtable);
-    st->map = m->map;
-    uint64_t map = m->map;
-    for (; map; map &= map - 1) {
-        st->index[st->n] = (uint8_t) __builtin_ctzll(map);
-        st->masks[st->n] = minimatch_masks(m)[st->n];
-        st->n++;
+    for (unsigned i = 0; i < FLOW_N_WORDS; i++) {
+        if (mask->w[i]) {
+            st->index[st->n] = (uint8_t) i;
+            st->masks[st->n++] = mask->w[i];
+            st->n_bits += (unsigned) __builtin_popcountll(mask->w[i]);
+        }
     }
     atomic_init(&st->array, array_new(MIN_SLOTS));
     hmap_init(&st->priorities);
-    hmap_insert(&cls->subtables, &st->node, mask_hash(m));
+    hmap_insert(&cls->subtables, &st->node, mask_hash(mask));
     list_push_back(&cls->order, &st->order);
     return st;
+}
+
+/* The hash of a rule's values under the subtable's mask; false: the rule leaves some of its bits open. */
+static bool subtable_hash(const struct cls_subtable *st, const struct minimatch *m, uint32_t *hash)
+{
+    uint64_t h = 0;
+    for (unsigned i = 0; i < st->n; i++) {
+        uint64_t bit = UINT64_C(1) << st->index[i];
+        unsigned k = (unsigned) __builtin_popcountll(m->map & (bit - 1));
+        if (!(m->map & bit) || st->masks[i] & ~minimatch_masks(m)[k]) {
+            return false;
+        }
+        h = cls_hash_step(h, i, minimatch_values(m)[k] & st->masks[i]);
+    }
+    *hash = cls_hash_finish(h);
+    return true;
+}
+
+/* The length of a hash's chain; `has`: a rule of that very match is in it. */
+static unsigned chain_length(const struct cls_subtable *st, uint32_t hash, const struct minimatch *m, bool *has)
+{
+    _Atomic uint64_t *slot = subtable_slot(atomic_load_explicit(&st->array, memory_order_relaxed), hash, NULL);
+    const struct cls_rule *r = slot ? cls_slot_rule(atomic_load_explicit(slot, memory_order_relaxed)) : NULL;
+    unsigned n = 0;
+    for (*has = false; r && !*has; n++) {
+        *has = minimatch_equal(r->match, m);
+        r = atomic_load_explicit(&r->next, memory_order_relaxed);
+    }
+    return n;
+}
+
+static be32 cut_prefix(be32 mask, unsigned *n_bits)
+{
+    static const uint8_t lengths[] = { 24, 16, 12, 8 };
+    uint32_t m = be32_get(mask);
+    for (unsigned i = 0; i < ARRAY_SIZE(lengths); i++) {
+        uint32_t prefix = UINT32_MAX << (32 - lengths[i]);
+        if ((m & prefix) == prefix) {
+            *n_bits += lengths[i];
+            return be32_put(prefix);
+        }
+    }
+    return be32_put(0);
+}
+
+/* A mask that asks for less, for others to join: IPv4 prefixes of few lengths, and nothing else of the packet's inner headers, as long as that leaves something to tell by. */
+static void widen(union flow_words *mask)
+{
+    union flow_words w = *mask;
+    unsigned n_bits = 0;
+    w.flow.ipv4_src = cut_prefix(w.flow.ipv4_src, &n_bits);
+    w.flow.ipv4_dst = cut_prefix(w.flow.ipv4_dst, &n_bits);
+    if (n_bits >= 12) {
+        w.flow.ip_proto = w.flow.ip_dscp = w.flow.ip_ecn = w.flow.ip_frag = w.flow.nw_ttl = 0;
+        w.flow.tp_src = w.flow.tp_dst = w.flow.tcp_flags = be16_put(0);
+        w.flow.icmp_type = w.flow.icmp_code = 0;
+        *mask = w;
+    }
+}
+
+/* Where a rule goes, and its hash there.  Rules of one match share a subtable, so that the newest of them is found first. */
+static struct cls_subtable *choose_subtable(struct classifier *cls, const struct minimatch *m, uint32_t *hash)
+{
+    union flow_words mask;
+    expand_masks(m, &mask);
+    struct cls_subtable *exact = subtable_find(cls, &mask), *best = exact, *st;
+    bool merges = cls->subtables.n >= CLS_EXACT_MASKS;
+    LIST_FOR_EACH(st, order, &cls->order) {
+        uint32_t h;
+        bool has;
+        if (subtable_hash(st, m, &h)) {
+            unsigned n = chain_length(st, h, m, &has);
+            if (has) {
+                *hash = h;
+                return st;
+            }
+            if (!exact && merges && st->n && (!best || st->n_bits > best->n_bits) && n < CLS_MAX_CHAIN) {
+                best = st;
+            }
+        }
+    }
+    if (!best && merges) {
+        union flow_words wide = mask;
+        widen(&wide);
+        if (!best && !subtable_find(cls, &wide)) {
+            mask = wide;
+        }
+    }
+    if (!best) {
+        best = subtable_new(cls, &mask);
+    }
+    bool fits = subtable_hash(best, m, hash);
+    assert(fits);
+    (void) fits;
+    return best;
 }
 
 static void subtable_free(void *st_)
@@ -229,18 +330,15 @@ static struct cls_rule *next_of(const struct cls_rule *r)
 void classifier_insert(struct classifier *cls, struct cls_rule *rule)
 {
     assert(!((uintptr_t) rule >> 48));
-    struct cls_subtable *st = subtable_find(cls, rule->match);
-    bool is_new = !st;
-    if (is_new) {
-        st = subtable_new(cls, rule->match);
-    }
+    size_t n_before = cls->subtables.n;
+    struct cls_subtable *st = choose_subtable(cls, rule->match, &rule->hash);
+    bool is_new = cls->subtables.n != n_before;
     atomic_init(&rule->removed, CLS_NEVER);
-    rule->hash = minimatch_values_hash(rule->match);
     rule->subtable = st;
     bool higher = priority_add(st, rule->priority);
 
     struct cls_array *a = atomic_load_explicit(&st->array, memory_order_relaxed);
-    _Atomic uint64_t *free_slot = NULL, *slot = subtable_slot(a, rule->hash, rule->match, &free_slot);
+    _Atomic uint64_t *free_slot = NULL, *slot = subtable_slot(a, rule->hash, &free_slot);
     if (slot) {
         struct cls_rule *head = cls_slot_rule(atomic_load_explicit(slot, memory_order_relaxed));
         if (rule->priority >= head->priority) {
@@ -258,8 +356,7 @@ void classifier_insert(struct classifier *cls, struct cls_rule *rule)
         st->n_used += atomic_load_explicit(free_slot, memory_order_relaxed) == CLS_EMPTY;
         st->n_heads++;
         atomic_store_explicit(free_slot, cls_slot(rule), memory_order_release);
-        /* At least a quarter of the slots stays empty, so that probes end. */
-        if (4 * (st->n_used + 1) > 3 * (a->mask + 1)) {
+        if (SLOTS_PER_HEAD / 2 * (st->n_used + 1) > a->mask + 1) {
             subtable_rebuild(cls, st);
         }
     }
@@ -281,7 +378,7 @@ void classifier_remove(struct classifier *cls, struct cls_rule *rule)
 {
     struct cls_subtable *st = rule->subtable;
     struct cls_array *a = atomic_load_explicit(&st->array, memory_order_relaxed);
-    _Atomic uint64_t *slot = subtable_slot(a, rule->hash, rule->match, NULL);
+    _Atomic uint64_t *slot = subtable_slot(a, rule->hash, NULL);
     struct cls_rule *head = cls_slot_rule(atomic_load_explicit(slot, memory_order_relaxed));
     if (head != rule) {
         while (next_of(head) != rule) {
@@ -293,7 +390,7 @@ void classifier_remove(struct classifier *cls, struct cls_rule *rule)
     } else {
         atomic_store_explicit(slot, CLS_TOMBSTONE, memory_order_release);
         st->n_heads--;
-        if (a->mask + 1 > MIN_SLOTS && 8 * st->n_heads < a->mask + 1) {
+        if (a->mask + 1 > MIN_SLOTS && 4 * SLOTS_PER_HEAD * st->n_heads < a->mask + 1) {
             subtable_rebuild(cls, st);
         }
     }
@@ -309,14 +406,16 @@ void classifier_remove(struct classifier *cls, struct cls_rule *rule)
 
 struct cls_rule *classifier_find(const struct classifier *cls, const struct minimatch *m, uint16_t priority)
 {
-    struct cls_subtable *st = subtable_find(cls, m);
-    if (!st) {
-        return NULL;
+    struct cls_subtable *st;
+    LIST_FOR_EACH(st, order, &cls->order) {
+        uint32_t hash;
+        _Atomic uint64_t *slot = subtable_hash(st, m, &hash) ? subtable_slot(atomic_load_explicit(&st->array, memory_order_relaxed), hash, NULL) : NULL;
+        struct cls_rule *r = slot ? cls_slot_rule(atomic_load_explicit(slot, memory_order_relaxed)) : NULL;
+        for (; r; r = next_of(r)) {
+            if (r->priority == priority && minimatch_equal(r->match, m)) {
+                return r;
+            }
+        }
     }
-    _Atomic uint64_t *slot = subtable_slot(atomic_load_explicit(&st->array, memory_order_relaxed), minimatch_values_hash(m), m, NULL);
-    struct cls_rule *r = slot ? cls_slot_rule(atomic_load_explicit(slot, memory_order_relaxed)) : NULL;
-    while (r && r->priority > priority) {
-        r = next_of(r);
-    }
-    return r && r->priority == priority ? r : NULL;
+    return NULL;
 }

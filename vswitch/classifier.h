@@ -1,12 +1,15 @@
 /*
- * One flow table as poll-mode threads read it: tuple space search.
+ * One flow table as poll-mode threads read it: merged tuple space search.
  *
- * What.  Rules that have the same mask sit in one *subtable*, a hash table over the masked words of the flow key, so a lookup costs one probe per distinct mask,
- * however many rules there are.  Subtables are visited by descending priority of their best rule; the search ends as soon as no later one can do better.
+ * What.  Rules sit in *subtables*, each a hash table over some masked words of the flow key.  Plain tuple space search has a subtable per distinct mask,
+ * so that a hundred masks cost a hundred probes.  Here a rule goes into a subtable whose mask asks for less than its own (as TupleMerge does: Daly et
+ * al., 2019), as long as the chain that it joins is short: whoever finds a chain compares each rule in it with the key.  Tables with few masks keep one
+ * subtable for each; from CLS_EXACT_MASKS on new ones are made with wide masks (prefixes cut to a few lengths, ports and protocols left out), so that
+ * most rules that come later find room there.  2,000 rules of 100 masks come to 9 subtables.
  *
- * Structure.  A subtable's hash is open addressing over 64-bit slots (16 bits of hash, 48 of pointer), so a miss rarely touches a rule.  Rules with the same mask
- * and values but other priorities hang behind one slot, best first; readers only ever need the first.  A table's subtables are a small vector, replaced as a whole
- * when the order changes; its size is the number of distinct masks.
+ * Structure.  A subtable's hash is open addressing over 64-bit slots (16 bits of hash, 48 of pointer), so a miss rarely touches a rule.  All rules of one 32-bit hash hang behind one
+ * slot, best priority first; the first that matches is the subtable's answer.  Subtables are visited by descending priority of their best rule; the search ends as
+ * soon as no later one can do better.  They are a small vector, replaced as a whole when the order changes.
  *
  * Concurrency.  One writer, many readers, no locks.  Every slot and every vector is one release store by the writer and one acquire load by a reader.  A rule that
  * replaces another of equal match and priority is inserted first (it goes before the old one) and the old one removed afterwards: at any moment a reader finds one
@@ -19,7 +22,7 @@
  * inserted with a version that nobody has yet, its removed ones are marked with it and stay; then the owner publishes the
  * version, by which packets that begin from now on see all of it, and takes the marked rules out after a grace period.  A
  * rule is seen from version `added` on and before `removed`.  Rules outside bundles have `added` 0 and come and go by
- * insert and remove alone.  Behind one slot there may be rules of several versions, so readers follow `next` there.
+ * insert and remove alone.
  */
 #ifndef VSWITCH_CLASSIFIER_H
 #define VSWITCH_CLASSIFIER_H 1
@@ -37,12 +40,14 @@ struct cls_rule {
     const struct minimatch *match;
     uint16_t priority;
     uint32_t hash;                      /* Writer's; read by readers. Set before publication. */
-    _Atomic(struct cls_rule *) next;    /* Same mask and values, next lower priority. */
+    _Atomic(struct cls_rule *) next;    /* Same subtable and hash, no higher priority. */
     struct cls_subtable *subtable;      /* Writer only. */
     uint64_t added;                     /* The owner's, set before insertion. */
     _Atomic uint64_t removed;           /* The owner's; CLS_NEVER but for rules that a bundle removes. */
 };
 #define CLS_NEVER UINT64_MAX
+#define CLS_EXACT_MASKS 4       /* So many subtables have their rules' very masks. */
+#define CLS_MAX_CHAIN 8         /* Rules behind a slot, of different masks or values. */
 
 struct cls_vector;
 
@@ -83,7 +88,7 @@ struct cls_subtable {
     /* Control only. */
     struct hmap_node node;
     struct list order;
-    uint64_t map;
+    unsigned n_bits;                            /* In the mask. */
     size_t n_heads, n_used;                     /* Slots with a rule; those plus tombstones. */
     struct hmap priorities;                     /* Priority → number of rules. */
     size_t n_priorities, n_stale;
@@ -95,13 +100,12 @@ struct cls_vector {
     struct { struct cls_subtable *subtable; uint32_t max_priority; } entries[];
 };
 
-/* Hash of a key's masked words; `words` is indexed as the key (flow) or as the mask (minimatch values), by `index` or in sequence. */
-static inline uint64_t cls_hash_step(uint64_t h, uint64_t word)
+/* Hash of a key's masked words, of which this is number i: a sum of products, which do not wait for each other. */
+static inline uint64_t cls_hash_step(uint64_t h, unsigned i, uint64_t word)
 {
-    h = (h ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-    return h ^ h >> 32;
+    return h + (word ^ word >> 32) * (UINT64_C(0x9e3779b97f4a7c15) * (2 * i + 1));
 }
-static inline uint32_t cls_hash_finish(uint64_t h) { return (uint32_t) (hash_mix64(h) >> 16); }
+static inline uint32_t cls_hash_finish(uint64_t h) { return (uint32_t) ((h ^ h >> 32) * UINT64_C(0xd6e8feb86659fd93) >> 32); }
 static inline uint64_t cls_slot(const struct cls_rule *r) { return (uint64_t) (r->hash >> 16) << 48 | (uint64_t) (uintptr_t) r; }
 static inline struct cls_rule *cls_slot_rule(uint64_t slot) { return (struct cls_rule *) (uintptr_t) (slot & UINT64_C(0xffffffffffff)); }
 static inline bool cls_slot_is_rule(uint64_t slot) { return slot > CLS_TOMBSTONE; }

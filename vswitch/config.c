@@ -403,6 +403,14 @@ bool config_read(const cJSON *json, const struct config_cpus *allowed, struct co
         c->poll.cpu[c->poll.n++] = allowed->cpu[allowed->n - 1];
     }
     c->idle_sleep = json_bool(&r, "idle_sleep", true);
+    struct json_reader cache;
+    c->cache_flows = 1000000;
+    if (json_member(&r, "cache", false, &cache)) {
+        json_is_object(&cache);
+        c->cache_flows = (unsigned) json_u64(&cache, "flows", 0, 100000000, c->cache_flows);
+        c->cache_check = json_bool(&cache, "check", false);
+        json_end(&cache);
+    }
     read_ports(&r, c);
     read_openflow(&r, c);
     if (!json_end(&r)) {

@@ -54,6 +54,8 @@ struct config {
 
     struct config_cpus poll, control;   /* control.n == 0: unpinned. */
     bool idle_sleep;
+    unsigned cache_flows;       /* Per poll-mode thread; 0: no flow cache. */
+    bool cache_check;
 
     struct config_port *ports;
     unsigned n_ports;

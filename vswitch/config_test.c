@@ -39,6 +39,8 @@ static void test_defaults(void)
     CU_ASSERT_EQUAL(c.poll.cpu[0], 5);
     CU_ASSERT_EQUAL(c.control.n, 0);
     CU_ASSERT_TRUE(c.idle_sleep);
+    CU_ASSERT_EQUAL(c.cache_flows, 1000000);
+    CU_ASSERT_FALSE(c.cache_check);
     CU_ASSERT_EQUAL(c.n_ports, 0);
     CU_ASSERT_EQUAL(c.n_listen, 1);
     CU_ASSERT_STRING_EQUAL(c.listen[0], "punix:/run/polder/host1/openflow.sock");
@@ -54,7 +56,7 @@ static void test_everything(void)
     CU_ASSERT_FATAL(read_text(
         HEAD ",\"run_dir\":\"/tmp/r\",\"control_socket\":\"/tmp/c.sock\",\"vhost_dir\":\"/tmp/v\",\"log_level\":\"debug\","
         "\"dpdk\":{\"hugepages\":\"off\",\"memory_mb\":128,\"mbufs\":8192,\"file_prefix\":\"x\",\"eal_args\":[\"--no-pci\"]},"
-        "\"cpus\":{\"poll\":\"1-2\",\"control\":\"0\"},\"idle_sleep\":false,"
+        "\"cpus\":{\"poll\":\"1-2\",\"control\":\"0\"},\"idle_sleep\":false,\"cache\":{\"flows\":5000,\"check\":true},"
         "\"ports\":[{\"name\":\"up0\",\"type\":\"dpdk\",\"devargs\":\"net_null0\",\"ofport\":1},"
         "{\"name\":\"vm1\",\"type\":\"vhost-user\",\"role\":\"server\",\"queues\":2,\"mtu\":9000},"
         "{\"name\":\"vm2\",\"type\":\"vhost-user\",\"path\":\"/tmp/vm2.sock\",\"ofport\":10}],"
@@ -69,6 +71,8 @@ static void test_everything(void)
     CU_ASSERT_EQUAL(c.poll.n, 2);
     CU_ASSERT_EQUAL(c.control.cpu[0], 0);
     CU_ASSERT_FALSE(c.idle_sleep);
+    CU_ASSERT_EQUAL(c.cache_flows, 5000);
+    CU_ASSERT_TRUE(c.cache_check);
     CU_ASSERT_EQUAL_FATAL(c.n_ports, 3);
     CU_ASSERT_EQUAL(c.ports[0].type, PORT_DPDK);
     CU_ASSERT_TRUE(c.ports[1].server);
@@ -104,6 +108,8 @@ static void test_errors(void)
         { HEAD ",\"run_dir\":\"relative\"}", "run_dir" },
         { HEAD ",\"log_level\":\"loud\"}", "log_level" },
         { HEAD ",\"idle_sleep\":1}", "idle_sleep" },
+        { HEAD ",\"cache\":{\"flows\":-1}}", "cache.flows" },
+        { HEAD ",\"cache\":{\"check\":1}}", "cache.check" },
         { HEAD ",\"dpdk\":{\"hugepages\":\"yes\"}}", "dpdk.hugepages" },
         { HEAD ",\"dpdk\":{\"memory_mb\":1}}", "dpdk.memory_mb" },
         { HEAD ",\"dpdk\":{\"memory_mb\":64,\"mbufs\":65536}}", "dpdk.mbufs" },

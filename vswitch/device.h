@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <rte_spinlock.h>
 #include "lib/addr.h"
 #include "lib/err.h"
 #include "vswitch/config.h"
@@ -54,6 +55,9 @@ struct device_env {             /* What devices are given; outlives them. */
     void (*link_changed)(void *aux);    /* Any thread. */
     void *aux;
 };
+
+/* A transmit queue's lock, on a cache line that no other queue's lock is on: threads with queues of their own do not wait for each other. */
+struct device_lock { rte_spinlock_t lock; char pad[RTE_CACHE_LINE_SIZE - sizeof(rte_spinlock_t)]; };
 
 struct device {
     const struct device_ops *ops;

@@ -18,7 +18,6 @@
 #define ip netinet_ip           /* rte_ip.h takes in <netinet/ip.h>, whose struct ip is not lib/addr.h's. */
 #include <rte_ethdev.h>
 #undef ip
-#include <rte_spinlock.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -38,7 +37,7 @@ struct ethdev {
     char iface[IFNAMSIZ];       /* Kernel interface underneath, or empty. */
     int control_fd;             /* For kernel_link_up(); -1 without iface. */
     bool started;
-    rte_spinlock_t tx_lock[CONFIG_MAX_POLL];
+    struct device_lock tx_lock[CONFIG_MAX_POLL];
 };
 
 static uint16_t ethdev_rx(struct device *dev, unsigned queue, struct rte_mbuf **mbufs, uint16_t n)
@@ -51,9 +50,9 @@ static uint16_t ethdev_tx(struct device *dev, unsigned thread, struct rte_mbuf *
 {
     struct ethdev *d = CONTAINER_OF(dev, struct ethdev, dev);
     unsigned q = thread % d->n_txq;
-    rte_spinlock_lock(&d->tx_lock[q]);
+    rte_spinlock_lock(&d->tx_lock[q].lock);
     uint16_t sent = rte_eth_tx_burst(d->id, (uint16_t) q, mbufs, n);
-    rte_spinlock_unlock(&d->tx_lock[q]);
+    rte_spinlock_unlock(&d->tx_lock[q].lock);
     return sent;
 }
 
@@ -216,7 +215,7 @@ struct device *device_ethdev_open(const struct config_port *config, const struct
     d->id = id;
     d->control_fd = -1;
     for (unsigned i = 0; i < CONFIG_MAX_POLL; i++) {
-        rte_spinlock_init(&d->tx_lock[i]);
+        rte_spinlock_init(&d->tx_lock[i].lock);
     }
     const char *iface = strstr(config->devargs, ",iface=");
     if (iface) {

@@ -77,13 +77,10 @@ static bool is_vlan(uint16_t ethertype)
     return ethertype == 0x8100 || ethertype == 0x88a8;
 }
 
-bool mbuf_fits_mtu(const struct rte_mbuf *m, unsigned mtu)
+bool mbuf_fits_tagged(const struct rte_mbuf *m, unsigned mtu)
 {
     const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
-    uint32_t l2 = 14;
-    if (m->data_len <= mtu + l2) {
-        return true;
-    }
+    uint32_t l2 = MBUF_L2;
     while (l2 + 4 <= m->data_len && is_vlan(wire_get16(frame + l2 - 2))) {
         l2 += 4;
     }

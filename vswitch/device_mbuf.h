@@ -25,8 +25,9 @@ struct mbuf_priv {
     uint32_t whole_len;
     uint64_t ts_ns;
     bool is_tx;
-};
-_Static_assert(sizeof(struct mbuf_priv) % RTE_MBUF_PRIV_ALIGN == 0, "DPDK wants private areas in multiples of this");
+} __attribute__((aligned(RTE_CACHE_LINE_SIZE)));
+/* One line: then a frame behind DPDK's headroom begins on a line, too, and one of 60 bytes is on no other. */
+_Static_assert(sizeof(struct mbuf_priv) == RTE_CACHE_LINE_SIZE && RTE_PKTMBUF_HEADROOM % RTE_CACHE_LINE_SIZE == 0, "frames would begin within a cache line");
 
 static inline struct mbuf_priv *mbuf_priv(struct rte_mbuf *m)
 {
@@ -71,7 +72,26 @@ struct packet *mbuf_copy_packet(const struct mbuf_pools *, const struct packet *
 /* The frame in one segment: `m` itself, or a copy (then `m` is freed). NULL: too large or no buffer (`m` is freed). */
 struct rte_mbuf *mbuf_linearise(const struct mbuf_pools *, struct rte_mbuf *m);
 
+/* Frees n buffers, most likely all of one segment and one pool; n > 0. */
+static inline void mbuf_free_burst(struct rte_mbuf **mbufs, unsigned n)
+{
+    struct rte_mempool *pool = mbufs[0]->pool;
+    for (unsigned i = 0; i < n; i++) {
+        const struct rte_mbuf *m = mbufs[i];
+        if (__builtin_expect(m->pool != pool || rte_mbuf_refcnt_read(m) != 1 || m->nb_segs != 1 || m->next || !RTE_MBUF_DIRECT(m), 0)) {
+            rte_pktmbuf_free_bulk(mbufs, n);
+            return;
+        }
+    }
+    rte_mempool_put_bulk(pool, (void *const *) mbufs, n);       /* As rte_mbuf_raw_free() does for one. */
+}
+
+#define MBUF_L2 14u             /* Ethernet header without tags. */
+bool mbuf_fits_tagged(const struct rte_mbuf *, unsigned mtu);
 /* Whether the frame (one segment) fits an MTU, which does not count the Ethernet header and VLAN tags. */
-bool mbuf_fits_mtu(const struct rte_mbuf *, unsigned mtu);
+static inline bool mbuf_fits_mtu(const struct rte_mbuf *m, unsigned mtu)
+{
+    return __builtin_expect(m->data_len <= mtu + MBUF_L2, 1) || mbuf_fits_tagged(m, mtu);
+}
 
 #endif

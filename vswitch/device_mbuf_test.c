@@ -105,6 +105,34 @@ static void test_linearise(void)
     CU_ASSERT_EQUAL(free_buffers(), before);
 }
 
+/* Whatever a burst is made of, each buffer goes back to its pool, once. */
+static void test_free_burst(void)
+{
+    unsigned before = free_buffers();
+    struct rte_mbuf *burst[32];
+    for (unsigned kind = 0; kind < 5; kind++) {
+        for (unsigned i = 0; i < ARRAY_SIZE(burst); i++) {
+            burst[i] = make(kind == 1 && i == 31 ? MBUF_ROOM + 1 : 60, 0);
+        }
+        if (kind == 2) {
+            CU_ASSERT_EQUAL(rte_pktmbuf_chain(burst[7], make(100, 0)), 0);
+        }
+        if (kind == 3) {
+            rte_mbuf_refcnt_update(burst[9], 1);
+        }
+        struct rte_mbuf *kept = burst[9];
+        mbuf_free_burst(burst, kind == 4 ? 1 : ARRAY_SIZE(burst));
+        if (kind == 3) {
+            CU_ASSERT_EQUAL(free_buffers(), before - 1);
+            rte_pktmbuf_free(kept);
+        }
+        if (kind == 4) {
+            mbuf_free_burst(burst + 1, ARRAY_SIZE(burst) - 1);
+        }
+        CU_ASSERT_EQUAL(free_buffers(), before);
+    }
+}
+
 static bool fits(uint16_t size, const uint16_t *ethertypes, unsigned n)
 {
     struct rte_mbuf *m = mbuf_alloc(&pools, size);
@@ -152,7 +180,7 @@ static void test_end(void)
 void device_mbuf_test_suite(void)
 {
     UNIT_SUITE("mbuf", { "EAL without hugepages", test_start }, { "view and write-back", test_view }, { "copies", test_copy },
-               { "segments", test_linearise }, { "MTU and VLAN tags", test_mtu });
+               { "segments", test_linearise }, { "MTU and VLAN tags", test_mtu }, { "bursts are freed", test_free_burst });
 }
 
 void device_mbuf_end_test_suite(void)

@@ -19,7 +19,6 @@
 #include <linux/virtio_net.h>
 #include <pthread.h>
 #include <rte_errno.h>
-#include <rte_spinlock.h>
 #include <rte_vhost.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,7 +44,7 @@ struct vhost_device {
     atomic_uint n_pairs;        /* Queue pairs of the connected device; valid while vid >= 0. */
     _Atomic uint64_t enabled;   /* Bit i: vring i is enabled by the driver. */
     atomic_int kick[CONFIG_MAX_QUEUES];         /* Our own copies of the guest's kick descriptors, -1: none. */
-    rte_spinlock_t tx_lock[CONFIG_MAX_QUEUES];  /* Per queue: poll-mode threads that share it. Held for one burst. */
+    struct device_lock tx_lock[CONFIG_MAX_QUEUES];      /* Per queue: poll-mode threads that share it. Held for one burst. */
 };
 
 /*
@@ -189,10 +188,12 @@ static uint16_t vhost_tx(struct device *dev, unsigned thread, struct rte_mbuf **
     if (!(atomic_load_explicit(&d->enabled, memory_order_relaxed) >> (2 * q) & 1)) {
         q = 0;
     }
-    rte_spinlock_lock(&d->tx_lock[q]);
+    rte_spinlock_lock(&d->tx_lock[q].lock);
     uint16_t sent = rte_vhost_enqueue_burst(vid, (uint16_t) (2 * q), mbufs, n);
-    rte_spinlock_unlock(&d->tx_lock[q]);
-    rte_pktmbuf_free_bulk(mbufs, sent);         /* Copied to the guest. */
+    rte_spinlock_unlock(&d->tx_lock[q].lock);
+    if (sent) {
+        mbuf_free_burst(mbufs, sent);           /* Copied to the guest. */
+    }
     return sent;
 }
 
@@ -316,7 +317,7 @@ struct device *device_vhost_open(const struct config_port *config, const struct 
     list_init(&d->node);
     for (unsigned i = 0; i < CONFIG_MAX_QUEUES; i++) {
         atomic_store(&d->kick[i], -1);
-        rte_spinlock_init(&d->tx_lock[i]);
+        rte_spinlock_init(&d->tx_lock[i].lock);
     }
     if (!vhost_register(d, err)) {
         vhost_free(&d->dev);

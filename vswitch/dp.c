@@ -1,6 +1,7 @@
 /* The control side of the datapath: its life, flow entries, ports, counters. */
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 #include "lib/util.h"
 #include "vswitch/dp_private.h"
 #include "vswitch/meter.h"
@@ -15,55 +16,7 @@ void dp_defer(void (*fn)(void *), void *arg, void *dp_)
     }
 }
 
-/* --- Counters --- */
-
-struct counters *counters_new(unsigned n_threads)
-{
-    struct counters *c = xcalloc(1, sizeof *c + n_threads * sizeof c->threads[0]);
-    c->refs = 1;
-    c->n = n_threads;
-    return c;
-}
-
-void counters_put(struct dp *dp, struct counters *c)
-{
-    if (!--c->refs) {
-        dp_defer(free, c, dp);
-    }
-}
-
-static void counters_raw(const struct counters *c, uint64_t *packets, uint64_t *bytes, uint64_t *used_ns)
-{
-    *packets = *bytes = *used_ns = 0;
-    for (unsigned i = 0; i < c->n; i++) {
-        uint64_t used = atomic_load_explicit(&c->threads[i].used_ns, memory_order_relaxed);
-        *packets += atomic_load_explicit(&c->threads[i].packets, memory_order_relaxed);
-        *bytes += atomic_load_explicit(&c->threads[i].bytes, memory_order_relaxed);
-        *used_ns = MAX(*used_ns, used);
-    }
-}
-
-void counters_sum(const struct counters *c, uint64_t *packets, uint64_t *bytes, uint64_t *used_ns)
-{
-    counters_raw(c, packets, bytes, used_ns);
-    *packets -= c->base_packets;
-    *bytes -= c->base_bytes;
-}
-
-void counters_reset(struct counters *c)
-{
-    uint64_t used;
-    counters_raw(c, &c->base_packets, &c->base_bytes, &used);
-}
-
 /* --- Flow entries --- */
-
-static void rule_free(void *rule_)
-{
-    struct dp_rule *rule = rule_;
-    free((void *) rule->cls.match);
-    free(rule);
-}
 
 struct minimatch *minimatch_clone(const struct minimatch *m)
 {
@@ -76,9 +29,10 @@ struct minimatch *minimatch_clone(const struct minimatch *m)
 /* Takes the program; the counters are shared with `former` when there is one. */
 static struct dp_rule *rule_new(struct dp *dp, struct flow_entry *entry, struct program *program, const struct dp_rule *former)
 {
-    struct dp_rule *rule = XNEW(struct dp_rule);
-    /* The entry's own match goes with the entry; readers may outlive it. */
-    rule->cls.match = minimatch_clone(entry->match);
+    /* The rule and its match side by side: whoever looks at one looks at the other.  The entry's own goes with the entry; readers may outlive it. */
+    size_t size = sizeof *entry->match + 2 * entry->match->n * sizeof entry->match->words[0];
+    struct dp_rule *rule = xcalloc(1, sizeof *rule + size);
+    rule->cls.match = memcpy(rule + 1, entry->match, size);
     rule->cls.priority = entry->priority;
     rule->cls.added = dp_stage_version(dp);
     atomic_init(&rule->program, program);
@@ -90,7 +44,7 @@ static struct dp_rule *rule_new(struct dp *dp, struct flow_entry *entry, struct 
         rule->counters = former->counters;
         rule->counters->refs++;
     } else {
-        rule->counters = counters_new(dp->n_threads);
+        rule->counters = counters_new(dp, entry->table_id);
     }
     return rule;
 }
@@ -103,6 +57,7 @@ static bool is_conjunctive(const struct dp_rule *rule)
 /* Makes the rule visible; false (and the rule is gone again): there is no room for one more mask. */
 static bool rule_link(struct dp *dp, struct dp_rule *rule)
 {
+    cache_cover_rule(dp, rule->table, rule->cls.match, atomic_load_explicit(&rule->program, memory_order_relaxed));
     if (!is_conjunctive(rule)) {
         classifier_insert(&dp->tables[rule->table], &rule->cls);
     } else if (!conjunctions_insert(&dp->conjunctions[rule->table], rule)) {
@@ -122,6 +77,15 @@ void dp_rule_unlink(struct dp *dp, struct dp_rule *rule)
     }
 }
 
+/* The cache is told that a rule is not what it was.  Conjunctive ones count nothing, so no cached walk names them: whoever matches may be concerned. */
+static void note_change(struct dp *dp, struct dp_rule *rule)
+{
+    if (is_conjunctive(rule)) {
+        cache_note_added(dp, rule->table, rule->cls.match);
+    }
+    cache_note_id(dp, rule->counters->id);
+}
+
 static struct of_error insert(struct flow_entry *entry, void *dp_)
 {
     struct dp *dp = dp_;
@@ -135,6 +99,8 @@ static struct of_error insert(struct flow_entry *entry, void *dp_)
     }
     if (dp->stage) {
         dp_stage_insert(dp, entry);
+    } else {
+        dp_rule_begins(dp, entry->aux);
     }
     return OF_OK;
 }
@@ -154,11 +120,15 @@ static struct of_error modify(struct flow_entry *entry, const struct instruction
         if (!rule_link(dp, rule_new(dp, entry, program, rule))) {
             return OF_ERROR(OFPET_FLOW_MOD_FAILED, OFPFMFC_TABLE_FULL);
         }
+        dp_rule_begins(dp, entry->aux);
         dp_rule_unlink(dp, rule);
+        dp_rule_ends(dp, rule);
         dp_rule_retire(dp, rule);
         rule = entry->aux;
     } else {
+        cache_cover_rule(dp, rule->table, rule->cls.match, program);
         atomic_store_explicit(&rule->program, program, memory_order_release);
+        note_change(dp, rule);
         program_retire(dp, former);
     }
     if (reset_counts) {
@@ -176,17 +146,30 @@ static void remove_entry(struct flow_entry *entry, int reason, void *dp_)
         return;
     }
     dp_rule_unlink(dp, rule);
+    dp_rule_ends(dp, rule);
     if (reason >= 0 && entry->flags & OFPFF_SEND_FLOW_REM && dp->ops.flow_removed) {
         dp->ops.flow_removed(entry, (uint8_t) reason, dp->aux);
     }
     dp_rule_retire(dp, rule);
 }
 
+void dp_rule_begins(struct dp *dp, struct dp_rule *rule)
+{
+    counters_own(rule->counters, rule);
+    cache_note_added(dp, rule->table, rule->cls.match);
+}
+
+void dp_rule_ends(struct dp *dp, struct dp_rule *rule)
+{
+    counters_disown(rule->counters, rule);
+    note_change(dp, rule);
+}
+
 void dp_rule_retire(struct dp *dp, struct dp_rule *rule)
 {
     program_retire(dp, atomic_load_explicit(&rule->program, memory_order_relaxed));
     counters_put(dp, rule->counters);
-    dp_defer(rule_free, rule, dp);
+    dp_defer(free, rule, dp);
 }
 
 static void counters(const struct flow_entry *entry, uint64_t *packets, uint64_t *bytes, uint64_t *used_ns, void *dp UNUSED)
@@ -221,6 +204,8 @@ struct dp *dp_new(unsigned n_threads, unsigned max_flows, unsigned max_groups, s
         dp->threads[i]->dp = dp;
         dp->threads[i]->index = i;
     }
+    counter_space_init(dp);
+    cache_init(dp);
     dp->flows = flow_tables_new(max_flows, clock, &dp_flow_ops, dp);
     dp->groups = group_table_new(max_groups, clock, &dp_group_ops, dp);
     dp->meters = meter_table_new(DP_MAX_METERS, clock, &dp_meter_ops, dp);
@@ -242,6 +227,8 @@ void dp_free(struct dp *dp)
     }
     assert(!dp->group_slots.n);
     hmap_fini(&dp->group_slots);
+    cache_fini(dp);
+    counter_space_fini(dp);
     for (unsigned i = 0; i < dp->n_threads; i++) {
         free(dp->threads[i]);
     }
@@ -275,6 +262,11 @@ struct dp_thread *dp_thread(struct dp *dp, unsigned i)
 unsigned dp_thread_index(const struct dp_thread *t)
 {
     return t->index;
+}
+
+struct perf *dp_thread_perf(struct dp_thread *t)
+{
+    return &t->perf;
 }
 
 void *dp_thread_aux(const struct dp_thread *t)
@@ -317,6 +309,7 @@ static void set_port(struct dp *dp, uint32_t port_no, uint32_t state)
         publish_ports(dp);
     }
     dp_groups_refresh_liveness(dp);
+    cache_note_all(dp);
 }
 
 void dp_port_set(struct dp *dp, uint32_t port_no, uint32_t config, bool live)
@@ -332,6 +325,7 @@ void dp_port_remove(struct dp *dp, uint32_t port_no)
 void dp_set_misses(struct dp *dp, bool on)
 {
     atomic_store_explicit(&dp->misses, on, memory_order_relaxed);
+    cache_note_all(dp);
 }
 
 void dp_set_drop_fragments(struct dp *dp, bool on)
@@ -342,6 +336,7 @@ void dp_set_drop_fragments(struct dp *dp, bool on)
 void dp_set_standalone(struct dp *dp, bool on)
 {
     atomic_store_explicit(&dp->standalone, on, memory_order_relaxed);
+    cache_note_all(dp);
 }
 
 /* --- Statistics --- */
@@ -350,10 +345,7 @@ void dp_table_stats(struct dp *dp, uint8_t table, struct of_table_stats *out)
 {
     assert(table < OF_N_TABLES);
     *out = (struct of_table_stats) { .table_id = table, .active_count = flow_tables_count(dp->flows, table) };
-    for (unsigned i = 0; i < dp->n_threads; i++) {
-        out->lookup_count += atomic_load_explicit(&dp->threads[i]->tables[table].lookups, memory_order_relaxed);
-        out->matched_count += atomic_load_explicit(&dp->threads[i]->tables[table].matches, memory_order_relaxed);
-    }
+    counters_table(dp, table, &out->lookup_count, &out->matched_count);
 }
 
 static uint64_t raw_drops(const struct dp *dp, uint32_t port_no, unsigned reason)

@@ -28,6 +28,7 @@
 
 struct dp;
 struct dp_thread;
+struct perf;
 
 #define DP_MAX_THREADS 17       /* Thread 0 is the control thread's. */
 #define DP_MAX_PORTS 4096       /* Port numbers handed out are 1..DP_MAX_PORTS-1; an array serves as the map. */
@@ -55,6 +56,8 @@ struct dp_controller { uint16_t max_len, id, userdata_size; const uint8_t *userd
 struct dp_ops {
     /* Takes the packet. Counting tx (and its drops: port-down, tx-full, too-long) is the device layer's, with dp_thread_drop(). */
     void (*output)(struct dp_thread *, struct packet *, uint32_t port_no, void *aux);
+    /* [poll] The same for n packets that leave by one port, in this order; at most DP_BATCH. */
+    void (*output_batch)(struct dp_thread *, struct packet **, unsigned n, uint32_t port_no, void *aux);
     struct packet *(*copy)(struct dp_thread *, const struct packet *, void *aux);     /* NULL: no memory (the core counts the drop). */
     void (*free)(struct dp_thread *, struct packet *, void *aux);
     /* Does not take the packet. False: queue full (the core counts packet-in-limit). cookie, table, reason as OpenFlow has them; `flow` carries the pipeline fields. */
@@ -76,6 +79,7 @@ void dp_table_stats(struct dp *, uint8_t table, struct of_table_stats *);
 bool dp_group_stats(struct dp *, const struct group *, struct of_group_stats *);
 struct dp_thread *dp_thread(struct dp *, unsigned i);   /* i < n_threads; storage belongs to dp. */
 unsigned dp_thread_index(const struct dp_thread *);
+struct perf *dp_thread_perf(struct dp_thread *);        /* vswitch/perf.h */
 void *dp_thread_aux(const struct dp_thread *);          /* For the device layer: set once before the thread runs. */
 void dp_thread_set_aux(struct dp_thread *, void *);
 
@@ -96,6 +100,24 @@ void dp_set_standalone(struct dp *, bool);
 void dp_set_drop_fragments(struct dp *, bool);
 /* While true, packets that match no entry are packet-ins of reason OFPR_IMPLICIT_MISS, as OpenFlow 1.0 has it. [control] */
 void dp_set_misses(struct dp *, bool);
+
+/*
+ * The flow cache (vswitch/cache.h) [control]: room for so many flows per poll-mode thread, 0: none, as at first.  Before threads run.
+ * `check`: each packet that the cache knows takes the walk, too, on a copy, and both are compared (dp_cache_stats.mismatches).
+ */
+void dp_set_cache(struct dp *, size_t n_flows, bool check);
+/* What is due now and then, a few times a second: caches that are full grow, masks shrink after rules have left. [control] */
+void dp_tick(struct dp *);
+struct dp_cache_stats {
+    uint64_t hits, guided;              /* Packets that the cache knew, and those of them whose actions ran live. */
+    uint64_t misses, uncached;          /* That walked, and those of them whose walk depends on more than can be cached. */
+    uint64_t inserts, evictions;        /* Entries made; of use when they had to make room. */
+    uint64_t stale;                     /* Entries that a change of rules made worthless. */
+    uint64_t resets, mismatches;
+    uint64_t n_flows, bytes;            /* Room now. */
+    unsigned key_words, stride;         /* Of the key, in eight bytes; bytes of an entry. */
+};
+void dp_cache_stats(struct dp *, unsigned thread, struct dp_cache_stats *);     /* [control] */
 
 /* --- Work --- */
 /* [poll] Runs up to DP_BATCH packets received on one port through the pipeline; takes them all. now_ns: the batch's time. */

@@ -148,10 +148,25 @@ static void complete(struct dp *dp, const struct step *s)
     }
 }
 
+/* Tells the cache of a step that is about to be seen. */
+static void note(struct dp *dp, const struct step *s)
+{
+    switch (s->kind) {
+    case STEP_INSERT: dp_rule_begins(dp, s->rule); break;
+    case STEP_REMOVE: dp_rule_ends(dp, s->rule); break;
+    case STEP_GROUP: cache_note_all(dp); break;
+    }
+}
+
 void dp_bundle_commit(struct dp *dp)
 {
     struct dp_stage *st = dp->stage;
+    cache_bundle_begin(dp);
+    for (size_t i = 0; i < st->n; i++) {
+        note(dp, &st->v[i]);
+    }
     atomic_store_explicit(&dp->version, st->version, memory_order_release);
+    cache_bundle_end(dp);
     for (size_t i = 0; i < st->n; i++) {
         complete(dp, &st->v[i]);
     }

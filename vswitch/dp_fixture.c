@@ -30,6 +30,14 @@ static void output(struct dp_thread *t UNUSED, struct packet *p, uint32_t port, 
     free(p);
 }
 
+static void output_batch(struct dp_thread *t, struct packet **packets, unsigned n, uint32_t port, void *fx)
+{
+    ((struct fixture *) fx)->n_batches++;
+    for (unsigned i = 0; i < n; i++) {
+        output(t, packets[i], port, fx);
+    }
+}
+
 static struct packet *copy(struct dp_thread *t UNUSED, const struct packet *p, void *fx_)
 {
     struct fixture *fx = fx_;
@@ -82,18 +90,29 @@ static uint64_t now(void *fx)
 
 void fixture_init(struct fixture *fx)
 {
-    static const struct dp_ops ops = { .output = output, .copy = copy, .free = free_packet, .packet_in = packet_in, .defer = defer, .flow_removed = flow_removed };
+    static const struct dp_ops ops = { .output = output, .output_batch = output_batch, .copy = copy, .free = free_packet, .packet_in = packet_in, .defer = defer,
+                                       .flow_removed = flow_removed };
     memset(fx, 0, sizeof *fx);
     fx->now_ns = 1000000000;
     fx->dp = dp_new(2, 100000, 1000, (struct clock) { now, fx }, &ops, fx);
+    dp_set_cache(fx->dp, 1000, true);
     for (uint32_t port = 1; port <= 4; port++) {
         dp_port_set(fx->dp, port, 0, true);
     }
 }
 
+uint64_t fixture_hits(struct fixture *fx)
+{
+    struct dp_cache_stats stats;
+    dp_cache_stats(fx->dp, 1, &stats);
+    CU_ASSERT_EQUAL(stats.mismatches, 0);
+    return stats.hits;
+}
+
 void fixture_fini(struct fixture *fx)
 {
     CU_ASSERT_EQUAL(fx->n_live, 0);
+    fixture_hits(fx);
     dp_free(fx->dp);
 }
 
@@ -199,7 +218,7 @@ void fixture_compose(const char *text, struct buf *b)
 
 static void forget(struct fixture *fx)
 {
-    fx->n_out = fx->n_in = fx->n_copies = 0;
+    fx->n_out = fx->n_in = fx->n_copies = fx->n_batches = 0;
 }
 
 void fixture_receive(struct fixture *fx, uint32_t in_port, const void *data, uint32_t len)

@@ -21,7 +21,7 @@ struct fixture {
     struct fixture_packet_in in[FIXTURE_MAX];
     unsigned n_in;
     unsigned n_live;            /* Packets that somebody still has to free or output. */
-    unsigned n_copies;
+    unsigned n_copies, n_batches;       /* Since the latest fixture_receive(): copies, and calls of output_batch. */
     unsigned fail_copies;       /* The next so many copies fail. */
     bool refuse_packet_ins;
     unsigned n_removed;
@@ -35,6 +35,7 @@ void fixture_flow(struct fixture *, enum of_flow_command, uint16_t flags, const 
 void fixture_add(struct fixture *, const char *text);
 /* Buckets as "weight|watch_port|watch_group|actions", "-" where not given. */
 void fixture_group(struct fixture *, enum of_group_command, uint32_t id, enum of_group_type, const char *const *buckets, unsigned n, struct of_error *error);
+uint64_t fixture_hits(struct fixture *);        /* Packets that the cache knew so far; asserts that walks agreed with it. */
 struct packet *fixture_packet(struct fixture *, const void *data, uint32_t len);
 /* A frame for an exact match text ("tcp,nw_src=…"), into `buf`. */
 void fixture_compose(const char *match, struct buf *);

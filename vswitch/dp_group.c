@@ -130,14 +130,15 @@ static struct of_error group_compile(struct dp *dp, const struct group *group, s
         g->n_buckets = i + 1;
         b->weight = from->weight;
         b->watch_port = from->watch_port;
-        b->counters = counters_new(dp->n_threads);
+        cache_cover_bucket(dp, b->program);
+        b->counters = counters_new(dp, COUNTER_NO_TABLE);
         if (from->watch_group != OFPG_ANY) {
             b->watch_group = group_slot_get(dp, from->watch_group);
             watch(dp, b->watch_group);
         }
     }
     if (!counters) {
-        counters = counters_new(dp->n_threads);
+        counters = counters_new(dp, COUNTER_NO_TABLE);
     } else {
         counters->refs++;
     }
@@ -158,6 +159,7 @@ static struct of_error insert(struct group *group, void *dp_)
             dp_stage_group(dp, slot, g);
         } else {
             atomic_store_explicit(&slot->current, g, memory_order_release);
+            cache_note_all(dp);
         }
         dp_groups_refresh_liveness(dp);
     }
@@ -179,6 +181,7 @@ static struct of_error modify(struct group *group, void *dp_)
             return OF_OK;
         }
         atomic_store_explicit(&slot->current, g, memory_order_release);
+        cache_note_all(dp);
         dp_group_retire(dp, old);
         dp_groups_refresh_liveness(dp);
     }
@@ -196,6 +199,7 @@ static void remove_group(struct group *group, void *dp_)
     }
     struct dp_group *old = atomic_load_explicit(&slot->current, memory_order_relaxed);
     atomic_store_explicit(&slot->current, NULL, memory_order_release);
+    cache_note_all(dp);
     if (!dp->closing) {
         flow_tables_group_deleted(dp->flows, group->id);
     }

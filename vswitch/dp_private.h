@@ -1,40 +1,23 @@
 /*
  * Inside the datapath: what dp.c, the executor and the trace share.  Nobody else includes this.
  *
- * Who writes what: the control thread writes everything here but the counters; `_Atomic` members are those that poll-mode threads read while it does.  Counters are arrays
- * with one element per thread, written by that thread alone with relaxed stores and read by the control thread with relaxed loads.  Clearing a counter means
- * remembering its value as a base, so that nobody writes another's counter.
+ * Who writes what: the control thread writes everything here but the counters; `_Atomic` members are those that poll-mode threads read while it does.
+ * Counters: vswitch/counters.h.
  */
 #ifndef VSWITCH_DP_PRIVATE_H
 #define VSWITCH_DP_PRIVATE_H 1
 
 #include <stdatomic.h>
 #include "lib/hmap.h"
+#include "vswitch/cache.h"
 #include "vswitch/classifier.h"
+#include "vswitch/counters.h"
 #include "vswitch/conjunction.h"
 #include "vswitch/dp.h"
+#include "vswitch/perf.h"
 #include "vswitch/program.h"
 
 #define OFPP_UNSET UINT32_C(0xfffffff7)         /* ONF extension: the action set has no output. */
-
-/* --- Counters --- */
-struct counter { _Atomic uint64_t packets, bytes, used_ns; uint64_t pad; };
-
-struct counters {
-    unsigned refs, n;                           /* Control. Shared by an entry and the one that replaces it (section 6.4: counters are copied). */
-    uint64_t base_packets, base_bytes;          /* Control. */
-    struct counter threads[];
-};
-
-static inline void count_add(_Atomic uint64_t *x, uint64_t n)
-{
-    atomic_store_explicit(x, atomic_load_explicit(x, memory_order_relaxed) + n, memory_order_relaxed);
-}
-
-struct counters *counters_new(unsigned n_threads);
-void counters_put(struct dp *, struct counters *);
-void counters_sum(const struct counters *, uint64_t *packets, uint64_t *bytes, uint64_t *used_ns);
-void counters_reset(struct counters *);
 
 /* --- Rules --- */
 struct dp_rule {
@@ -105,7 +88,9 @@ struct dp_thread {
     struct dp *dp;
     unsigned index;
     void *aux;                                  /* The device layer's. */
-    struct { _Atomic uint64_t lookups, matches; } tables[OF_N_TABLES];
+    struct cache cache;
+    struct counter_cells cells;                 /* vswitch/counters.h */
+    struct perf perf;
     _Atomic uint64_t drops[DP_MAX_PORTS][DROP_N_REASONS];
 };
 
@@ -121,6 +106,9 @@ struct dp {
     _Atomic uint64_t version;                   /* What packets that begin now see (vswitch/classifier.h). */
     struct dp_stage *stage;                     /* Control: a bundle at work (dp_bundle.c), else NULL. */
     struct classifier tables[OF_N_TABLES];
+    struct counter_space counters;
+    struct cache_control *cache;
+    _Atomic(struct cache_plan *) plan;          /* Never NULL. */
     struct conjunctions conjunctions[OF_N_TABLES];
     struct hmap group_slots;
     struct list watched;                        /* Group slots that some bucket watches. */
@@ -147,6 +135,8 @@ void dp_stage_remove(struct dp *, struct flow_entry *, int reason);
 /* Puts `g` (NULL: a marker that the group is gone) over the slot's current group. */
 void dp_stage_group(struct dp *, struct group_slot *, struct dp_group *g);
 /* dp.c, dp_group.c: for dp_bundle.c. */
+void dp_rule_begins(struct dp *, struct dp_rule *);     /* It is in its table, and from now on seen: the cache is told. */
+void dp_rule_ends(struct dp *, struct dp_rule *);       /* It is not seen any more: before it is retired. */
 void dp_rule_unlink(struct dp *, struct dp_rule *);     /* Out of its table's classifier or conjunctions. */
 void dp_rule_retire(struct dp *, struct dp_rule *);     /* Unlinked before. */
 void dp_group_retire(struct dp *, struct dp_group *);
@@ -154,6 +144,13 @@ void dp_group_retire(struct dp *, struct dp_group *);
 void dp_groups_refresh_liveness(struct dp *);      /* After a port or a group has changed. */
 extern const struct flow_table_ops dp_flow_ops;
 extern const struct group_ops dp_group_ops;
+
+/* [any] The rule that counts with a number, while it is in force; NULL. */
+static inline const struct dp_rule *dp_rule_of_counter(const struct dp *dp, uint32_t id)
+{
+    const struct counter_owners *owners = atomic_load_explicit(&dp->counters.owners[id >> COUNTER_CHUNK_BITS], memory_order_acquire);
+    return atomic_load_explicit(&owners->rule[id & (COUNTER_CHUNK - 1)], memory_order_acquire);
+}
 
 static inline uint32_t dp_port_state(const struct dp *dp, uint32_t port_no)
 {

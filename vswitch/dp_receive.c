@@ -29,16 +29,20 @@ void dp_receive(struct dp_thread *t, struct packet **packets, unsigned n, uint32
 {
     const struct dp *dp = t->dp;
     uint32_t port_state = dp_port_state(dp, in_port);
-    struct exec e;
+    unsigned kept = 0;
     for (unsigned i = 0; i < n; i++) {
-        enum drop_reason refused = dp_refuses(dp, packets[i], port_state);
+        struct packet *p = packets[i];
+        enum drop_reason refused = dp_refuses(dp, p, port_state);
         if (__builtin_expect(refused != DROP_N_REASONS, 0)) {
             dp_thread_drop(t, in_port, refused);
-            dp->ops.free(t, packets[i], dp->aux);
-            continue;
+            dp->ops.free(t, p, dp->aux);
+        } else {
+            p->in_port = in_port;
+            packets[kept++] = p;
         }
-        exec_init(&e, t, packets[i], in_port, now_ns);
-        exec_run(&e);
+    }
+    if (kept) {
+        cache_run(t, packets, kept, in_port, now_ns);
     }
 }
 

@@ -46,6 +46,13 @@ static void output(struct dp_thread *t, struct packet *p, uint32_t port UNUSED, 
     packet_free(t, p, s);
 }
 
+static void output_batch(struct dp_thread *t, struct packet **packets, unsigned n, uint32_t port, void *s)
+{
+    for (unsigned i = 0; i < n; i++) {
+        output(t, packets[i], port, s);
+    }
+}
+
 static struct packet *copy(struct dp_thread *t, const struct packet *p, void *s)
 {
     return packet_new(t, p->data, p->len, s);
@@ -147,12 +154,13 @@ static void disturb(struct stress *s, struct rng *rng)
 
 static void test_stress(void)
 {
-    static const struct dp_ops ops = { .output = output, .copy = copy, .free = packet_free, .packet_in = packet_in, .defer = defer };
+    static const struct dp_ops ops = { .output = output, .output_batch = output_batch, .copy = copy, .free = packet_free, .packet_in = packet_in, .defer = defer };
     struct stress *s = XNEW(struct stress);
     struct rng rng;
     uint64_t received = 0, delivered = 0, packets, bytes;
     rng_seed(&rng, unit_seed());
     s->dp = dp_new(N_POLL + 1, 10000, 100, clock_monotonic(), &ops, s);
+    dp_set_cache(s->dp, 1000, false);
     for (uint32_t port = 1; port <= 4; port++) {
         dp_port_set(s->dp, port, 0, true);
     }
@@ -190,10 +198,10 @@ static void test_stress(void)
     of_flow_stats_fini(&stats);
     CU_ASSERT_EQUAL(packets, received);
     CU_ASSERT_EQUAL(bytes, received * 64);
-    dp_free(s->dp);
-    for (size_t i = 0; i < s->n_graves; i++) {
+    for (size_t i = 0; i < s->n_graves; i++) {  /* May defer more. */
         s->graves[i].fn(s->graves[i].arg);
     }
+    dp_free(s->dp);
     free(s->graves);
     free(s);
 }
@@ -210,11 +218,12 @@ static void start_pollers(struct stress *s)
 /* Table 0 marks packets with a number, table 1 knows that number only, by way of a group that is new each time: whoever saw a part of a bundle would drop. */
 static void test_bundles(void)
 {
-    static const struct dp_ops ops = { .output = output, .copy = copy, .free = packet_free, .packet_in = packet_in, .defer = defer };
+    static const struct dp_ops ops = { .output = output, .output_batch = output_batch, .copy = copy, .free = packet_free, .packet_in = packet_in, .defer = defer };
     struct stress *s = XNEW(struct stress);
     uint64_t received = 0, sent = 0;
     char match[32], actions[64];
     s->dp = dp_new(N_POLL + 1, 10000, 100, clock_monotonic(), &ops, s);
+    dp_set_cache(s->dp, 1000, false);
     for (uint32_t port = 1; port <= 4; port++) {
         dp_port_set(s->dp, port, 0, true);
     }

@@ -48,8 +48,26 @@ void exec_count_drop(struct exec *e, enum drop_reason reason)
 static void inapplicable_unless(struct exec *e, bool done)
 {
     if (!done) {
+        exec_diverged(e);
         exec_note(e, DROP_BAD_ACTION, RANK_WENT_WRONG);
     }
+}
+
+/* For the recorder: bits of a packet field have been written. */
+static void wrote(struct exec *e, const struct field *f, const union field_value *mask)
+{
+    switch (field_id_of(f)) {
+    case FIELD_ETH_DST: case FIELD_ETH_SRC:
+        recorder_macs(e->rec, f, &e->flow, mask);
+        return;
+    case FIELD_ETH_TYPE: case FIELD_IP_PROTO: case FIELD_ICMPV4_TYPE: case FIELD_ICMPV4_CODE: case FIELD_ICMPV6_TYPE: case FIELD_ICMPV6_CODE:
+    case FIELD_IPV6_ND_SLL: case FIELD_IPV6_ND_TLL: case FIELD_ND_OPTIONS_TYPE:
+        e->rec->tainted = true;         /* The frame has been parsed again. */
+        break;
+    default:
+        break;
+    }
+    e->rec->plain = false;
 }
 
 static void set_packet_field(struct exec *e, const struct op *op)
@@ -61,13 +79,20 @@ static void set_packet_field(struct exec *e, const struct op *op)
             v.w[i] = (v.w[i] & ~op->set.mask.w[i]) | op->set.value.w[i];
         }
     }
-    inapplicable_unless(e, packet_set_field(e->packet, &e->flow.flow, op->set.field, &v) || op->set.quiet);
+    bool done = packet_set_field(e->packet, &e->flow.flow, op->set.field, &v);
+    inapplicable_unless(e, done || op->set.quiet);
+    if (e->rec && done) {
+        wrote(e, op->set.field, &op->set.mask);
+    }
 }
 
 static void move_field(struct exec *e, const struct op *op)
 {
     const struct subfield *src = &op->move.src, *dst = &op->move.dst;
     union field_value from, to;
+    if (e->rec && e->rec->tainted) {
+        exec_diverged(e);
+    }
     if (!field_present(src->field->prereq, &e->flow.flow)) {
         inapplicable_unless(e, false);          /* There is nothing to move; zeros would be an invention. */
         return;
@@ -79,6 +104,11 @@ static void move_field(struct exec *e, const struct op *op)
         field_set(dst->field, &e->flow.flow, &to);
     } else {
         inapplicable_unless(e, packet_set_field(e->packet, &e->flow.flow, dst->field, &to));
+        if (e->rec) {
+            union field_value mask = { .w = { 0, 0 } }, ones = { .w = { UINT64_MAX, UINT64_MAX } };
+            field_copy_bits(&ones, 0, &mask, dst->ofs, dst->n_bits);
+            wrote(e, dst->field, &mask);
+        }
     }
 }
 
@@ -99,10 +129,17 @@ static bool decrement_ttl(struct exec *e, bool mpls)
     bool expired = ttl <= 1;
     /* Writing the value that is there tells whether there is such a header at all. */
     if (!packet_set_u8(e->packet, f, id, expired ? ttl : (uint8_t) (ttl - 1))) {
+        exec_diverged(e);
         exec_note(e, DROP_BAD_ACTION, RANK_WENT_WRONG);
         return true;
     }
+    if (e->rec && mpls) {
+        e->rec->plain = false;
+    } else if (e->rec) {
+        recorder_ttl(e->rec, e->packet, f);
+    }
     if (expired) {
+        exec_diverged(e);
         exec_packet_in(e, OFPR_INVALID_TTL, &(struct dp_controller) { .max_len = MISS_SEND_LEN });
         exec_note(e, DROP_TTL, RANK_WENT_WRONG);
     }
@@ -134,10 +171,39 @@ static uint32_t register_port(uint64_t value)
     return (uint32_t) (value >= 0xff00 && value <= 0xffff ? value | 0xffff0000 : value);
 }
 
+/* For the recorder: what is known of an op before it runs. */
+static void record_op(struct exec *e, const struct op *op)
+{
+    struct recorder *rec = e->rec;
+    switch ((enum op_code) op->code) {
+    case OP_OUTPUT_REG:
+        if (rec->tainted) {
+            rec->cacheable = false;
+        }
+        break;
+    case OP_POP_VLAN:                   /* An inner tag comes up. */
+        rec->tainted = rec->tainted || e->packet->l2_len > ETH_HEADER_SIZE + 4;
+        rec->plain = false;
+        break;
+    case OP_PUSH_MPLS: case OP_POP_MPLS: case OP_PUSH_PBB: case OP_POP_PBB: case OP_COPY_TTL_OUT: case OP_COPY_TTL_IN:
+        rec->tainted = true;
+        rec->plain = false;
+        break;
+    case OP_SET_QUEUE: case OP_PUSH_VLAN: case OP_TAG: case OP_SET_NW_TTL: case OP_SET_MPLS_TTL: case OP_CONTROLLER: case OP_METER:
+        rec->plain = false;
+        break;
+    default:
+        break;
+    }
+}
+
 bool exec_op(struct exec *e, const struct op *op, bool tail)
 {
     struct flow *f = &e->flow.flow;
     struct packet *p = e->packet;
+    if (e->rec) {
+        record_op(e, op);
+    }
     switch ((enum op_code) op->code) {
     case OP_OUTPUT: exec_output(e, op->output.port, op->output.max_len, tail); return true;
     case OP_OUTPUT_REG: exec_output(e, register_port(subfield_get(&op->output_reg.src, f)), op->output_reg.max_len, tail); return true;
@@ -200,6 +266,7 @@ struct packet *exec_take_or_copy(struct exec *e, bool tail)
     }
     struct packet *copy = e->ops->copy(e->thread, p, e->aux);
     if (!copy) {
+        exec_diverged(e);
         exec_count_drop(e, DROP_NO_MEMORY);
         return NULL;
     }
@@ -221,6 +288,10 @@ bool exec_scope_enter(struct exec *e, struct exec_scope *scope, bool tail)
     if (!mine) {
         return false;
     }
+    scope->inner = e->rec && e->packet;
+    if (scope->inner) {
+        e->rec->inner++;
+    }
     scope->outer = e->packet;
     scope->flow = e->flow;
     action_set_copy(&scope->set, &e->set);
@@ -234,6 +305,9 @@ void exec_scope_leave(struct exec *e, const struct exec_scope *scope)
 {
     if (e->packet) {
         e->ops->free(e->thread, e->packet, e->aux);
+    }
+    if (scope->inner) {
+        e->rec->inner--;
     }
     e->depth--;
     e->packet = scope->outer;
@@ -252,11 +326,43 @@ void exec_scoped(struct exec *e, const struct op *ops, unsigned n, bool tail)
 
 static void count_hit(struct exec *e, const struct dp_rule *rule)
 {
-    struct counter *c = &rule->counters->threads[e->thread->index];
-    count_add(&c->packets, 1);
-    count_add(&c->bytes, e->packet->len);
-    atomic_store_explicit(&c->used_ns, e->now_ns, memory_order_relaxed);
-    count_add(&e->thread->tables[rule->table].matches, 1);
+    count_packets(&e->thread->cells, rule->counters->id, 1, e->packet->len, e->now_ns);
+}
+
+/* What the guide says of a lookup in that table: true and the rule, NULL for a miss.  False: it says nothing, or is not trusted any more. */
+static bool guided(struct exec *e, uint8_t table, const struct dp_rule **rule)
+{
+    struct guide *g = e->guide;
+    if (g->pos < g->n) {
+        uint32_t id = g->ids[g->pos++];
+        *rule = id < OF_N_TABLES ? NULL : dp_rule_of_counter(e->dp, id);
+        if (*rule ? (*rule)->table == table && (*rule)->cls.added <= e->version : id == table) {
+            return true;
+        }
+    }
+    e->guide = NULL;
+    return false;
+}
+
+static const struct dp_rule *find_rule(struct exec *e, uint8_t table, be32 as, uint32_t *conj_id)
+{
+    const struct dp_rule *rule;
+    if (e->guide && guided(e, table, &rule)) {
+        return rule;
+    }
+    /* A resubmit's in_port is for its lookup alone: the actions see the packet's own. */
+    be32 in_port = e->flow.flow.in_port;
+    e->flow.flow.in_port = as;
+    struct cls_rule *found = classifier_lookup(&e->dp->tables[table], &e->flow, e->version);
+    if (__builtin_expect(conjunctions_any(&e->dp->conjunctions[table]), 0)) {
+        found = conjunctions_lookup(&e->dp->conjunctions[table], &e->dp->tables[table], &e->flow, e->version, found, conj_id);
+    }
+    e->flow.flow.in_port = in_port;
+    rule = found ? CONTAINER_OF(found, struct dp_rule, cls) : NULL;
+    if (e->rec) {
+        recorder_rule(e->rec, table, rule ? rule->counters->id : table);
+    }
+    return rule;
 }
 
 bool exec_tables(struct exec *e, uint8_t table, uint32_t as_port, bool resubmitted, bool tail)
@@ -266,21 +372,13 @@ bool exec_tables(struct exec *e, uint8_t table, uint32_t as_port, bool resubmitt
             exec_note(e, DROP_NO_MATCH, RANK_NO_MATCH);
             return true;
         }
-        /* A resubmit's in_port is for its lookup alone: the actions see the packet's own. */
-        be32 in_port = e->flow.flow.in_port;
-        e->flow.flow.in_port = as;
-        struct cls_rule *found = classifier_lookup(&e->dp->tables[table], &e->flow, e->version);
         uint32_t conj_id = 0;
-        if (__builtin_expect(conjunctions_any(&e->dp->conjunctions[table]), 0)) {
-            found = conjunctions_lookup(&e->dp->conjunctions[table], &e->dp->tables[table], &e->flow, e->version, found, &conj_id);
-        }
-        e->flow.flow.in_port = in_port;
-        const struct dp_rule *rule = found ? CONTAINER_OF(found, struct dp_rule, cls) : NULL;
-        if (!e->observe) {
-            count_add(&e->thread->tables[table].lookups, 1);
-        }
+        const struct dp_rule *rule = find_rule(e, table, as, &conj_id);
         exec_event(e, &(struct exec_event) { .type = EVENT_TABLE, .table = table, .rule = rule, .conj_id = conj_id });
         if (!rule) {
+            if (!e->observe) {
+                count_packets(&e->thread->cells, table, 1, e->packet->len, e->now_ns);
+            }
             /* Section 5.4: "packets unmatched by flow entries are dropped".  A resubmit that finds nothing does nothing. */
             exec_note(e, DROP_NO_MATCH, RANK_NO_MATCH);
             if (!resubmitted && atomic_load_explicit(&e->dp->misses, memory_order_relaxed)) {
@@ -323,6 +421,9 @@ bool exec_pipeline(struct exec *e, bool tail)
 /* What is left of the packet, and the one drop of a packet that got nowhere. */
 static void finish(struct exec *e)
 {
+    if (e->rec) {
+        recorder_finish(e->rec, e->n_sent, e->reason);
+    }
     if (e->packet) {
         e->ops->free(e->thread, e->packet, e->aux);
         e->packet = NULL;

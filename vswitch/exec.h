@@ -23,6 +23,7 @@
 #define VSWITCH_EXEC_H 1
 
 #include "vswitch/dp_private.h"
+#include "vswitch/exec_record.h"
 
 #define ACTION_SET_MAX 96       /* Set-fields, loads, moves and extensions in one action set; a packet with more notes bad-action for each one left out. */
 
@@ -51,6 +52,8 @@ struct exec {
     void *aux;
     void (*observe)(struct exec *, const struct exec_event *);  /* NULL on the poll path. */
     void *observe_aux;
+    struct recorder *rec;               /* Listens, if not NULL (exec_record.h). */
+    struct guide *guide;                /* The rules of the lookups to come; NULL: look up. */
     uint64_t now_ns;
     uint64_t version;                   /* Of rules and groups; the whole trip has one (vswitch/classifier.h). */
     struct packet *packet;              /* NULL once an output has taken it. */
@@ -85,6 +88,21 @@ static inline void exec_event(struct exec *e, const struct exec_event *event)
         e->observe(e, event);
     }
 }
+/* What happens now may be different for other packets of the same key. */
+static inline void exec_diverged(struct exec *e)
+{
+    e->guide = NULL;
+    if (e->rec) {
+        e->rec->cacheable = false;
+    }
+}
+/* No plain step says what happens now. */
+static inline void exec_not_plain(struct exec *e)
+{
+    if (e->rec) {
+        e->rec->plain = false;
+    }
+}
 /* Section 7.4.1: the cookie is all ones when none "can be associated with a particular flow. For example, if the
  * packet-in was generated in a group bucket or from the action set". */
 static inline void exec_no_entry(struct exec *e, uint8_t origin)
@@ -98,7 +116,7 @@ bool exec_op(struct exec *, const struct op *, bool tail);
 /* The packet itself when nothing follows, else a copy; NULL (counted): no memory. */
 struct packet *exec_take_or_copy(struct exec *, bool tail);
 /* What a clone, a bucket or a packet-out's trip through the tables does on a packet and state of its own.  False: not entered (noted), do not leave. */
-struct exec_scope { struct packet *outer; union flow_words flow; struct action_set set; };
+struct exec_scope { bool inner; struct packet *outer; union flow_words flow; struct action_set set; };
 bool exec_scope_enter(struct exec *, struct exec_scope *, bool tail);
 void exec_scope_leave(struct exec *, const struct exec_scope *);
 void exec_scoped(struct exec *, const struct op *, unsigned n, bool tail);

@@ -71,9 +71,11 @@ static unsigned first_live_bucket(const struct exec *e, const struct dp_group *g
 
 static void count(const struct exec *e, struct counters *counters)
 {
+    if (e->rec) {
+        recorder_count(e->rec, counters->id);
+    }
     if (!e->observe) {
-        count_add(&counters->threads[e->thread->index].packets, 1);
-        count_add(&counters->threads[e->thread->index].bytes, e->packet->len);
+        count_packets(&e->thread->cells, counters->id, 1, e->packet->len, e->now_ns);
     }
 }
 
@@ -102,7 +104,12 @@ void exec_group(struct exec *e, struct group_slot *slot, bool tail)
         return;
     }
     switch (g->type) {
-    case OFPGT_SELECT: first = last = select_bucket(e, g); break;
+    case OFPGT_SELECT:
+        if (e->rec && e->rec->tainted) {        /* It hashes what other packets of the same key may not have. */
+            exec_diverged(e);
+        }
+        first = last = select_bucket(e, g);
+        break;
     case OFPGT_FF: first = last = first_live_bucket(e, g); break;
     default: last = g->n_buckets - 1; break;            /* ALL and INDIRECT. */
     }

@@ -20,6 +20,9 @@ static void send(struct exec *e, uint32_t port, bool tail)
         return;
     }
     e->n_sent++;
+    if (e->rec) {
+        recorder_output(e->rec, port);
+    }
     exec_event(e, &(struct exec_event) { .type = EVENT_OUTPUT, .port = port, .queue = p->queue });
     e->ops->output(e->thread, p, port, e->aux);
 }
@@ -51,6 +54,7 @@ static void flood(struct exec *e, uint32_t excluded, bool tail)
 
 void exec_packet_in(struct exec *e, uint8_t reason, const struct dp_controller *controller)
 {
+    exec_not_plain(e);
     /* Section 7.2.1: OFPPC_NO_PACKET_IN: "packets on that port that generate a table miss should never trigger a packet-in". */
     if ((reason == OFPR_NO_MATCH || reason == OFPR_IMPLICIT_MISS) && dp_port_state(e->dp, e->in_port) & OFPPC_NO_PACKET_IN) {
         exec_note(e, DROP_PORT_CONFIG, RANK_WENT_WRONG);
@@ -97,6 +101,7 @@ void exec_output(struct exec *e, uint32_t port, uint16_t max_len, bool tail)
     case OFPP_TABLE: submit(e, tail); return;
     case OFPP_NORMAL: {
         const struct flow *f = &e->flow.flow;
+        exec_not_plain(e);
         uint32_t to = dp_learn(e->dp, f->eth_src, f->eth_dst, e->in_port, e->now_ns);
         exec_event(e, &(struct exec_event) { .type = EVENT_LEARNED, .port = to });
         exec_output(e, to, 0, tail);

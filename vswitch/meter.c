@@ -49,7 +49,7 @@ static void meter_retire(struct dp *dp, struct dp_meter *m)
 
 /* "The rate value is in kilobit per seconds, unless the flags field includes OFPMF_PKTPS"; so is the burst, which counts
  * only with OFPMF_BURST. */
-static struct dp_meter *meter_build(const struct dp *dp, const struct meter *meter, struct counters *counters)
+static struct dp_meter *meter_build(struct dp *dp, const struct meter *meter, struct counters *counters)
 {
     struct dp_meter *m = xcalloc(1, sizeof *m + meter->n_bands * sizeof m->bands[0]);
     m->epoch_ns = clock_now_ns(&dp->clock);
@@ -64,7 +64,7 @@ static struct dp_meter *meter_build(const struct dp *dp, const struct meter *met
         b->type = (uint8_t) from->type;
         b->prec_level = from->prec_level;
         b->rate = from->rate;
-        b->counters = counters_new(dp->n_threads);
+        b->counters = counters_new(dp, COUNTER_NO_TABLE);
         policer_init(&b->policer, rate, meter->flags & OFPMF_BURST ? from->burst_size * unit : rate * METER_DEFAULT_BURST_MS / 1000);
     }
     return m;
@@ -75,7 +75,7 @@ static struct of_error insert(struct meter *meter, void *dp_)
     struct dp *dp = dp_;
     struct meter_slot *slot = XNEW(struct meter_slot);
     slot->refs = 1;
-    atomic_init(&slot->current, meter_build(dp, meter, counters_new(dp->n_threads)));
+    atomic_init(&slot->current, meter_build(dp, meter, counters_new(dp, COUNTER_NO_TABLE)));
     meter->aux = slot;
     return OF_OK;
 }
@@ -87,6 +87,7 @@ static struct of_error modify(struct meter *meter, void *dp_)
     struct dp_meter *old = atomic_load_explicit(&slot->current, memory_order_relaxed);
     old->counters->refs++;
     atomic_store_explicit(&slot->current, meter_build(dp, meter, old->counters), memory_order_release);
+    cache_note_all(dp);
     meter_retire(dp, old);
     return OF_OK;
 }
@@ -101,6 +102,7 @@ static void remove_meter(struct meter *meter, void *dp_)
     }
     /* A thread that is still running one of those entries measures nothing any more. */
     atomic_store_explicit(&slot->current, NULL, memory_order_release);
+    cache_note_all(dp);
     meter_retire(dp, old);
     meter_slot_put(dp, slot);
 }
@@ -144,9 +146,7 @@ void meter_slot_put(struct dp *dp, struct meter_slot *slot)
 
 static void count(struct exec *e, struct counters *counters)
 {
-    struct counter *c = &counters->threads[e->thread->index];
-    count_add(&c->packets, 1);
-    count_add(&c->bytes, e->packet->len);
+    count_packets(&e->thread->cells, counters->id, 1, e->packet->len, e->now_ns);
 }
 
 /*
@@ -193,6 +193,10 @@ bool exec_meter_allows(struct exec *e, struct meter_slot *slot)
 
 bool exec_meter(struct exec *e, struct meter_slot *slot)
 {
+    const struct dp_meter *m = atomic_load_explicit(&slot->current, memory_order_acquire);
+    for (unsigned i = 0; e->rec && m && i < m->n_bands; i++) {
+        e->rec->tainted = e->rec->tainted || m->bands[i].type == OFPMBT_DSCP_REMARK;
+    }
     const struct dp_meter_band *band = measure(e, slot);
     if (!band) {
         return true;
@@ -201,6 +205,7 @@ bool exec_meter(struct exec *e, struct meter_slot *slot)
         raise_precedence(e, band->prec_level);
         return true;
     }
+    exec_diverged(e);
     exec_note(e, DROP_METER, RANK_DROP_ACTION);
     return false;
 }

@@ -109,7 +109,68 @@ static void threads(struct vswitch *vs, struct buf *b)
     family(b, "poll_packets_total", "counter", "Frames received by poll-mode threads.");
     for (unsigned i = 0; i < vs->poll.n; i++) {
         struct poll_thread *t = vs->poll.threads[i];
-        buf_printf(b, "polder_vswitch_poll_packets_total{thread=\"%u\",cpu=\"%u\"} %" PRIu64 "\n", i + 1, t->cpu, counter_get(&t->counters.packets));
+        buf_printf(b, "polder_vswitch_poll_packets_total{thread=\"%u\",cpu=\"%u\"} %" PRIu64 "\n", i + 1, t->cpu, counter_get(&t->perf->counts.packets));
+    }
+}
+
+static void batches(struct buf *b, unsigned thread, const struct perf_counts *counts)
+{
+    uint64_t n = 0;
+    for (unsigned i = 0; i < PERF_N_SIZES; i++) {
+        n += counts->sizes[i];
+        buf_printf(b, "polder_vswitch_poll_batch_packets_bucket{thread=\"%u\",le=\"%u\"} %" PRIu64 "\n", thread,
+                   i + 1 < PERF_N_SIZES ? perf_size_least[i + 1] - 1u : DP_BATCH, n);
+    }
+    buf_printf(b, "polder_vswitch_poll_batch_packets_bucket{thread=\"%u\",le=\"+Inf\"} %" PRIu64 "\n", thread, n);
+    buf_printf(b, "polder_vswitch_poll_batch_packets_sum{thread=\"%u\"} %" PRIu64 "\n", thread, counts->packets);
+    buf_printf(b, "polder_vswitch_poll_batch_packets_count{thread=\"%u\"} %" PRIu64 "\n", thread, n);
+}
+
+/* What perf.h counts, per thread, since the start. */
+static void perf(struct vswitch *vs, struct buf *b)
+{
+    struct perf_counts counts[CONFIG_MAX_POLL];
+    for (unsigned i = 0; i < vs->poll.n; i++) {
+        perf_read(vs->poll.threads[i]->perf, NULL, &counts[i]);
+    }
+    family(b, "poll_batch_packets", "histogram", "Frames that were received at once.");
+    for (unsigned i = 0; i < vs->poll.n; i++) {
+        batches(b, i + 1, &counts[i]);
+    }
+    family(b, "stage_cycles_total", "counter", "Cycles spent in a stage, in those rounds of the polling loop that were timed.");
+    for (unsigned i = 0; i < vs->poll.n * PERF_N_STAGES; i++) {
+        buf_printf(b, "polder_vswitch_stage_cycles_total{thread=\"%u\",stage=\"%s\"} %" PRIu64 "\n", i / PERF_N_STAGES + 1,
+                   perf_stage_names[i % PERF_N_STAGES], counts[i / PERF_N_STAGES].stages[i % PERF_N_STAGES].cycles);
+    }
+    family(b, "stage_packets_total", "counter", "Frames on which a stage worked in those rounds.");
+    for (unsigned i = 0; i < vs->poll.n * PERF_N_STAGES; i++) {
+        buf_printf(b, "polder_vswitch_stage_packets_total{thread=\"%u\",stage=\"%s\"} %" PRIu64 "\n", i / PERF_N_STAGES + 1,
+                   perf_stage_names[i % PERF_N_STAGES], counts[i / PERF_N_STAGES].stages[i % PERF_N_STAGES].packets);
+    }
+    family(b, "cache_events_total", "counter", "What the flow cache did: frames that it knew (hits) or not (misses), and changes of its content.");
+    for (unsigned i = 0; i < vs->poll.n * PERF_N_EVENTS; i++) {
+        buf_printf(b, "polder_vswitch_cache_events_total{thread=\"%u\",event=\"%s\"} %" PRIu64 "\n", i / PERF_N_EVENTS + 1,
+                   perf_event_names[i % PERF_N_EVENTS], counts[i / PERF_N_EVENTS].events[i % PERF_N_EVENTS]);
+    }
+}
+
+static void cache(struct vswitch *vs, struct buf *b)
+{
+    struct dp_cache_stats stats[CONFIG_MAX_POLL];
+    for (unsigned i = 0; i < vs->poll.n; i++) {
+        dp_cache_stats(vs->dp, i + 1, &stats[i]);
+    }
+    family(b, "cache_flows", "gauge", "Flows that the cache has room for now.");
+    for (unsigned i = 0; i < vs->poll.n; i++) {
+        buf_printf(b, "polder_vswitch_cache_flows{thread=\"%u\"} %" PRIu64 "\n", i + 1, stats[i].n_flows);
+    }
+    family(b, "cache_bytes", "gauge", "Memory of the flow cache.");
+    for (unsigned i = 0; i < vs->poll.n; i++) {
+        buf_printf(b, "polder_vswitch_cache_bytes{thread=\"%u\"} %" PRIu64 "\n", i + 1, stats[i].bytes);
+    }
+    family(b, "cache_mismatches_total", "counter", "Frames for which cache and tables did not agree; only looked for with cache.check.");
+    for (unsigned i = 0; i < vs->poll.n; i++) {
+        buf_printf(b, "polder_vswitch_cache_mismatches_total{thread=\"%u\"} %" PRIu64 "\n", i + 1, stats[i].mismatches);
     }
 }
 
@@ -131,6 +192,8 @@ char *metrics_text(struct vswitch *vs)
     queues(vs, &b);
     drops(vs, &b);
     threads(vs, &b);
+    perf(vs, &b);
+    cache(vs, &b);
     single(&b, "flows", "gauge", "Flow entries in all tables.", flow_tables_count(dp_flows(vs->dp), OFPTT_ALL));
     single(&b, "flow_evictions_total", "counter", "Flow entries that made room for others in a full table.", flow_tables_evicted(dp_flows(vs->dp)));
     single(&b, "flow_monitors", "gauge", "OpenFlow flow monitors of all connections.", sum.monitors);

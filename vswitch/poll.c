@@ -18,40 +18,66 @@
 
 /* --- The thread --- */
 
-static unsigned receive(struct poll_thread *t, struct port *p, unsigned queue)
+/* The clock, read once per POLL_CLOCK_US; between, the time stamp counter says how much has passed.  Never goes back. */
+static uint64_t now_ns(struct poll_thread *t, uint64_t tsc)
+{
+    if (tsc - t->clock_tsc > t->clock_ticks) {
+        t->clock_ns = RTE_MAX(clock_now_ns(&t->poll->clock), t->now_ns);
+        t->clock_tsc = tsc;
+    }
+    t->now_ns = RTE_MAX(t->now_ns, t->clock_ns + ((tsc - t->clock_tsc) * t->clock_scale >> 32));
+    return t->now_ns;
+}
+
+/* What a device delivered in several segments becomes one buffer; returns how many of the n frames are left. */
+static unsigned linearise(struct poll_thread *t, struct port *p, struct rte_mbuf **mbufs, unsigned n)
+{
+    unsigned k = 0;
+    for (unsigned i = 0; i < n; i++) {
+        uint32_t len = mbufs[i]->pkt_len;
+        mbufs[k] = mbuf_linearise(t->poll->pools, mbufs[i]);
+        if (mbufs[k]) {
+            k++;
+        } else {
+            counter_add(&p->threads[t->index + 1].counters.rx_dropped, 1);
+            dp_thread_drop(t->dp, p->port_no, len > MBUF_JUMBO_ROOM ? DROP_TOO_LONG : DROP_NO_MEMORY);
+        }
+    }
+    return k;
+}
+
+static unsigned receive(struct poll_thread *t, struct port *p, unsigned queue, uint64_t tsc)
 {
     struct rte_mbuf *mbufs[DP_BATCH];
     struct packet *packets[DP_BATCH];
-    unsigned n = p->device->ops->rx(p->device, queue, mbufs, DP_BATCH), k = 0;
+    struct perf *perf = t->perf;
+    perf_begin(perf);
+    unsigned n = p->device->ops->rx(p->device, queue, mbufs, DP_BATCH), n_segments = 0;
     if (!n) {
         return 0;
     }
-    uint64_t bytes = 0;
-    struct port_thread *pt = &p->threads[t->index + 1];
     for (unsigned i = 0; i < n; i++) {
-        uint32_t len = mbufs[i]->pkt_len;
-        struct rte_mbuf *m = mbuf_linearise(t->poll->pools, mbufs[i]);
-        if (!m) {
-            counter_add(&pt->counters.rx_dropped, 1);
-            dp_thread_drop(t->dp, p->port_no, len > MBUF_JUMBO_ROOM ? DROP_TOO_LONG : DROP_NO_MEMORY);
-            continue;
-        }
-        bytes += len;
-        mbufs[k] = m;
-        packets[k++] = mbuf_to_packet(m, p->port_no);
+        n_segments += mbufs[i]->nb_segs;
     }
-    counter_add(&pt->counters.rx_packets, k);
-    counter_add(&pt->counters.rx_bytes, bytes);
+    unsigned k = __builtin_expect(n_segments == n, 1) ? n : linearise(t, p, mbufs, n);
+    uint64_t bytes = 0;
+    for (unsigned i = 0; i < k; i++) {
+        bytes += mbufs[i]->pkt_len;
+        packets[i] = mbuf_to_packet(mbufs[i], p->port_no);
+    }
+    struct port_counters *c = &p->threads[t->index + 1].counters;
+    counter_add(&c->rx_packets, k);
+    counter_add(&c->rx_bytes, bytes);
+    perf_batch(perf, n);
     struct capture_tap *tap = atomic_load_explicit(&p->tap, memory_order_acquire);
-    if (tap) {
+    if (__builtin_expect(tap != NULL, 0)) {
         capture_run(tap, mbufs, k, false);
     }
+    perf_lap(perf, PERF_RX, n);
     if (k) {
-        dp_receive(t->dp, packets, k, p->port_no, clock_now_ns(&t->poll->clock));
-        poll_flush(t);
+        dp_receive(t->dp, packets, k, p->port_no, now_ns(t, tsc));
+        perf_lap(perf, PERF_ACTIONS, k);
     }
-    counter_add(&t->counters.packets, n);
-    counter_add(&t->counters.batches, 1);
     return n;
 }
 
@@ -70,22 +96,34 @@ static unsigned drain_control(struct poll_thread *t)
             rte_pktmbuf_free(m);
         }
     }
-    if (n) {
-        poll_flush(t);
-    }
     return n;
 }
 
-static unsigned iterate(struct poll_thread *t)
+/* One round over all queues, begun at `tsc`; returns the number of frames.  What was sent leaves at its end, or earlier if it would have to wait for long. */
+static unsigned iterate(struct poll_thread *t, uint64_t tsc)
 {
     struct poll_plan *plan = atomic_load_explicit(&t->plan, memory_order_acquire);
-    unsigned n = drain_control(t);
+    unsigned n = rte_ring_empty(t->from_control) ? 0 : drain_control(t), flushed = 0, round = t->n_busy_rounds;
     for (unsigned i = 0; i < plan->n; i++) {
-        n += receive(t, plan->rxq[i].port, plan->rxq[i].queue);
+        if (plan->quiet[i] == POLL_QUIET_ROUNDS && round && (round + i) % POLL_QUIET_EVERY) {
+            continue;
+        }
+        unsigned got = receive(t, plan->rxq[i].port, plan->rxq[i].queue, tsc);
+        plan->quiet[i] = got ? 0 : RTE_MIN(plan->quiet[i] + 1, POLL_QUIET_ROUNDS);
+        n += got;
+        if (n - flushed >= POLL_FLUSH_EVERY) {
+            poll_flush(t);
+            flushed = n;
+        }
+    }
+    if (n != flushed) {
+        poll_flush(t);
     }
     if (atomic_load_explicit(&t->poll->n_queued, memory_order_relaxed)) {
         n += poll_serve(t, plan);
     }
+    t->n_busy_rounds = n ? round + 1 : 0;
+    perf_round(t->perf, n);
     return n;
 }
 
@@ -129,8 +167,9 @@ static void disarm(struct poll_thread *t)
 static unsigned idle(struct poll_thread *t)
 {
     unsigned n_fds, us = arm(t, &n_fds);
+    t->n_busy_rounds = 0;                       /* The last look is one at every queue. */
     atomic_store(&t->sleeping, true);           /* Sequentially consistent, against poll_wake(). */
-    unsigned n = iterate(t);
+    unsigned n = iterate(t, rte_rdtsc());
     if (!n && !atomic_load(&t->poll->stop)) {
         rcu_offline(t->poll->rcu, t->index + 1);
         struct timespec ts = { .tv_nsec = (long) us * 1000 };
@@ -159,7 +198,7 @@ static int poll_main(void *thread)
     rcu_thread_register(t->poll->rcu, t->index + 1);
     uint64_t then = rte_rdtsc(), last_frame = then;
     while (!atomic_load_explicit(&t->poll->stop, memory_order_relaxed)) {
-        unsigned n = iterate(t);
+        unsigned n = iterate(t, then);
         uint64_t now = rte_rdtsc();
         counter_add(&c->iterations, 1);
         counter_add(n ? &c->busy_tsc : &c->idle_tsc, now - then);
@@ -212,6 +251,23 @@ bool poll_send(struct poll *poll, struct port *p, struct rte_mbuf *m)
     return true;
 }
 
+void poll_count(const struct poll_thread *t, struct poll_counters *out)
+{
+    const struct poll_counters *c = &t->counters, *base = &t->base_load;
+    *out = (struct poll_counters) {
+        .iterations = counter_get(&c->iterations) - base->iterations, .sleeps = counter_get(&c->sleeps) - base->sleeps,
+        .busy_tsc = counter_get(&c->busy_tsc) - base->busy_tsc, .idle_tsc = counter_get(&c->idle_tsc) - base->idle_tsc,
+        .sleep_tsc = counter_get(&c->sleep_tsc) - base->sleep_tsc,
+    };
+}
+
+void poll_count_reset(struct poll_thread *t)
+{
+    t->base_load = (struct poll_counters) { .iterations = 0 };
+    poll_count(t, &t->base_load);
+    perf_read(t->perf, NULL, &t->base_counts);
+}
+
 static void publish(struct poll *poll, struct poll_thread *t, struct poll_plan *plan)
 {
     struct poll_plan *old = atomic_exchange_explicit(&t->plan, plan, memory_order_acq_rel);
@@ -223,8 +279,9 @@ static void publish(struct poll *poll, struct poll_thread *t, struct poll_plan *
 static struct poll_plan *plan_with_room(const struct poll_plan *old, unsigned more)
 {
     unsigned n = old ? old->n : 0;
-    struct poll_plan *plan = xcalloc(1, sizeof *plan + (n + more) * sizeof plan->rxq[0]);
+    struct poll_plan *plan = xcalloc(1, sizeof *plan + (n + more) * (sizeof plan->rxq[0] + sizeof plan->quiet[0]));
     plan->n = n;
+    plan->quiet = (uint8_t *) &plan->rxq[n + more];
     if (n) {
         memcpy(plan->rxq, old->rxq, n * sizeof plan->rxq[0]);
     }
@@ -279,6 +336,9 @@ static bool thread_new(struct poll *poll, unsigned i, unsigned cpu, unsigned lco
     t->lcore = lcore;
     t->step_us = POLL_STEP_MIN_US;
     t->dp = dp_thread(poll->dp, i + 1);
+    t->perf = dp_thread_perf(t->dp);
+    t->clock_ticks = rte_get_tsc_hz() / 1000000 * POLL_CLOCK_US;
+    t->clock_scale = (uint64_t) (1e9 / (double) rte_get_tsc_hz() * (double) (UINT64_C(1) << 32));
     dp_thread_set_aux(t->dp, t);
     atomic_store(&t->plan, plan_with_room(NULL, 0));
     t->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

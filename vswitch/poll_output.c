@@ -1,4 +1,4 @@
-/* Transmit side of a poll-mode thread: frames collect in a buffer per port and thread and leave in bursts at the end of each batch. */
+/* Transmit side of a poll-mode thread: frames collect in a buffer per port and thread, and leave in bursts when it is full or at the end of the round. */
 #include "vswitch/capture.h"
 #include "vswitch/poll.h"
 #include "vswitch/queue.h"
@@ -72,25 +72,26 @@ bool poll_waiting(const struct poll_plan *plan)
     return false;
 }
 
-static void flush_port(struct poll_thread *t, struct port *p)
+static __attribute__((noinline)) void flush_port(struct poll_thread *t, struct port *p)
 {
     struct port_thread *pt = &p->threads[t->index + 1];
-    uint32_t len[DP_BATCH];
     unsigned n = pt->n_tx, sent = 0;
-    uint64_t bytes = 0;
+    uint64_t bytes = pt->tx_bytes;
 
+    if (!n) {
+        return;
+    }
+    perf_lap(t->perf, PERF_ACTIONS, 0);         /* A full buffer leaves while actions run. */
     pt->n_tx = 0;
+    pt->tx_bytes = 0;
     struct capture_tap *tap = atomic_load_explicit(&p->tap, memory_order_acquire);
-    if (tap) {
+    if (__builtin_expect(tap != NULL, 0)) {
         capture_run(tap, pt->tx, n, true);
     }
     struct queues *q = atomic_load_explicit(&p->queues, memory_order_acquire);
     if (__builtin_expect(q != NULL, 0)) {
         enqueue(t, p, q, pt->tx, n);
         return;
-    }
-    for (unsigned i = 0; i < n; i++) {
-        len[i] = pt->tx[i]->pkt_len;
     }
     for (unsigned tries = 0; sent < n && tries < FLUSH_TRIES; tries++) {
         unsigned k = p->device->ops->tx(p->device, t->index, pt->tx + sent, (uint16_t) (n - sent));
@@ -99,14 +100,34 @@ static void flush_port(struct poll_thread *t, struct port *p)
         }
         sent += k;
     }
-    for (unsigned i = 0; i < sent; i++) {
-        bytes += len[i];
+    if (__builtin_expect(sent < n, 0)) {
+        enum drop_reason reason = device_link_up(p->device) ? DROP_TX_FULL : DROP_PORT_DOWN;
+        for (unsigned i = sent; i < n; i++) {
+            bytes -= pt->tx[i]->pkt_len;
+            drop(t, p, pt->tx[i], reason);
+        }
     }
     counter_add(&pt->counters.tx_packets, sent);
     counter_add(&pt->counters.tx_bytes, bytes);
-    enum drop_reason reason = device_link_up(p->device) ? DROP_TX_FULL : DROP_PORT_DOWN;
-    for (unsigned i = sent; i < n; i++) {
-        drop(t, p, pt->tx[i], reason);
+    perf_lap(t->perf, PERF_TX, n);
+}
+
+/* A frame of that length into the buffer, which has room afterwards. */
+static inline void put(struct poll_thread *t, struct port *p, struct port_thread *pt, struct rte_mbuf *m, uint32_t len)
+{
+    pt->tx[pt->n_tx] = m;
+    pt->tx_bytes += len;
+    if (++pt->n_tx == DP_BATCH) {
+        flush_port(t, p);
+    }
+}
+
+/* The port will be flushed at the end of the round. */
+static inline void note_dirty(struct poll_thread *t, struct port *p, struct port_thread *pt)
+{
+    if (!pt->dirty) {
+        pt->dirty = true;
+        t->dirty[t->n_dirty++] = p;
     }
 }
 
@@ -115,23 +136,38 @@ void poll_output(struct poll_thread *t, struct port *p, struct rte_mbuf *m)
     struct port_thread *pt = &p->threads[t->index + 1];
     if (!device_link_up(p->device)) {
         drop(t, p, m, DROP_PORT_DOWN);
-        return;
-    }
-    if (!mbuf_fits_mtu(m, p->device->mtu)) {
+    } else if (!mbuf_fits_mtu(m, p->device->mtu)) {
         drop(t, p, m, DROP_TOO_LONG);
-        return;
+    } else {
+        note_dirty(t, p, pt);
+        put(t, p, pt, m, m->pkt_len);
     }
-    if (!pt->n_tx) {
-        t->dirty[t->n_dirty++] = p;
-    } else if (pt->n_tx == DP_BATCH) {
-        flush_port(t, p);       /* Stays in the dirty list. */
+}
+
+void poll_output_batch(struct poll_thread *t, struct port *p, struct packet **packets, unsigned n)
+{
+    struct port_thread *pt = &p->threads[t->index + 1];
+    unsigned mtu = p->device->mtu;
+    bool up = device_link_up(p->device);
+    note_dirty(t, p, pt);
+    for (unsigned i = 0; i < n; i++) {
+        uint32_t len = packets[i]->len;
+        struct rte_mbuf *m = mbuf_from_packet(packets[i]);
+        if (__builtin_expect(!up, 0)) {
+            drop(t, p, m, DROP_PORT_DOWN);
+        } else if (__builtin_expect(len > mtu + MBUF_L2, 0) && !mbuf_fits_tagged(m, mtu)) {
+            drop(t, p, m, DROP_TOO_LONG);
+        } else {
+            put(t, p, pt, m, len);
+        }
     }
-    pt->tx[pt->n_tx++] = m;
 }
 
 void poll_flush(struct poll_thread *t)
 {
+    perf_begin(t->perf);
     for (unsigned i = 0; i < t->n_dirty; i++) {
+        t->dirty[i]->threads[t->index + 1].dirty = false;
         flush_port(t, t->dirty[i]);
     }
     t->n_dirty = 0;

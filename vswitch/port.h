@@ -20,6 +20,8 @@ struct port_counters { uint64_t rx_packets, rx_bytes, rx_dropped, tx_packets, tx
 struct port_thread {            /* One thread's share. */
     struct port_counters counters;      /* Written by the thread, read by the control thread. */
     unsigned n_tx;                      /* The rest is the thread's alone. */
+    uint32_t tx_bytes;                  /* Of the frames in tx. */
+    bool dirty;                         /* In the thread's list of ports to flush. */
     uint32_t n_punted;                  /* Packet-ins of the window `punt_window`. */
     uint64_t punt_window;
     struct rte_mbuf *tx[DP_BATCH];

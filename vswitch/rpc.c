@@ -1,7 +1,6 @@
 #define LOG_MODULE "rpc"
 #include "vswitch/rpc.h"
 
-#include <rte_cycles.h>
 #include <rte_version.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,30 +70,6 @@ static cJSON *rpc_features(struct vswitch *vs, struct json_reader *p)
     static const char *const names[] = { "features", "port-add", "port-del", "port-queues", "ports", "drops", "trace", "metrics" };
     for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
         cJSON_AddItemToArray(methods, cJSON_CreateString(names[i]));
-    }
-    return o;
-}
-
-static cJSON *rpc_perf(struct vswitch *vs, struct json_reader *p)
-{
-    if (!json_end(p)) {
-        return NULL;
-    }
-    cJSON *o = cJSON_CreateObject(), *threads = json_add_array(o, "poll_threads");
-    uint64_t per_us = rte_get_tsc_hz() / 1000000;
-    for (unsigned i = 0; i < vs->poll.n; i++) {
-        const struct poll_thread *t = vs->poll.threads[i];
-        const struct poll_counters *c = &t->counters;
-        cJSON *e = json_append_object(threads);
-        json_add_u64(e, "thread", i + 1);
-        json_add_u64(e, "cpu", t->cpu);
-        json_add_u64(e, "packets", counter_get(&c->packets));
-        json_add_u64(e, "batches", counter_get(&c->batches));
-        json_add_u64(e, "iterations", counter_get(&c->iterations));
-        json_add_u64(e, "sleeps", counter_get(&c->sleeps));
-        json_add_u64(e, "busy_us", counter_get(&c->busy_tsc) / per_us);
-        json_add_u64(e, "idle_us", counter_get(&c->idle_tsc) / per_us);
-        json_add_u64(e, "asleep_us", counter_get(&c->sleep_tsc) / per_us);
     }
     return o;
 }

@@ -29,6 +29,7 @@ bool rpc_parse(const char *json, size_t size, struct rpc_request *, struct err *
 typedef cJSON *rpc_fn(struct vswitch *, struct json_reader *p);
 rpc_fn rpc_ports, rpc_port_add, rpc_port_add_remote, rpc_port_del, rpc_port_del_remote, rpc_port_queues, rpc_drops;       /* rpc_ports.c */
 rpc_fn rpc_groups, rpc_trace;                                   /* rpc_flows.c */
+rpc_fn rpc_perf;                                                /* rpc_perf.c */
 
 #define RPC_MAX_REQUEST (1 << 20)
 

@@ -141,6 +141,13 @@ static void trace_output(struct dp_thread *thread UNUSED, struct packet *p, uint
     free(p);
 }
 
+static void trace_output_batch(struct dp_thread *thread, struct packet **packets, unsigned n, uint32_t port_no, void *trace)
+{
+    for (unsigned i = 0; i < n; i++) {
+        trace_output(thread, packets[i], port_no, trace);
+    }
+}
+
 static struct packet *trace_copy(struct dp_thread *thread UNUSED, const struct packet *p, void *trace UNUSED)
 {
     return plain_packet(p->data, p->len);
@@ -160,7 +167,8 @@ static bool trace_packet_in(struct dp_thread *thread UNUSED, const struct packet
 
 cJSON *dp_trace(struct dp *dp, const struct packet *packet, uint32_t in_port)
 {
-    static const struct dp_ops ops = { .output = trace_output, .copy = trace_copy, .free = trace_free, .packet_in = trace_packet_in };
+    static const struct dp_ops ops = { .output = trace_output, .output_batch = trace_output_batch, .copy = trace_copy, .free = trace_free,
+                                       .packet_in = trace_packet_in };
     cJSON *result = cJSON_CreateObject();
     struct trace t = { .n_packet_ins = 0 };
     struct packet *p = plain_packet(packet->data, packet->len);

@@ -150,6 +150,7 @@ static void on_tick(evutil_socket_t fd, short what, void *vs_)
     struct port *p;
     (void) fd;
     (void) what;
+    dp_tick(vs->dp);
     PORT_FOR_EACH (p, &vs->ports) {
         if (p->device->ops->check_link) {
             p->device->ops->check_link(p->device);
@@ -318,6 +319,7 @@ bool vswitch_init(struct vswitch *vs, struct err *err)
     rcu_init(&vs->rcu, vs->base, (unsigned) c->poll.n + 1);
     vs->dp = dp_new((unsigned) c->poll.n + 1, c->max_flows, c->max_groups, vs->clock, &backend_dp_ops, vs);
     meter_table_limit(dp_meters(vs->dp), c->max_meters);
+    dp_set_cache(vs->dp, c->cache_flows, c->cache_check);
     flow_tables_limit(dp_flows(vs->dp), OFPTT_ALL, c->max_table_flows);
     vs->poll.ports = &vs->ports;
     vs->poll.pools = &vs->pools;
@@ -379,6 +381,7 @@ void vswitch_fini(struct vswitch *vs)
             of_agent_free(vs->agent);
             vs->agent = NULL;
         }
+        rcu_run(&vs->rcu);
         dp_free(vs->dp);
         rcu_fini(&vs->rcu);
         poll_fini(&vs->poll);

@@ -175,6 +175,13 @@ static void op_output(struct dp_thread *thread, struct packet *packet, uint32_t 
     op_free(thread, packet, aux);
 }
 
+static void op_output_batch(struct dp_thread *thread, struct packet **packets, unsigned n, uint32_t port_no, void *aux)
+{
+    for (unsigned i = 0; i < n; i++) {
+        op_output(thread, packets[i], port_no, aux);
+    }
+}
+
 static bool op_packet_in(struct dp_thread *thread UNUSED, const struct packet *packet, const struct flow *flow, uint64_t cookie, uint8_t table,
                          uint8_t reason, const struct dp_controller *controller UNUSED, void *aux)
 {
@@ -213,7 +220,8 @@ static uint64_t site_now(void *aux)
 
 struct site *site_new(unsigned n_edges)
 {
-    static const struct dp_ops ops = { op_output, op_copy, op_free, op_packet_in, op_defer, op_flow_removed };
+    static const struct dp_ops ops = { .output = op_output, .output_batch = op_output_batch, .copy = op_copy, .free = op_free, .packet_in = op_packet_in,
+                                       .defer = op_defer, .flow_removed = op_flow_removed };
     struct site *site = XNEW(struct site);
     struct controller *c = &site->controller;
     struct buf doc = BUF_INIT;

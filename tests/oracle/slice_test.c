@@ -128,6 +128,13 @@ static void ref_output(struct dp_thread *thread, struct packet *packet, uint32_t
     ref_free(thread, packet, aux);
 }
 
+static void ref_output_batch(struct dp_thread *thread, struct packet **packets, unsigned n, uint32_t port_no, void *aux)
+{
+    for (unsigned i = 0; i < n; i++) {
+        ref_output(thread, packets[i], port_no, aux);
+    }
+}
+
 static void note_packet_in(struct seen *seen, unsigned sw, const struct of_packet_in *pin, uint32_t in_port, uint64_t metadata)
 {
     seen->kind = SEEN_PACKET_IN;
@@ -281,6 +288,7 @@ static bool run(struct world *w, unsigned place, const uint8_t *frame, unsigned 
     struct vsw *vsw = w->vsws[p->sw];
     w->wanted.n = 0;
     w->wanted.overflow = false;
+    w->site->now_ns += UINT64_C(1000000000);            /* No packet-in is over the rate. */
     if (packet_out) {
         struct packet *packet = packet_make(frame, size);
         packet->in_port = in_port;
@@ -319,7 +327,8 @@ static bool run(struct world *w, unsigned place, const uint8_t *frame, unsigned 
 
 static struct world *world_new(const struct shape *shape, bool terminal_sets)
 {
-    static const struct dp_ops ops = { ref_output, ref_copy, ref_free, ref_packet_in, ref_defer, ref_flow_removed };
+    static const struct dp_ops ops = { .output = ref_output, .output_batch = ref_output_batch, .copy = ref_copy, .free = ref_free, .packet_in = ref_packet_in,
+                                       .defer = ref_defer, .flow_removed = ref_flow_removed };
     struct world *w = XNEW(struct world);
     char name[40];
     w->shape = shape;

@@ -30,16 +30,20 @@ def test_quick(lab):
     assert ran.returncode == 0, ran.stdout + ran.stderr
     with open(os.path.join(out, "measurements.csv"), encoding="utf-8") as file:
         measured = list(csv.DictReader(file))
-    assert [(m["case"], m["switch"]) for m in measured] == [(c.name, s) for c in lab_order() for s in switches]
+    several = ["vswitchd, one thread", "vswitchd"] if len(os.sched_getaffinity(0)) >= cases.CORES else []
+    assert [(m["case"], m["switch"]) for m in measured] == [(c.name, s) for c in lab_order() for s in (switches if c.cores == 1 else several)]
     for m in measured:
+        if "-cores/" in m["case"]:
+            assert int(m["received"]) > 10000, m
+            continue
         assert int(m["received"]) > 100 and int(m["checked"]) > 10 and m["damaged"] == m["reordered"] == "0", m
         assert (int(m["flow_mods"]) > 20) == ("-mods/" in m["case"] and m["switch"] == "vswitchd"), m
         assert 0 < float(m["latency_p50"]) <= float(m["latency_p99"]) <= float(m["latency_p999"]) <= float(m["latency_max"]), m
     with open(os.path.join(out, "summary.csv"), encoding="utf-8") as file:
-        assert [row["case"] for row in csv.DictReader(file)] == [c.name for c in cases.QUICK]
+        assert [row["case"] for row in csv.DictReader(file)] == [c.name for c in cases.QUICK if c.cores == 1 or several]
     bars = ElementTree.parse(os.path.join(out, "plot.svg")).getroot()
     assert len(list(bars.iter("{http://www.w3.org/2000/svg}text"))) > len(cases.QUICK)
-    assert all(case.name in ran.stdout for case in cases.QUICK)
+    assert all(case.name in ran.stdout for case in cases.QUICK if case.cores == 1 or several)
 
 
 def lab_order():

@@ -20,7 +20,7 @@ from utilities.lab.ovs import Ovs
 MAC_A, MAC_B = "52:54:00:00:00:01", "52:54:00:00:00:02"
 MOST_SECONDS = 60       # A stream ends by itself then.
 LIMIT = 50              # Frames, and so milliseconds.
-CTL = {"lldp": {"interval_ms": 200, "keepalive_ms": 200}, "fabric": {"restore_hold_ms": 2000}}
+CTL = {"lldp": {"interval_ms": 400, "keepalive_ms": 400}, "fabric": {"restore_hold_ms": 2000}}
 
 # Edges are e1 and e2, the rest is fabric.
 RING = [("e1", "f1"), ("f1", "f2"), ("f2", "f3"), ("f3", "f4"), ("f4", "f1"), ("f3", "e2")]
@@ -183,7 +183,7 @@ class Stream:
         for n in sorted(self.seen):
             gap = max(gap, self.sent[n] - last)
             last = self.sent[n]
-        assert self.sent[-1] - last < 0.1, "nothing arrives any more"
+        assert self.sent[-1] - last < 0.1, f"nothing arrives any more: the last is number {max(self.seen)} of {len(self.sent)}, now by {self.site.path()}"
         return len(lost), gap * 1000
 
 
@@ -300,9 +300,9 @@ def silent_loss(site, both):
                 site.deafen(second, first)
             site.lab.wait_for("LLDP to be missed", lambda: site.state(a, b) == ("down" if both else "one-way"), 10)
         lost = outage(site, f"{first} unheard by {second}", act)
-        # Three and a half intervals of 200 ms, and what this machine takes.  Frames from a to b do not suffer when only b is unheard.
-        assert lost < 2500, f"{lost} frames lost"
-        assert both or (first, second) == (a, b) or lost < LIMIT, f"{lost} frames lost"
+        # Three and a half intervals of 400 ms, and what this machine takes.  Frames from a to b do not suffer when only b is unheard.
+        assert lost < 4000, f"{lost} frames lost"
+        assert both or (first, second) == (a, b) or lost < LIMIT, f"{lost} frames lost\n" + site.ctl.process.log_tail(60)
         assert (a, b) not in site.path()
         site.deafen(first, second, False)
         if both:

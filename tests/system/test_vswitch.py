@@ -329,7 +329,7 @@ def test_vswctl_exit_codes(lab):
     new = ["port-add", "vm9", "type=vhost-user", "path=" + lab.dir + "/vm9.sock"]
     for rc, args in [
             (0, ["show"]), (0, ["ports"]), (0, ["ports", "1"]), (0, ["flows"]), (0, ["flows", "table=3", "ip,nw_dst=10.0.0.0/8"]), (0, ["groups"]), (0, ["drops", "vm1", "--all"]),
-            (0, ["trace", "in_port=vm1,ip,nw_dst=10.0.0.1"]), (0, ["trace", "in_port=1", "--packet", "00" * 60]), (0, ["perf"]), (0, ["metrics"]), (0, ["log-level", "debug"]),
+            (0, ["trace", "in_port=vm1,ip,nw_dst=10.0.0.1"]), (0, ["trace", "in_port=1", "--packet", "00" * 60]), (0, ["perf"]), (0, ["perf", "--total"]), (2, ["perf", "3", "--total"]), (2, ["perf", "0"]), (0, ["metrics"]), (0, ["log-level", "debug"]),
             (0, new), (0, new), (4, new + ["mtu=1400"]), (4, ["port-add", "other", "type=vhost-user", "ofport=1"]), (1, new[:2] + ["type=tap"]), (0, ["port-del", "vm9"]),
             (3, ["port-del", "vm9"]), (3, ["ports", "nope"]), (3, ["drops", "99"]), (3, ["capture", "nope", "-w", "/dev/null"]), (2, ["capture", "vm1"]), (2, ["nonsense"]), (2, ["show", "me"]),
             (2, ["flows", "table=999"]), (1, ["flows", "no_such_field=1"]), (1, ["trace", "ip"]), (1, ["trace", "in_port=1", "--packet", "00"]), (1, ["log-level", "loud"]), (2, [])]:
@@ -431,6 +431,51 @@ def test_idle_switch_sleeps(lab):
     share = (cpu_seconds(sw.process) - before) / seconds
     assert share < 0.03, f"an idle switch uses {share:.1%} of a core"
     assert sw.json("perf")["poll_threads"][0]["sleeps"] > 0
+
+
+def test_perf_tells_stages_and_batches(lab):
+    bench = Bench(lab)
+    patch(bench.sw, 1, 2)
+
+    def thread():
+        return bench.sw.json("perf")["poll_threads"][0]
+
+    def send(first, n):
+        sent = [bench.frame(f"frame {i}") for i in range(first, first + n)]
+        for frame in sent:
+            bench.taps[0].send(frame)
+        bench.expect(sent)
+
+    for i in range(10):
+        send(50 * i, 50)
+    t = thread()
+    assert t["packets"] >= 500 and t["batches"] == sum(size["batches"] for size in t["batch_sizes"]) > 0, t
+    assert [size["from"] for size in t["batch_sizes"]] == [1, 2, 3, 5, 9, 17] and t["batch_sizes"][-1]["to"] == 32, t
+    assert sum(size["from"] * size["batches"] for size in t["batch_sizes"]) <= t["packets"] <= sum(size["to"] * size["batches"] for size in t["batch_sizes"]), t
+
+    # With frames all the time many rounds are timed, and each stage that a frame passes has cycles.
+    bench.sw.vswctl("port-add", "null0", "type=dpdk", "devargs=net_null0,size=64", "ofport=3")
+    bench.sw.vswctl("port-add", "null1", "type=dpdk", "devargs=net_null1,size=64", "ofport=4")
+    patch(bench.sw, 3, 4)
+    lab.wait_for("a million frames", lambda: thread()["packets"] > 1e6, 20)
+    t = thread()
+    stages = {s["stage"]: s for s in t["stages"]}
+    assert list(stages) == ["rx", "parse", "cache", "walk", "actions", "tx"], t
+    for stage in ("rx", "tx"):
+        assert stages[stage]["cycles"] > stages[stage]["packets"] > t["packets"] / 64 / 8, t
+    total = sum(s["cycles"] for s in t["stages"]) * 64 / bench.sw.json("perf")["tsc_hz"] * 1e6
+    assert 0.2 * t["busy_us"] < total < 5 * t["busy_us"], (total, t)        # A sample, on a machine that does other things, too.
+    text = bench.sw.vswctl("perf", "1").output
+    assert "CYCLES/PACKET" in text and "hits" in text and "17-32" in text, text
+
+    bench.sw.vswctl("port-del", "null0")
+    bench.sw.vswctl("port-del", "null1")
+    bench.sw.vswctl("perf", "--reset")
+    t = thread()
+    assert t["packets"] < 1000 and not any(s["cycles"] for s in t["stages"] if s["packets"] == 0), t
+    metrics = bench.sw.vswctl("metrics").output                     # Those never go back.
+    assert 'polder_vswitch_poll_batch_packets_bucket{thread="1",le="+Inf"}' in metrics and 'polder_vswitch_stage_cycles_total{thread="1",stage="walk"}' in metrics
+    assert float(metrics.split('poll_batch_packets_sum{thread="1"} ')[1].split()[0]) > 1e6
 
 
 def test_two_poll_threads(lab):

@@ -17,7 +17,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, TOP)
 sys.dont_write_bytecode = True
 
-from utilities.bench import cases, peers, report, rules     # noqa: E402
+from utilities.bench import cases, cores, peers, report, rules     # noqa: E402
 from utilities.bench.flowmods import FlowMods               # noqa: E402
 from utilities.lab.cleanup import LabError                  # noqa: E402
 from utilities.lab.host import Lab                          # noqa: E402
@@ -41,7 +41,7 @@ class Bench:
             if name not in names:
                 print(f"without {name}: {peers.ALL[name].missing()}", flush=True)
         self.names = names
-        hugetlbfs = None if options.no_hugepages else lab.hugepages(sum(peers.HUGEPAGES_MB[n] for n in names) + 256)
+        hugetlbfs = None if options.no_hugepages else lab.hugepages(sum(peers.HUGEPAGES_MB[n] for n in names) + 256 + cores.HUGEPAGES_MB * any(c.cores > 1 for c in chosen))
         self.setup = peers.Setup(lab, options.switch_cpu, options.gen_cpu, hugetlbfs)
         self.files = os.path.join(lab.dir, "bench")
         os.mkdir(self.files)
@@ -53,10 +53,42 @@ class Bench:
             entries, flows = (os.path.join(self.files, f"{name}.{kind}") for kind in ("entries", "flows"))
             rules.write(entries, rule_set.entries)
             rules.write(flows, rule_set.flows(max(case.flows for case in lines), self.options.seed))
-            self.run_lines(lines, entries, len(rule_set.entries), flows)
+            self.run_lines([case for case in lines if case.cores == 1], entries, len(rule_set.entries), flows)
+            for case in lines:
+                if case.cores > 1:
+                    self.run_cores(case, rule_set)
+
+    def run_cores(self, case, rule_set):
+        """vswitchd with one polling thread and with several, in turn."""
+        if "vswitchd" not in self.names:
+            return
+        if len(os.sched_getaffinity(0)) < case.cores:
+            print(f"{case.name}: left out, needs {case.cores} CPUs", flush=True)
+            return
+        path, flows = os.path.join(self.files, f"{case.rules}.cores"), list(rule_set.flows(case.flows, self.options.seed))
+        entries, switches = cores.entries(rule_set), []
+        rules.write(path, entries)
+        for threads in (1, case.cores):
+            switch = cores.Vswitch(self.setup, case.rules, threads, flows)
+            switches.append(switch)
+            switch.load(path, len(entries))
+            switch.pause()
+        for round_ in range(self.options.rounds):
+            for switch in switches:
+                switch.resume()
+                result = switch.measure(self.options.seconds)
+                switch.pause()
+                result.update(case=case.name, switch=switch.name if switch.threads > 1 else report.ONE_CORE, round=round_, rss_mb=switch.resident_mb(),
+                              load_s=switch.load_s, flow_mods=0)
+                self.results.append(result)
+        for switch in switches:
+            switch.stop()
+        self.tell(case, (report.ONE_CORE, "vswitchd"))
 
     def run_lines(self, lines, entries, count, flows):
         switches = []
+        if not lines:
+            return
         try:
             for name in self.names:
                 switch = peers.ALL[name](self.setup, lines[0].rules)
@@ -114,10 +146,10 @@ class Bench:
         with open(os.path.join(self.options.out, name), "w", encoding="utf-8") as file:
             file.write(places.strip("\n") + "\n\n" + "\n".join(named) + "\n")
 
-    def tell(self, case):
+    def tell(self, case, names=None):
         """A line of progress."""
         words = []
-        for name in self.names:
+        for name in names or self.names:
             rates = [self.rate(r) / 1e6 for r in self.results if r["case"] == case.name and r["switch"] == name]
             words.append(f"{name} {statistics.median(rates):.2f} ({min(rates):.2f}–{max(rates):.2f})")
         print(f"{case.name}: " + ", ".join(words) + " Mpps", flush=True)

@@ -7,6 +7,8 @@ from fnmatch import fnmatch
 UNITS = {"k": 1000, "M": 1000000}
 LATENCY_PPS = 1e6
 FLOW_MODS = 1000
+CORES = 2
+CORES_RATIO = 1.8
 
 
 def number(text):
@@ -15,10 +17,10 @@ def number(text):
 
 
 class Case:
-    def __init__(self, name, rules, flows, size="60", rate=0, fresh=False, flow_mods=0, share=None, ratio=None, pps=None):
+    def __init__(self, name, rules, flows, size="60", rate=0, fresh=False, flow_mods=0, cores=1, share=None, ratio=None, pps=None):
         self.name, self.rules, self.flows_text, self.size, self.rate = f"{name}/{flows}", rules, flows, size, rate
         self.fresh, self.flow_mods, self.share, self.ratio, self.pps = fresh, flow_mods, share, ratio, pps
-        self.flows = number(flows)
+        self.flows, self.cores = number(flows), cores
 
     @property
     def at_rest(self):
@@ -49,6 +51,8 @@ CASES = [
     Case("port-imix", "port", "1k", size="imix", ratio=1),
     Case("six-1500", "six", "1k", size="1500", ratio=1),
     Case("six-imix", "six", "1k", size="imix", ratio=1),
+    Case("mac-cores", "mac", "1k", cores=CORES),
+    Case("acl-cores", "acl", "1k", cores=CORES),
 ]
 QUICK = [
     Case("port", "port", "1"),
@@ -56,6 +60,7 @@ QUICK = [
     Case("six-mods", "six", "1k", flow_mods=FLOW_MODS),
     Case("six-imix", "six", "1k", size="imix"),
     Case("six-latency", "six", "1k", rate=50e3),
+    Case("mac-cores", "mac", "1k", cores=CORES),
 ]
 
 

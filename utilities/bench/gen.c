@@ -196,7 +196,7 @@ static bool start_port(uint16_t port, const struct gen *g, struct rte_mempool *r
 static bool start_ports(struct gen *g, struct err *err)
 {
     const struct gen_options *o = &g->options;
-    unsigned n = (2 * o->ring + GEN_BURST) * o->queues + 2 * POOL_CACHE, size = GEN_MAX_FRAME;
+    unsigned n = (2 * o->ring + 2 * GEN_BURST) * o->queues + 2 * POOL_CACHE, size = GEN_MAX_FRAME;
     if (rte_eth_dev_get_port_by_name("net_virtio_user0", &g->tx_port) || rte_eth_dev_get_port_by_name("net_virtio_user1", &g->rx_port)) {
         return err_set(err, ERR_FAILED, "--virtio", "DPDK made no virtio-user device; is its driver (librte_net_virtio) installed?");
     }

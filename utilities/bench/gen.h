@@ -56,6 +56,8 @@ struct gen_flow_count { uint64_t received, latency; };
 struct gen_queue {
     struct rte_mbuf *pending[GEN_BURST];        /* Made, not taken by the ring yet: [first, n). */
     unsigned first, n;
+    struct rte_mbuf *fetched[GEN_BURST];        /* For the next burst, not filled yet. */
+    unsigned n_fetched;
     uint32_t sequence;
     size_t at;                  /* In the schedule. */
     uint16_t pass;              /* Times through it. */

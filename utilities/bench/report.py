@@ -8,7 +8,9 @@ import os
 import statistics
 from xml.sax.saxutils import escape
 
-CEILING, PEER, OURS = "testpmd", "ovs", "vswitchd"
+from utilities.bench.cases import CORES_RATIO
+
+CEILING, PEER, OURS, ONE_CORE = "testpmd", "ovs", "vswitchd", "vswitchd, one thread"
 COLOURS = {OURS: "#1f6f8b", PEER: "#e08e45", CEILING: "#b8b8b8"}
 LATENCIES = ("p50", "p99", "p999")
 
@@ -46,6 +48,8 @@ class Line:
             self.missed.append(f"≥ {case.pps / 1e6:g} Mpps")
         if case.flow_mods and at_rest and OURS in self.pps and self.pps[OURS] < 0.9 * at_rest.pps[OURS]:
             self.missed.append("≥ 90 % of itself at rest")
+        if case.cores > 1 and OURS in self.pps and self.ratio(ONE_CORE) < CORES_RATIO:
+            self.missed.append(f"≥ {CORES_RATIO:g} × one thread")
         if case.rate and {OURS, PEER} <= self.latency.keys():
             self.missed += [f"{p} ≤ ovs's" for p in ("p50", "p999") if self.latency[OURS][p] > self.latency[PEER][p]]
 
@@ -96,14 +100,26 @@ def _latency(lines, names, targets):
     return _format(rows)
 
 
+def _cores(lines, targets):
+    rows = [["polling threads", "one Mpps", "two Mpps", "ratio", "one ns/f", "two ns/f", "spread", "targets missed" if targets else ""]]
+    for line in lines:
+        both = (ONE_CORE, OURS)
+        rows.append([line.case.name, *(f"{line.pps[n] / 1e6:.2f}" for n in both), f"{line.ratio(ONE_CORE):.2f}", *(f"{line.cpu_ns[n]:.0f}" for n in both),
+                     f"{max(line.spread.values()):.0%}", ", ".join(line.missed) if targets else ""])
+    return _format(rows)
+
+
 def table(lines, names, targets=False):
-    """The summary for people: throughput lines, then latency lines."""
-    at_full, offered = [l for l in lines if not l.case.rate], [l for l in lines if l.case.rate]
+    """The summary for people: throughput lines, then latency lines, then those of several cores."""
+    several = [l for l in lines if l.case.cores > 1]
+    at_full, offered = [l for l in lines if not l.case.rate and l not in several], [l for l in lines if l.case.rate]
     parts = [""]
     if at_full:
         parts.append(_throughput(at_full, names, targets))
     if offered:
         parts += ["", _latency(offered, names, targets)]
+    if several:
+        parts += ["", _cores(several, targets)]
     return "\n".join(parts)
 
 

@@ -80,6 +80,10 @@ class Daemon:
         return self.host.run(argv, check=check, timeout=timeout, merge=False)
 
 
+# Every cached frame also walks the tables; a switch that saw the two disagree does not stop quietly.
+CACHE_CHECK = bool(os.environ.get("POLDER_CACHE_CHECK"))
+
+
 class Vswitchd(Daemon):
     """The switch of one hypervisor host."""
 
@@ -97,11 +101,20 @@ class Vswitchd(Daemon):
             "cpus": {"poll": str(self._cpu(host) if poll is None else poll)},
             "ports": uplink_ports + list(ports),
             "openflow": {"controllers": [{"target": target, "max_backoff_ms": 1000} for target in controllers]},
+            "cache": {"check": CACHE_CHECK},
         }, extra)
         super().__init__(host, name, config, config.get("control_socket", os.path.join(run_dir, "vswitchd.sock")))
         self.run_dir = run_dir
         self.openflow_socket = os.path.join(run_dir, "openflow.sock")
         self.start()
+
+    def stop(self, signum=None):
+        found = CACHE_CHECK and self.vswctl("metrics", check=False).output
+        status = super().stop(signum)
+        wrong = [line for line in (found or "").splitlines() if line.startswith("polder_vswitch_cache_mismatches_total") and not line.endswith(" 0")]
+        if wrong:
+            raise AssertionError(f"{self.name}: cache and tables disagree: {wrong}")
+        return status
 
     @staticmethod
     def _cpu(host):

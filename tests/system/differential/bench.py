@@ -90,6 +90,9 @@ class Side:
         ins = self.channel.packet_ins
         return all(self._done) and bool(ins) and ins[-1][4] == self.sentinel
 
+    def missing(self):
+        return "missing on ports " + ", ".join(str(i + 1) for i, done in enumerate(self._done) if not done)
+
     def outcome(self):
         """([frames of each port], [packet-ins]) of the batch, without the sentinel."""
         ins, self.channel.packet_ins = self.channel.packet_ins[:-1], []
@@ -105,6 +108,7 @@ class Bench:
     """vswitchd and Open vSwitch in one namespace."""
 
     ours = "vswitchd"
+    burst = 1 << 20             # Frames that may be under way.
 
     def __init__(self, lab):
         self.lab, host = lab, lab.host("diff")
@@ -155,7 +159,7 @@ class Bench:
             if waiting:
                 self.lab.signals.check()
                 if time.monotonic() > deadline:
-                    raise LabError(f"{waiting[0].name}: the sentinel behind {what} did not come out within {channel.WAIT_S} s")
+                    raise LabError(f"{waiting[0].name}: the sentinel behind {what} did not come out within {channel.WAIT_S} s: {waiting[0].missing()}\n{self.story()}")
                 time.sleep(PAUSE_S)
 
     def receive(self, in_port, frames):

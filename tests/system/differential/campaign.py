@@ -12,13 +12,14 @@ from .channel import NO_COOKIE
 RING = 1500                     # Frames that vswitchd's control thread may have on their way to the ports.
 BATCH = 100
 PACKET_INS = 300                # vswitchd allows a connection 1000 at once, and as many a second.
+PORT_PACKET_INS = 100           # And fewer from one port at once (PUNT_PORT_MAX in vswitch/backend_punt.c), the sentinel's among them.
 MOST_SHOWN = 3
 
 
 class Campaign:
-    def __init__(self, bench, seed, n_packets, per_program=400, plain=False):
-        """plain: programs of nothing but OpenFlow 1.3 itself."""
-        self.plain = plain
+    def __init__(self, bench, seed, n_packets, per_program=400, plain=False, whole=False):
+        """plain: programs of nothing but OpenFlow 1.3 itself; whole: no malformed packets (a kernel on the way drops what ends inside of a tag)."""
+        self.plain, self.whole = plain, whole
         self.bench, self.seed, self.n_packets, self.per_program = bench, seed, n_packets, per_program
         self.n_since_fresh = 0          # Packet-ins on this connection.
         self.n_done = self.n_programs = self.n_frames = self.n_packet_ins = self.n_refused = self.n_conjunctive = 0
@@ -72,7 +73,7 @@ class Campaign:
                 sent, theirs = self.bench.run(part)
                 self._count(theirs)
                 self._pause(len(theirs[1]))
-                if len(sent[1]) > PACKET_INS:
+                if len(sent[1]) > PORT_PACKET_INS:
                     continue                    # More at once than vswitchd would tell its controller.
                 received = self.bench.receive(port, [frame for _, frame in part])
                 self._count(received)
@@ -89,7 +90,7 @@ class Campaign:
         """(program, packets, kind of tags), from the seed and the index alone."""
         rng = random.Random(f"{self.seed}/{index}")
         kind = rng.random()
-        malformed, spent = kind < 0.15, 0.15 <= kind < 0.2
+        malformed, spent = kind < 0.15 and not self.whole, 0.15 <= kind < 0.2
         tags = None if spent else rng.choice((None, "vlan") if malformed else programs.TAGS)
         program = programs.Program(rng, tags, l2=malformed, spent=spent, plain=self.plain)
         # Why each of these is as it is: README.md.
@@ -108,23 +109,27 @@ class Campaign:
         if not self._install(program, index):
             return
         before = self._counters(tags, program.n_tables)
-        at, n, ratio = 0, 10, 1
+        at, n, ratio = 0, min(10, self._most(program)), 1
         while at < len(batch):
             part = batch[at:at + n]
             at += n
             ours, theirs = bench.run(part)
             self._count(theirs)
             if not same(ours, theirs):
-                self._narrow(index, program, part)
+                self._narrow(index, program, part, ours, theirs)
                 break
             ratio = max(ratio, 100 * len(theirs[1]) // len(part))
-            n = max(1, min(BATCH, RING // program.cost, 100 * PACKET_INS // ratio))
+            n = max(1, min(self._most(program), 100 * PACKET_INS // ratio))
             self._pause()
         else:
             self._statistics(index, program, before, batch, tags)
         self.n_done += len(batch)
         self.n_programs += 1
         bench.clear()
+
+    def _most(self, program):
+        """Packets at a time."""
+        return max(1, min(BATCH, min(RING, self.bench.burst) // program.cost))
 
     def _pause(self, least=PACKET_INS + 1):
         """Lets vswitchd's budget of packet-ins recover."""
@@ -197,8 +202,10 @@ class Campaign:
                 break
         self._fail(index, "counters differ:\n" + lines)
 
-    def _narrow(self, index, program, part):
+    def _narrow(self, index, program, part, ours, theirs):
         """Finds the packets that make the difference."""
+        whole = "".join(f"  port {n + 1}: {len(a)} frames and {len(b)}; only one has {sorted(f.hex() for f in set(a) ^ set(b))[:2]}\n"
+                        for n, (a, b) in enumerate(zip(ours[0], theirs[0])) if a != b) + f"  {len(ours[1])} packet-ins and {len(theirs[1])}\n"
         self.bench.fresh_channels()
         self.n_since_fresh = 0
         for in_port, frame in part:
@@ -209,7 +216,7 @@ class Campaign:
                 self._fail(index, f"in_port {in_port}, frame {frame.hex()}\n  {self.bench.ours}:\n{shown(ours, theirs)}  Open vSwitch:\n{shown(theirs, ours)}"
                            + "".join(f"  {g}\n" for g in program.groups) + self.bench.traces(in_port, frame))
                 return
-        self._fail(index, f"a batch of {len(part)} packets differs, though none of them does alone")
+        self._fail(index, f"a batch of {len(part)} packets differs, though none of them does alone:\n{whole}")
 
     def _fail(self, index, text):
         self.failures.append(f"program {index} of seed {self.seed}: {text}\n  {self.bench.story()}")

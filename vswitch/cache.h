@@ -1,0 +1,250 @@
+/*
+ * The flow cache: one exact-match table in front of the whole pipeline, per poll-mode thread.
+ *
+ * What.  The walk through the tables is a function of the bits that it reads.  So whatever the rules, the cache has ONE mask (the plan's): the union of
+ * all bits of the original packet that some table reachable from table 0 matches, or some action there reads.  Packets that agree under that mask
+ * take the same walk; the walk's outcome is recorded once and replayed.  One mask means one probe: no tuple space, so no rule set and no traffic can
+ * make lookups slow; they can only make flows many.  Rules for one port only leave no bits at all: then a whole batch has one entry.
+ *
+ * Files.  cache_plan.c [control]: the mask, kept up as rules come and go, and what has changed of late.  cache_memory.c [control]: the table's
+ * life.  cache_key.c [poll]: a batch's keys.  cache.c [poll]: the table.  exec_record.h, cache_record.c [poll]: what a walk writes down.
+ * cache_run.c [poll]: batches through it all.  cache_check.c [poll]: the test mode.
+ *
+ * An entry has the packed key, the numbers of all counters that the walk moved (vswitch/counters.h), and a program: a short list of plain steps
+ * (write MAC addresses, take from the TTL, output, drop).  Programs are shared by all entries that do the same, so they are few and hot, and frames
+ * of a batch that have one program leave together.  What plain steps cannot say (packet-ins, meters, tags, NORMAL, writes to layer 3 …) is "guided":
+ * the executor runs as always, live, but is told the rule of each lookup.  What depends on more than the key is not cached at all (exec_record.h).
+ *
+ * Validity.  Nothing is flushed when rules change.  The plan has a generation; an entry has the one in which it was last known to be right.  For each
+ * change the control thread notes: of a rule that leaves or gets other actions, its counter's number; of a rule that comes, a hash of what it wants
+ * of the original packet (bits that tables on the way there may have written are left out, so it wants less than it says: never too few are met).
+ * Notes are generations in fixed tables, by hash, so they need no window and are never full: an entry that meets a newer generation in its place is
+ * walked again.  The odds of doing so without need are those of a hash collision.  Ports, groups and meters change all entries at once.
+ *
+ * Order.  A change is (1) made, (2) noted with generation g + 2, (3) published by gen = g + 2; freeing waits for a grace period after (3).  A thread
+ * reads gen, then walks: what it records is stamped with a generation that is not newer than what it saw.  While a bundle's version is published gen is
+ * odd; a thread that sees that, or sees gen change while it reads the version, walks without the cache.  So a barrier (a grace period behind (3)) still
+ * means that the next packet meets the new rules, and a bundle is seen whole.
+ *
+ * Memory.  A thread's cache begins small (it should stay in the second-level cache when flows are few), and grows fourfold when entries of use had
+ * to make room, up to the configured number.  The control thread makes and fills in the memory; the poll-mode thread begins anew in it.
+ *
+ * Hash flooding: the hash is keyed with random numbers; a set that is full loses its own entries, never another's.
+ */
+#ifndef VSWITCH_CACHE_H
+#define VSWITCH_CACHE_H 1
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "ofproto/flow.h"
+#include "vswitch/dp.h"
+
+#define CACHE_MAX_WORDS 24              /* Of a key. A wider plan caches nothing. */
+#define CACHE_MAX_IDS 40                /* Counters of an entry. */
+#define CACHE_WAYS 8
+#define CACHE_MAX_STRIDE 256
+#define CACHE_ID_SLOTS 4096u
+#define CACHE_CHANGE_SLOTS 1024u
+#define CACHE_MAX_CHANGES 128
+#define CACHE_GROUPS OF_N_TABLES        /* Groups' buckets count as one more table. */
+#define CACHE_N_TABLES (OF_N_TABLES + 1)
+
+enum cache_depth { CACHE_DEPTH_NONE, CACHE_DEPTH_ETHERNET, CACHE_DEPTH_ALL };
+
+/* Added rules of one table and mask. */
+struct cache_change {
+    uint8_t table;                      /* Immutable, as the mask. */
+    bool in_port;
+    uint8_t n, at[CACHE_MAX_WORDS];     /* Words of the key that the mask has bits of. */
+    uint64_t mask[CACHE_MAX_WORDS];
+    _Atomic uint32_t slots[CACHE_CHANGE_SLOTS];         /* Generation of the latest by hash of its value. */
+};
+
+struct cache_plan {
+    /* Immutable. */
+    uint64_t serial;
+    enum cache_depth depth;             /* How far frames have to be parsed. */
+    bool usable;
+    bool shape;                         /* The key's last word says which headers are there. */
+    uint8_t n_words, n_key;             /* Words of struct flow, and in all. */
+    uint8_t n_ids;                      /* Room in an entry. */
+    uint16_t stride;                    /* Bytes of an entry. */
+    uint8_t index[CACHE_MAX_WORDS];
+    uint64_t mask[CACHE_MAX_WORDS];
+    uint64_t seeds[CACHE_MAX_WORDS + 2];
+    /* Written by the control thread, read by all. */
+    _Atomic uint32_t gen, flush;        /* Entries older than `flush` are worth nothing. */
+    _Atomic uint32_t ids[CACHE_ID_SLOTS];               /* By counter number: rules that left or changed. */
+    _Atomic unsigned n_changes;
+    _Atomic uint32_t latest[CACHE_MAX_CHANGES];
+    _Atomic(struct cache_change *) changes[CACHE_MAX_CHANGES];
+};
+
+/* In front of the key's n_key words, which are followed by the ids. */
+struct cache_entry {
+    uint32_t gen;
+    uint32_t program;                   /* Index; CACHE_GUIDED: the executor's. */
+    uint16_t in_port;
+    uint8_t n_ids;
+    uint8_t pad;
+    uint32_t visited;                   /* Bit (table & 31) for each table on the way. */
+    uint64_t key[];
+};
+_Static_assert(sizeof(struct cache_entry) == 16, "sixteen bytes before the key");
+#define CACHE_GUIDED 0u
+
+/* --- Programs --- */
+enum cache_step_code { STEP_OUTPUT, STEP_MACS, STEP_TTL };
+struct cache_step { uint8_t code, n; uint16_t port; };  /* TTL: taken `n` times, at offset `port`. MACS: six more cells, 12 bytes of value and of mask. */
+#define CACHE_STEPS 25
+#define CACHE_MACS_CELLS 6
+#define CACHE_SENT 0xff
+struct cache_program {
+    uint64_t hash;
+    uint8_t n_cells;
+    uint8_t drop;                       /* enum drop_reason when nothing is sent, else CACHE_SENT. */
+    uint8_t ttl;                        /* The TTL must be above this, else the packet has to walk. */
+    bool plain;                         /* One output and nothing else. */
+    uint16_t ttl_ofs;                   /* Where, when `ttl`. */
+    uint16_t port;                      /* When plain. */
+    bool takes;                         /* The last step is an output, which takes the packet. */
+    uint8_t pad[7];
+    struct cache_step cells[CACHE_STEPS + 1];
+};
+_Static_assert(sizeof(struct cache_program) == 128, "two cache lines");
+
+/* --- A thread's cache --- */
+#define CACHE_MAX_PROGRAMS 16384u
+
+struct cache_memory {                   /* Immutable; what it points to is the poll-mode thread's. */
+    size_t size, n_flows;
+    uint16_t *tags;                     /* CACHE_WAYS per bucket; 0: free. */
+    uint8_t *entries;
+    size_t tags_size, entries_size;
+};
+
+struct cache_counters { _Atomic uint64_t hits, guided, misses, uncached, inserts, evictions, stale, resets, mismatches; };
+
+struct cache {
+    _Atomic(struct cache_memory *) memory;      /* Written by the control thread. NULL: none. */
+    /* The poll-mode thread's own. */
+    struct cache_memory *active;
+    uint64_t serial;                    /* Of the plan that the entries have. */
+    uint32_t n_buckets;
+    uint32_t hand;
+    uint32_t n_programs;
+    struct cache_program *programs;
+    uint32_t *program_index;            /* Open addressing; 0: free. */
+    struct cache_counters counters;     /* Read by the control thread. */
+    uint64_t seen_evictions;            /* Control. */
+};
+
+/* What the control thread knows of a table's rules.  Only ever grows, until it is counted again. */
+struct cache_use {
+    union flow_words match, reads, writes;
+    uint32_t targets[CACHE_N_TABLES / 32 + 1];
+    bool resubmits;
+};
+
+struct dp_rule;
+struct program;
+struct minimatch;
+
+struct cache_control {
+    bool check;
+    size_t max_flows;                   /* Per thread; 0: no cache. */
+    uint64_t next_serial;
+    uint64_t seeds[CACHE_MAX_WORDS + 2];
+    struct cache_use use[CACHE_N_TABLES];
+    bool reachable[CACHE_N_TABLES];
+    union flow_words written[CACHE_N_TABLES];   /* Bits that may have changed before that table is reached. */
+    bool port_written[CACHE_N_TABLES];          /* The in_port that is matched there may not be the packet's. */
+    bool shrunk;                        /* Rules have left since `use` was counted. */
+    uint64_t counted_ns;
+    struct cache_plan *plan;            /* The one that is published. */
+};
+
+/* --- cache_plan.c [control] --- */
+void cache_init(struct dp *);
+void cache_fini(struct dp *);
+/* A rule or a bucket that is about to be effective (made, not seen yet or not noted yet): the plan covers what it reads. */
+void cache_cover_rule(struct dp *, uint8_t table, const struct minimatch *, const struct program *);
+void cache_cover_bucket(struct dp *, const struct program *);
+/* After the change and before anything is deferred. */
+void cache_note_added(struct dp *, uint8_t table, const struct minimatch *);
+void cache_note_id(struct dp *, uint32_t counter_id);
+void cache_note_all(struct dp *);
+/* Around the publication of a bundle's version; notes between the two are published by the second. */
+void cache_bundle_begin(struct dp *);
+void cache_bundle_end(struct dp *);
+/* Rules may have left: what they read is not read any more. */
+void cache_recount(struct dp *);
+void cache_replan(struct dp *);         /* After `use` has changed. */
+void cache_plan_free(void *);
+
+/* --- cache_key.c [poll] --- */
+struct cache_key { uint64_t w[CACHE_MAX_WORDS]; };
+/* n keys and hashes. `scratch`: all zero at first; a caller's for as long as the plan. */
+void cache_keys(const struct cache_plan *, struct packet **, unsigned n, uint32_t in_port, struct cache_key *, uint64_t *hashes);
+
+/* --- cache.c [poll] --- */
+/* Begins anew when plan or memory are others than before. False: there is no cache now. */
+bool cache_ready(struct cache *, const struct cache_plan *);
+static inline uint32_t cache_bucket1(const struct cache *c, uint64_t hash) { return (uint32_t) ((hash & UINT32_MAX) * c->n_buckets >> 32); }
+static inline uint32_t cache_bucket2(const struct cache *c, uint64_t hash)
+{
+    return (uint32_t) (((hash * UINT64_C(0x9e3779b97f4a7c15) >> 32 ^ hash >> 16) & UINT32_MAX) * c->n_buckets >> 32);
+}
+static inline uint16_t cache_tag(uint64_t hash) { return (uint16_t) (hash >> 48 ? hash >> 48 : 1); }
+static inline struct cache_entry *cache_at(const struct cache *c, const struct cache_plan *plan, uint32_t bucket, unsigned way)
+{
+    return (struct cache_entry *) (void *) (c->active->entries + ((size_t) bucket * CACHE_WAYS + way) * plan->stride);
+}
+static inline uint32_t *cache_ids(const struct cache_plan *plan, const struct cache_entry *e)
+{
+    return (uint32_t *) (uintptr_t) (e->key + plan->n_key);
+}
+/* The first entry with that tag, to be compared still; NULL. */
+struct cache_entry *cache_candidate(const struct cache *, const struct cache_plan *, uint64_t hash);
+/* Compares. */
+struct cache_entry *cache_find(const struct cache *, const struct cache_plan *, const struct cache_key *, uint64_t hash, uint32_t in_port);
+/* Whether nothing has changed that concerns the entry; then it is of generation `gen`. */
+bool cache_still_right(const struct cache_plan *, struct cache_entry *, uint32_t gen);
+/* A place for a new entry, its key and in_port written; the old one if there is one with that key. */
+struct cache_entry *cache_place(struct cache *, const struct cache_plan *, const struct cache_key *, uint64_t hash, uint32_t in_port, uint32_t gen);
+/* The number of an equal program; CACHE_GUIDED when there is no room (then the cache begins anew next time). */
+uint32_t cache_intern(struct cache *, const struct cache_program *);
+
+static inline bool cache_key_equal(const struct cache_plan *plan, const struct cache_entry *e, const struct cache_key *key, uint32_t in_port)
+{
+    uint64_t diff = e->in_port ^ in_port;
+    for (unsigned i = 0; i < plan->n_key; i++) {
+        diff |= e->key[i] ^ key->w[i];
+    }
+    return !diff;
+}
+
+static inline uint64_t cache_mix(uint64_t a, uint64_t b)
+{
+    unsigned __int128 x = (unsigned __int128) a * b;
+    return (uint64_t) x ^ (uint64_t) (x >> 64);
+}
+
+/* The slot of a key, or of an added rule's values, among the changes of one mask. */
+static inline uint32_t cache_change_slot(const struct cache_plan *plan, const struct cache_change *ch, const uint64_t *key, uint32_t in_port)
+{
+    uint64_t h = ch->in_port ? in_port : 0;
+    for (unsigned i = 0; i < ch->n; i++) {
+        unsigned k = ch->at[i];
+        h += cache_mix((key[k] & ch->mask[k]) ^ plan->seeds[k + 1], plan->seeds[k + 2]);
+    }
+    return (uint32_t) (h * UINT64_C(0x9e3779b97f4a7c15) >> 32) % CACHE_CHANGE_SLOTS;
+}
+
+/* --- cache_run.c [poll] --- */
+struct exec;
+/* A batch without runts from one port that takes frames; takes them all. */
+void cache_run(struct dp_thread *, struct packet **, unsigned n, uint32_t in_port, uint64_t now_ns);
+
+#endif

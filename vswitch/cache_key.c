@@ -1,0 +1,147 @@
+/*
+ * Keys: the plan's bits of each frame of a batch, and their hashes.
+ *
+ * Most frames are IPv4 or IPv6 with TCP or UDP, with at most one tag, not fragmented, without options.  Of those each word of struct flow is a load or two;
+ * all others go through packet_extract().  Both give the same words (cache_test.c compares them on random frames), and leave the packet's offsets.
+ */
+#include "vswitch/cache.h"
+
+#include <string.h>
+#include "vswitch/packet.h"
+
+#define WORD(MEMBER) (offsetof(struct flow, MEMBER) / 8)
+enum { W_ETH = WORD(eth_dst), W_ETH2 = W_ETH + 1, W_TAG = WORD(vlan_pcp), W_IP = WORD(vlan_tpid), W_IPV4 = WORD(ipv4_src), W_IPV6 = WORD(ipv6_src),
+       W_LABEL = WORD(ipv6_flabel), W_PORTS = WORD(tp_src), W_TCP = WORD(tcp_flags) };
+_Static_assert(offsetof(struct flow, eth_dst) % 8 == 0 && offsetof(struct flow, vlan_pcp) % 8 == 0 && offsetof(struct flow, vlan_tpid) % 8 == 0
+               && offsetof(struct flow, ipv4_src) % 8 == 0 && offsetof(struct flow, ipv6_src) % 8 == 0 && offsetof(struct flow, ipv6_flabel) % 8 == 0
+               && offsetof(struct flow, tp_src) % 8 == 4 && offsetof(struct flow, tcp_flags) % 8 == 0, "words as fast_words() fills them");
+
+static inline uint64_t load64(const uint8_t *p) { uint64_t x; memcpy(&x, p, 8); return x; }
+static inline uint32_t load32(const uint8_t *p) { uint32_t x; memcpy(&x, p, 4); return x; }
+
+/* The layer-4 header of a packet that ends at `end`; false: not one of the plain ones. */
+static inline bool fast_l4(struct packet *p, uint64_t *w, uint8_t proto, uint32_t ofs, uint32_t end)
+{
+    const uint8_t *h = p->data + ofs;
+    if (proto == IPPROTO_TCP_) {
+        if (end < ofs + 20) {
+            return false;
+        }
+        w[W_TCP] = (uint64_t) be16_put(wire_get16(h + 12) & 0xfff).v;
+    } else if (proto == IPPROTO_UDP_) {
+        if (end < ofs + 8) {
+            return false;
+        }
+        w[W_TCP] = 0;
+    } else {
+        return false;
+    }
+    w[W_PORTS] = (uint64_t) load32(h) << 32;
+    p->l4_ofs = (uint16_t) ofs;
+    return true;
+}
+
+/* Only little-endian machines: a word's first byte is its lowest. */
+static inline bool fast_words(struct packet *p, uint64_t *w)
+{
+    const uint8_t *d = p->data;
+    uint32_t ofs = ETH_HEADER_SIZE;
+    if (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__ || p->len < ETH_HEADER_SIZE + 28) {
+        return false;
+    }
+    uint16_t type = wire_get16(d + 12);
+    uint64_t src_type = load64(d + 8) & UINT64_C(0xffffffffffff), pcp = 0, tpid = 0;
+    if (type == ETH_TYPE_VLAN || type == ETH_TYPE_QINQ) {
+        uint16_t tci = wire_get16(d + 14);
+        tpid = be16_put(type).v;
+        type = wire_get16(d + 16);
+        src_type = load32(d + 8) | (uint64_t) be16_put(type).v << 32 | (uint64_t) be16_put(FLOW_VLAN_PRESENT | (tci & 0xfff)).v << 48;
+        pcp = tci >> 13;
+        ofs += 4;
+    }
+    const uint8_t *h = d + ofs;
+    if (type == ETH_TYPE_IPV4) {
+        uint32_t room = p->len - ofs, total = wire_get16(h + 2);
+        if (h[0] != 0x45 || room < 28 || total < 20 || wire_get16(h + 6) & 0x3fff || !fast_l4(p, w, h[9], ofs + 20, ofs + MIN(room, total))) {
+            return false;
+        }
+        w[W_IP] = tpid | (uint64_t) h[9] << 24 | (uint64_t) (h[1] >> 2) << 32 | (uint64_t) (h[1] & 3) << 40 | (uint64_t) h[8] << 48;
+        w[W_IPV4] = load64(h + 12);
+        w[W_IPV6] = w[W_IPV6 + 1] = w[W_IPV6 + 2] = w[W_IPV6 + 3] = w[W_LABEL] = 0;
+    } else if (type == ETH_TYPE_IPV6) {
+        uint32_t room = p->len - ofs, first;
+        if (room < 48 || h[0] >> 4 != 6 || !fast_l4(p, w, h[6], ofs + 40, ofs + MIN(room, 40u + wire_get16(h + 4)))) {
+            return false;
+        }
+        first = wire_get32(h);
+        w[W_IP] = tpid | (uint64_t) h[6] << 24 | (uint64_t) (first >> 22 & 0x3f) << 32 | (uint64_t) (first >> 20 & 3) << 40 | (uint64_t) h[7] << 48;
+        w[W_IPV4] = 0;
+        w[W_IPV6] = load64(h + 8);
+        w[W_IPV6 + 1] = load64(h + 16);
+        w[W_IPV6 + 2] = load64(h + 24);
+        w[W_IPV6 + 3] = load64(h + 32);
+        w[W_LABEL] = be32_put(first & 0xfffff).v;
+    } else {
+        return false;
+    }
+    w[W_ETH] = load64(d);
+    w[W_ETH2] = src_type;
+    w[W_TAG] = pcp;
+    p->l2_len = p->l3_ofs = (uint16_t) ofs;
+    return true;
+}
+
+/* Which headers are there: with the prerequisites' fields, whether an action on any of them applies. */
+static inline uint64_t shape(const struct packet *p)
+{
+    return (uint64_t) p->l2_len | (uint64_t) !!p->l3_ofs << 16 | (uint64_t) !!p->l4_ofs << 17;
+}
+
+static inline uint64_t hash_key(const struct cache_plan *plan, const uint64_t *key, uint32_t in_port)
+{
+    uint64_t h = cache_mix(in_port ^ plan->seeds[0], plan->seeds[1]);
+    unsigned i = 0;
+    for (; i + 1 < plan->n_key; i += 2) {
+        h ^= cache_mix(key[i] ^ plan->seeds[i + 2], key[i + 1] ^ plan->seeds[i + 3]);
+    }
+    if (i < plan->n_key) {
+        h ^= cache_mix(key[i] ^ plan->seeds[i + 2], plan->seeds[1]);
+    }
+    return cache_mix(h, UINT64_C(0x9e3779b97f4a7c15));
+}
+
+static void ethernet_keys(const struct cache_plan *plan, struct packet **packets, unsigned n, uint32_t in_port, struct cache_key *keys, uint64_t *hashes)
+{
+    for (unsigned i = 0; i < n; i++) {
+        for (unsigned k = 0; k < plan->n_words; k++) {
+            const uint8_t *d = packets[i]->data;
+            keys[i].w[k] = (plan->index[k] == W_ETH ? load64(d) : load32(d + 8)) & plan->mask[k];
+        }
+        hashes[i] = hash_key(plan, keys[i].w, in_port);
+    }
+}
+
+void cache_keys(const struct cache_plan *plan, struct packet **packets, unsigned n, uint32_t in_port, struct cache_key *keys, uint64_t *hashes)
+{
+    if (plan->depth == CACHE_DEPTH_ETHERNET) {
+        ethernet_keys(plan, packets, n, in_port, keys, hashes);
+        return;
+    }
+    union flow_words fast, slow;
+    flow_init(&fast.flow);
+    for (unsigned i = 0; i < n; i++) {
+        const union flow_words *words = &fast;
+        packets[i]->l4_ofs = 0;
+        if (!fast_words(packets[i], fast.w)) {
+            packet_extract(packets[i], &slow.flow);
+            words = &slow;
+        }
+        for (unsigned k = 0; k < plan->n_words; k++) {
+            keys[i].w[k] = words->w[plan->index[k]] & plan->mask[k];
+        }
+        if (plan->shape) {
+            keys[i].w[plan->n_words] = shape(packets[i]);
+        }
+        hashes[i] = hash_key(plan, keys[i].w, in_port);
+    }
+}

@@ -1,0 +1,311 @@
+/*
+ * Batches through the cache: keys, candidates, then one packet after the other in order, so that frames of a flow never overtake each other.
+ *
+ * Three passes, so that memory is asked early: (1) keys and hashes, and the tags' lines; (2) tags, and the entries' lines; (3) keys compared, programs run.
+ * What leaves for one port, one packet after the other, leaves together.
+ */
+#include "vswitch/cache_run.h"
+
+#include <string.h>
+#include "vswitch/checksum.h"
+#include "vswitch/packet.h"
+
+/* --- Outputs --- */
+
+void cache_flush(struct cache_out *o)
+{
+    if (o->n) {
+        o->ops->output_batch(o->thread, o->packets, o->n, o->port, o->aux);
+        o->n = 0;
+    }
+}
+
+static inline void put(struct cache_out *o, struct packet *p, uint32_t port)
+{
+    if (o->port != port || o->n == DP_BATCH) {
+        cache_flush(o);
+        o->port = port;
+    }
+    o->packets[o->n++] = p;
+}
+
+/* --- Programs --- */
+
+static inline void write_macs(uint8_t *d, const struct cache_step *cells)
+{
+    uint64_t value, mask, x;
+    uint32_t value2, mask2, y;
+    memcpy(&value, cells, 8);
+    memcpy(&value2, cells + 2, 4);
+    memcpy(&mask, cells + 3, 8);
+    memcpy(&mask2, cells + 5, 4);
+    memcpy(&x, d, 8);
+    memcpy(&y, d + 8, 4);
+    x = (x & ~mask) | value;
+    y = (y & ~mask2) | value2;
+    memcpy(d, &x, 8);
+    memcpy(d + 8, &y, 4);
+}
+
+/* The TTL of an IPv4 header is eight bytes into it, a hop limit of IPv6 seven; which it is the header says itself. */
+static inline void take_ttl(uint8_t *d, unsigned ofs, unsigned n)
+{
+    uint8_t *h = d + ofs - 8;
+    if (*h >> 4 == 4) {
+        wire_put16(h + 10, checksum_update(wire_get16(h + 10), 256u * n + 0xffff));
+    }
+    d[ofs] = (uint8_t) (d[ofs] - n);
+}
+
+void cache_execute(struct cache_out *o, const struct cache_program *prog, struct packet *p)
+{
+    unsigned last = prog->takes ? prog->n_cells - 1u : prog->n_cells;
+    for (unsigned i = 0; i < last; i++) {
+        const struct cache_step *s = &prog->cells[i];
+        if (s->code == STEP_MACS) {
+            write_macs(p->data, s + 1);
+            i += CACHE_MACS_CELLS;
+        } else if (s->code == STEP_TTL) {
+            take_ttl(p->data, s->port, s->n);
+        } else {
+            struct packet *copy = o->ops->copy(o->thread, p, o->aux);
+            if (!copy) {
+                o->drop(o, p, DROP_NO_MEMORY);
+                continue;
+            }
+            copy->in_port = p->in_port;
+            copy->l2_len = p->l2_len;
+            copy->l3_ofs = p->l3_ofs;
+            copy->l4_ofs = p->l4_ofs;
+            copy->queue = p->queue;
+            put(o, copy, s->port);
+        }
+    }
+    if (prog->takes) {
+        put(o, p, prog->port);
+        return;
+    }
+    if (prog->drop != CACHE_SENT) {
+        o->drop(o, p, prog->drop);
+    }
+    o->ops->free(o->thread, p, o->aux);
+}
+
+/* --- Counters --- */
+
+static inline void count_ids(struct dp_thread *t, const uint32_t *ids, unsigned n_ids, uint64_t packets, uint64_t bytes, uint64_t now_ns)
+{
+    for (unsigned i = 0; i < n_ids; i++) {
+        count_packets(&t->cells, ids[i], packets, bytes, now_ns);
+    }
+}
+
+static void drop(struct cache_out *o, const struct packet *p, uint8_t reason)
+{
+    dp_thread_drop(o->thread, p->in_port, reason);
+}
+
+/* --- Walks --- */
+
+/* The generation and the version that belong together; false: a bundle is just being published. */
+static bool begin(const struct cache_plan *plan, const struct dp *dp, uint32_t *gen, uint64_t *version)
+{
+    *gen = atomic_load_explicit(&plan->gen, memory_order_acquire);
+    *version = atomic_load_explicit(&dp->version, memory_order_acquire);
+    return !(*gen & 1) && atomic_load_explicit(&plan->gen, memory_order_acquire) == *gen;
+}
+
+void cache_walk(struct cache_batch *b, struct packet *p, struct recorder *rec, struct guide *guide)
+{
+    struct exec e;
+    exec_init(&e, b->out.thread, p, b->in_port, b->now_ns);
+    e.version = b->version;
+    e.rec = rec;
+    e.guide = guide;
+    exec_run(&e);
+}
+
+static void miss(struct cache_batch *b, struct packet *p, const struct cache_key *key, uint64_t hash)
+{
+    struct cache *c = &b->out.thread->cache;
+    struct recorder rec;
+    perf_lap(&b->out.thread->perf, PERF_ACTIONS, 0);
+    recorder_init(&rec);
+    cache_walk(b, p, &rec, NULL);
+    perf_lap(&b->out.thread->perf, PERF_WALK, 1);
+    count_add(&c->counters.misses, 1);
+    perf_count(&b->out.thread->perf, PERF_CACHE_MISS, 1);
+    unsigned n = rec.n_rules + (rec.plain ? rec.n_counts : 0);
+    if (!rec.cacheable || n > b->plan->n_ids) {
+        count_add(&c->counters.uncached, 1);
+        perf_count(&b->out.thread->perf, PERF_UNCACHED, 1);
+        return;
+    }
+    uint32_t program = rec.plain ? cache_intern(c, &rec.program) : CACHE_GUIDED;
+    if (rec.plain && program == CACHE_GUIDED) {
+        return;                         /* The counters would be counted twice. */
+    }
+    struct cache_entry *entry = cache_place(c, b->plan, key, hash, b->in_port, b->gen);
+    entry->program = program;
+    entry->visited = rec.visited;
+    entry->n_ids = (uint8_t) n;
+    uint32_t *ids = cache_ids(b->plan, entry);
+    memcpy(ids, rec.rules, rec.n_rules * sizeof ids[0]);
+    memcpy(ids + rec.n_rules, rec.counts, (n - rec.n_rules) * sizeof ids[0]);
+    perf_lap(&b->out.thread->perf, PERF_CACHE, 0);
+}
+
+/* --- Hits --- */
+
+/* The entry, if it is one for this key and still right. */
+static inline struct cache_entry *verified(struct cache_batch *b, struct cache_entry *e, const struct cache_key *key, uint64_t hash)
+{
+    struct cache *c = &b->out.thread->cache;
+    if (!e || !cache_key_equal(b->plan, e, key, b->in_port)) {
+        /* Another flow's tag, or a flow that came in earlier in this batch. */
+        e = cache_find(c, b->plan, key, hash, b->in_port);
+        if (!e) {
+            return NULL;
+        }
+    }
+    if (__builtin_expect(e->gen != b->gen, 0) && !cache_still_right(b->plan, e, b->gen)) {
+        count_add(&c->counters.stale, 1);
+        perf_count(&b->out.thread->perf, PERF_CACHE_STALE, 1);
+        return NULL;
+    }
+    return e;
+}
+
+void cache_hit(struct cache_batch *b, struct cache_entry *e, struct packet *p)
+{
+    struct dp_thread *t = b->out.thread;
+    struct cache *c = &t->cache;
+    const uint32_t *ids = cache_ids(b->plan, e);
+    if (e->program == CACHE_GUIDED) {
+        struct guide guide = { ids, e->n_ids, 0 };
+        cache_flush(&b->out);
+        cache_walk(b, p, NULL, &guide);
+        b->n_guided++;
+        return;
+    }
+    const struct cache_program *prog = &c->programs[e->program];
+    if (__builtin_expect(prog->ttl && p->data[prog->ttl_ofs] <= prog->ttl, 0)) {
+        cache_flush(&b->out);
+        cache_walk(b, p, NULL, NULL);
+        return;
+    }
+    count_ids(t, ids, e->n_ids, 1, p->len, b->now_ns);
+    if (prog->plain) {
+        put(&b->out, p, prog->port);
+    } else {
+        cache_execute(&b->out, prog, p);
+    }
+}
+
+/* All packets of a batch in one entry: nothing but the port counts. */
+static void run_port(struct cache_batch *b, struct packet **packets, unsigned n)
+{
+    struct dp_thread *t = b->out.thread;
+    struct cache *c = &t->cache;
+    struct cache_key key;
+    uint64_t hash, bytes = 0;
+    cache_keys(b->plan, packets, 1, b->in_port, &key, &hash);
+    struct cache_entry *e = verified(b, cache_candidate(c, b->plan, hash), &key, hash);
+    unsigned i = 0;
+    if (!e) {
+        miss(b, packets[i++], &key, hash);
+        e = verified(b, NULL, &key, hash);
+    }
+    const struct cache_program *prog = e ? &c->programs[e->program] : NULL;
+    if (!e || e->program == CACHE_GUIDED || !prog->plain || b->check) {
+        for (; i < n; i++) {
+            if (e) {
+                b->n_hits++;
+                b->hit(b, e, packets[i]);
+            } else {
+                miss(b, packets[i], &key, hash);
+            }
+        }
+        return;
+    }
+    for (unsigned k = i; k < n; k++) {
+        bytes += packets[k]->len;
+    }
+    b->n_hits += n - i;
+    count_ids(t, cache_ids(b->plan, e), e->n_ids, n - i, bytes, b->now_ns);
+    if (n > i) {
+        b->out.ops->output_batch(t, packets + i, n - i, prog->port, b->out.aux);
+    }
+}
+
+static void run_keys(struct cache_batch *b, struct packet **packets, unsigned n)
+{
+    struct cache *c = &b->out.thread->cache;
+    struct cache_key keys[DP_BATCH];
+    uint64_t hashes[DP_BATCH];
+    struct cache_entry *found[DP_BATCH];
+    cache_keys(b->plan, packets, n, b->in_port, keys, hashes);
+    perf_lap(&b->out.thread->perf, PERF_PARSE, n);
+    for (unsigned i = 0; i < n; i++) {
+        __builtin_prefetch(c->active->tags + (size_t) cache_bucket1(c, hashes[i]) * CACHE_WAYS);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        found[i] = cache_candidate(c, b->plan, hashes[i]);
+        if (found[i]) {
+            __builtin_prefetch(found[i]);
+            if (b->plan->stride > 64) {
+                __builtin_prefetch((const char *) found[i] + 64);
+            }
+        }
+    }
+    perf_lap(&b->out.thread->perf, PERF_CACHE, n);
+    for (unsigned i = 0; i < n; i++) {
+        struct cache_entry *e = verified(b, found[i], &keys[i], hashes[i]);
+        if (e) {
+            b->n_hits++;
+            b->hit(b, e, packets[i]);
+        } else {
+            cache_flush(&b->out);
+            miss(b, packets[i], &keys[i], hashes[i]);
+        }
+    }
+}
+
+void cache_run(struct dp_thread *t, struct packet **packets, unsigned n, uint32_t in_port, uint64_t now_ns)
+{
+    struct dp *dp = t->dp;
+    struct cache *c = &t->cache;
+    const struct cache_plan *plan = atomic_load_explicit(&dp->plan, memory_order_acquire);
+    struct cache_batch b;
+    b.plan = plan;
+    b.in_port = in_port;
+    b.now_ns = now_ns;
+    b.n_hits = b.n_guided = 0;
+    b.check = dp->cache->check;
+    b.hit = b.check ? cache_check_hit : cache_hit;
+    b.out.ops = &dp->ops;
+    b.out.thread = t;
+    b.out.aux = dp->aux;
+    b.out.drop = drop;
+    b.out.n = b.out.port = 0;
+    if (!begin(plan, dp, &b.gen, &b.version) || !cache_ready(c, plan)) {
+        for (unsigned i = 0; i < n; i++) {
+            cache_walk(&b, packets[i], NULL, NULL);
+        }
+        return;
+    }
+    uint64_t inserts = atomic_load_explicit(&c->counters.inserts, memory_order_relaxed), evictions = atomic_load_explicit(&c->counters.evictions, memory_order_relaxed);
+    if (!plan->n_key) {
+        run_port(&b, packets, n);
+    } else {
+        run_keys(&b, packets, n);
+    }
+    cache_flush(&b.out);
+    count_add(&c->counters.hits, b.n_hits);
+    count_add(&c->counters.guided, b.n_guided);
+    perf_count(&t->perf, PERF_CACHE_HIT, b.n_hits);
+    if (b.n_hits != n) {
+        perf_count(&t->perf, PERF_CACHE_INSERT, atomic_load_explicit(&c->counters.inserts, memory_order_relaxed) - inserts);
+        perf_count(&t->perf, PERF_CACHE_EVICT, atomic_load_explicit(&c->counters.evictions, memory_order_relaxed) - evictions);
+    }
+}

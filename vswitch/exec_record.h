@@ -1,0 +1,46 @@
+/*
+ * What a walk writes down, so that the cache can do without the next one.
+ *
+ * A recorder listens while the executor runs a packet that missed the cache.  It notes the rule of each lookup, and what was done in plain steps
+ * as long as those can say it (`plain`); it says whether the walk may be cached at all (`cacheable`): not when something happened that other packets of
+ * the same key may see otherwise:
+ *
+ *   - a lookup after an action that brought up fields which the original key did not have (the header below a popped tag or label, what a new
+ *     protocol number makes of the same bytes): `tainted`;
+ *   - a meter that dropped, an expired TTL, a copy or a push for which there was no room, an action on a header that is not there.
+ *
+ * The other direction is the guide: the rules of a cached walk, in order, for an executor that runs live.  When that executor finds itself in one of
+ * the situations above it throws the guide away and looks up for itself from there on.  So a guide is a hint that is right for as long as it is followed.
+ */
+#ifndef VSWITCH_EXEC_RECORD_H
+#define VSWITCH_EXEC_RECORD_H 1
+
+#include "vswitch/cache.h"
+
+struct recorder {
+    bool cacheable, plain, tainted;
+    uint8_t inner;                      /* Copies within copies that something follows. */
+    uint8_t ttl;                        /* Times that the TTL was taken, */
+    uint16_t ttl_ofs;                   /* there. */
+    uint32_t visited;
+    unsigned n_rules, n_counts;
+    uint32_t rules[CACHE_MAX_IDS], counts[CACHE_MAX_IDS];
+    struct cache_program program;
+    /* Not written as steps yet. */
+    uint8_t value[12], mask[12];
+    bool macs;
+    uint8_t ttl_pending;
+};
+
+struct guide { const uint32_t *ids; unsigned n, pos; };
+
+void recorder_init(struct recorder *);
+void recorder_rule(struct recorder *, uint8_t table, uint32_t id);     /* id: the rule's counter, or the table itself for a miss. */
+void recorder_count(struct recorder *, uint32_t id);
+void recorder_macs(struct recorder *, const struct field *, const union flow_words *after, const union field_value *mask);
+void recorder_ttl(struct recorder *, const struct packet *, const struct flow *);
+void recorder_output(struct recorder *, uint32_t port);
+/* No more steps; drop: the reason that was counted when nothing was sent. */
+void recorder_finish(struct recorder *, bool sent, uint8_t drop);
+
+#endif
