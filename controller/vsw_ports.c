@@ -184,7 +184,7 @@ struct of_error vsw_port_mod(struct vsw *vsw, const struct of_port_mod *mod)
     if (mac_u64(mod->hw_addr) != mac_u64(vport->port->mac)) {
         return OF_ERROR(OFPET_PORT_MOD_FAILED, OFPPMFC_BAD_HW_ADDR);
     }
-    if (mod->mask & ~(uint32_t) (OFPPC_PORT_DOWN | OFPPC_NO_RECV | OFPPC_NO_FWD | OFPPC_NO_PACKET_IN)) {
+    if (mod->mask & ~OFPPC_ALL) {
         return OF_ERROR(OFPET_PORT_MOD_FAILED, OFPPMFC_BAD_CONFIG);
     }
     if (mod->advertise) {
