@@ -8,11 +8,11 @@
  * is a view of them. Loop thread only.
  *
  * A link's life. It is up from the first fresh frame. While both of its switches are connected it needs a frame every
- * interval (the short one, lldp.keepalive_ms) and dies after three missed ones; or after three times as long where
- * nothing replaces it: there a false alarm (a machine that stands still) costs all traffic, a true one told late
- * nothing. While one of them is not connected no frame could come, and frames still flow through a switch that fails secure: the link is kept for LINK_ORPHAN_NS, so that a short loss of the control
- * connection cuts no traffic. A port that goes down or away, at either end, kills it at once. Dead links are kept to be
- * shown.
+ * interval (the short one, lldp.keepalive_ms) and dies after three missed ones; or after three times as many where
+ * nothing replaces it: there a false alarm (a machine that stands still) costs all traffic, and to know late costs
+ * nothing. While one of them is not connected no frame could come, and frames still flow through a switch that fails
+ * secure: the link is kept for LINK_ORPHAN_NS, so that a short loss of the control connection cuts no traffic. A port
+ * that goes down or away, at either end, kills it at once. Dead links are kept to be shown.
  *
  * Holding. After a restart of controllerd the switches still forward by the rules that they have, but no link is known:
  * to tell the layers below of a switch at once would make them take its paths away until LLDP comes round. So a switch
