@@ -1,7 +1,8 @@
 /*
- * Messages that travel inside experimenter messages: Nicira's extensions as Open vSwitch publishes them (nicira-ext.h, ofp-msgs.h), and the ONF's extension 230, which is 1.4's
- * bundles for 1.3.  One row per (experimenter, subtype): decode turns the message into the type that it stands for, so that an agent sees one kind of role request,
- * flow-mod or bundle, whatever version it came in.
+ * Messages that travel inside experimenter messages: Nicira's extensions as Open vSwitch publishes them (nicira-ext.h,
+ * ofp-msgs.h), and the ONF's extension 230, which is 1.4's bundles for 1.3.  One row per (experimenter, subtype):
+ * decode turns the message into the type that it stands for, so that an agent sees one kind of role request, flow-mod
+ * or bundle, whatever version it came in.
  */
 #include "ofproto/of_msg_codec.h"
 

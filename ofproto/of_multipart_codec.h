@@ -10,8 +10,8 @@
 #define OF14 (1u << OF14_VERSION)
 
 /*
- * The multipart header behind the message's: type and flags, and what leads to extensions.  1.0 has no padding there; Nicira's statistics of 1.0 add their vendor and
- * subtype, the ONF's flow monitor of 1.3 its experimenter header.
+ * The multipart header behind the message's: type and flags, and what leads to extensions.  1.0 has no padding there;
+ * Nicira's statistics of 1.0 add their vendor and subtype, the ONF's flow monitor of 1.3 its experimenter header.
  */
 struct of_error of_multipart_header_get(struct cursor *, struct of_msg *);
 void of_multipart_header_put(const struct of_msg *, struct buf *);

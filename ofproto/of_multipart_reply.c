@@ -1,8 +1,9 @@
 /*
  * Multipart replies of 1.3 and 1.4 (OpenFlow 1.3.5 section 7.3.5): one row per type.
  *
- * Most bodies are arrays.  The generic code sees them as (pointer, count) through the `raw` member of the union, whose layout all the arrays share; a row
- * gives the size of one element and its codec.  The encoder appends element by element and begins a new message with the element that no longer fits.
+ * Most bodies are arrays.  The generic code sees them as (pointer, count) through the `raw` member of the union, whose
+ * layout all the arrays share; a row gives the size of one element and its codec.  The encoder appends element by
+ * element and begins a new message with the element that no longer fits.
  */
 #include "ofproto/of_multipart_codec.h"
 
