@@ -79,6 +79,7 @@ ofproto_libofproto_a_SOURCES += \
 	ofproto/of_msg_group.c \
 	ofproto/of_msg_port.c \
 	ofproto/of_multipart.c ofproto/of_multipart_codec.h \
+	ofproto/of_multipart_group.c \
 	ofproto/of_multipart_reply.c \
 	ofproto/of_queue.c
 

@@ -67,6 +67,20 @@ void of_queue_stats_put(const void *, struct buf *, uint8_t version);
 struct of_error of_queue_desc_get(struct cursor *, void *, uint8_t version);
 void of_queue_desc_put(const void *, struct buf *, uint8_t version);
 
+/* of_multipart_group.c: statistics and descriptions. */
+struct of_error of_group_item_get(struct cursor *, void *, uint8_t version);
+void of_group_item_put(const void *, struct buf *, uint8_t version);
+void of_group_item_fini(void *);
+struct of_error of_group_desc_item_get(struct cursor *, void *, uint8_t version);
+void of_group_desc_item_put(const void *, struct buf *, uint8_t version);
+void of_group_desc_item_fini(void *);
+struct of_error of_meter_item_get(struct cursor *, void *, uint8_t version);
+void of_meter_item_put(const void *, struct buf *, uint8_t version);
+void of_meter_item_fini(void *);
+struct of_error of_meter_config_item_get(struct cursor *, void *, uint8_t version);
+void of_meter_config_item_put(const void *, struct buf *, uint8_t version);
+void of_meter_config_item_fini(void *);
+
 void of_multipart_reply_fini(struct of_msg *);
 /* Whether the bytes are whole ofp_table_features, one behind the other (section 7.3.5.5.2). */
 bool of_table_features_framed(const uint8_t *, size_t);
