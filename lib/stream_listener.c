@@ -156,16 +156,8 @@ struct stream_listener *stream_listen(struct event_base *base, const char *text,
                                       stream_accept_fn *accept, void *aux, struct err *err)
 {
     struct target target;
-    if (!target_parse(text, true, &target, err)) {
-        return NULL;
-    }
-    if (target.tls && !tls) {
-        err_set(err, ERR_INVALID, NULL, "\"%.150s\" needs a TLS configuration; give certificate and private key", text);
-        return NULL;
-    }
-    int fd = socket(target.addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = stream_socket(text, true, tls, &target, err);
     if (fd < 0) {
-        err_set(err, ERR_FAILED, NULL, "no socket for \"%.150s\": %s", text, strerror(errno));
         return NULL;
     }
     struct stream_listener *l = XNEW(struct stream_listener);

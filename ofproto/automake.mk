@@ -73,7 +73,7 @@ ofproto_libofproto_a_SOURCES += \
 	ofproto/of10.h ofproto/of10_action.c ofproto/of10_match.c ofproto/of10_msg.c ofproto/of10_stats.c \
 	ofproto/of_error_wire.c \
 	ofproto/of_monitor.c \
-	ofproto/of_msg.c ofproto/of_msg.h ofproto/of_msg_codec.h \
+	ofproto/of_msg.c ofproto/of_msg.h ofproto/of_msg_codec.h ofproto/of_property.h \
 	ofproto/of_msg_14.c \
 	ofproto/of_msg_ext.c \
 	ofproto/of_msg_flow.c \
@@ -81,6 +81,7 @@ ofproto_libofproto_a_SOURCES += \
 	ofproto/of_msg_group.c \
 	ofproto/of_msg_port.c \
 	ofproto/of_multipart.c ofproto/of_multipart_codec.h \
+	ofproto/of_multipart_group.c \
 	ofproto/of_multipart_reply.c \
 	ofproto/of_queue.c
 

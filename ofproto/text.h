@@ -1,8 +1,8 @@
 /*
  * What the text parsers share: tokens, key-argument pairs, ports, subfields.  Private to text*.c.
  *
- * ovs-ofctl's language is a list of tokens, separated by commas or blanks outside brackets; a token is KEY, KEY=ARG, KEY:ARG or KEY(ARG).  The helpers work in place
- * on a private copy of the text.
+ * ovs-ofctl's language is a list of tokens, separated by commas or blanks outside brackets; a token is KEY, KEY=ARG,
+ * KEY:ARG or KEY(ARG).  The helpers work in place on a private copy of the text.
  */
 #ifndef OFPROTO_TEXT_H
 #define OFPROTO_TEXT_H 1

@@ -1,6 +1,6 @@
 /*
- * Isolation, read off all rules of a site's edges: no rule of a slice matches another's frames, or takes a frame to where
- * it would be another's. Nothing is sent; what the rules say is enough.
+ * Isolation, read off all rules of a site's edges: no rule of a slice matches another's frames, or takes a frame to
+ * where it would be another's. Nothing is sent; what the rules say is enough.
  */
 #ifndef TESTS_ORACLE_SLICE_AUDIT_H
 #define TESTS_ORACLE_SLICE_AUDIT_H 1

@@ -1,10 +1,11 @@
 /*
- * Slices against what they promise: a tenant's program on virtual switches does what the same program does on real ones.
+ * Slices against what they promise: a tenant's program on virtual switches does what the same program does on real
+ * ones.
  *
  * Random flow-mods, group-mods, frames and packet-outs go to virtual switches, compiled to the edges of a site
  * (tests/oracle/site.h), and to one reference datapath for each virtual switch, joined by wires where the slice has
- * virtual links. What leaves by which virtual port, byte for byte, and what comes as packet-in must be the same. And the
- * rules that were edited one by one must be those that compiling all at once gives.
+ * virtual links. What leaves by which virtual port, byte for byte, and what comes as packet-in must be the same. And
+ * the rules that were edited one by one must be those that compiling all at once gives.
  */
 #include <assert.h>
 #include <stdlib.h>
