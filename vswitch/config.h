@@ -69,7 +69,7 @@ struct config {
     char *tls_private_key, *tls_certificate, *tls_ca;   /* NULL without a "tls" member. */
     unsigned max_flows, max_groups, max_meters, max_connections;
     unsigned max_table_flows;   /* 0: as many as max_flows. */
-    unsigned max_monitors, max_bundles, max_bundle_mb, max_unread_mb;   /* Per connection. */
+    unsigned max_monitors, max_bundles, max_bundle_mb, max_unread_mb, packet_in_rate;   /* Per connection. */
 };
 
 /* The CPUs that this process may run on (sched_getaffinity). */
