@@ -21,6 +21,7 @@ controller_libcontroller_a_SOURCES = \
 	controller/paths_order.c \
 	controller/paths_route.c \
 	controller/paths_trees.c \
+	controller/relay.c \
 	controller/reconcile.c controller/reconcile_impl.h \
 	controller/reconcile_read.c \
 	controller/reconcile_wait.c \
