@@ -1,0 +1,171 @@
+"""The topology that a tenant's controller sees is the slice's, exactly, over edges of vswitchd and of Open vSwitch, and what changes is told by legal messages only.
+
+The controller is os-ken with its own topology discovery: it finds links by LLDP that it sends itself.
+"""
+import json
+import os
+
+from tests.system.slices import SliceSite
+from tests.system.tls import Authority
+from utilities.lab.cleanup import LabError
+from utilities.lab.daemons import Controllerd, merge
+from utilities.lab.ovs import Ovs
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+DOWN = {"1.0": 1, "1.3": 1}             # OFPPS_LINK_DOWN in both.
+TLS_PORT = 6699
+
+
+class OvsEdge:
+    """Open vSwitch in an edge's place."""
+
+    def __init__(self, site, host, dpid, devices):
+        self.host, self.name, self.ovs = host, host.name, Ovs(host)
+        self.ovs.bridge("br0", dpid=dpid, controller=site.ctl.openflow)
+        for n, device in enumerate(devices, 1):
+            self.ovs.port("br0", device, ofport=n)
+
+    def drops(self):
+        return {}
+
+    def ofctl(self, command, *args):
+        return self.ovs.ofctl(command, "br0", *args)
+
+
+class MixedSite(SliceSite):
+    """host1 is a vswitchd, host2 an Open vSwitch, with a fabric switch between them."""
+
+    def __init__(self, lab, **kwargs):
+        super().__init__(lab, fabric="ovs", **kwargs)
+
+    def start_edge(self, i):
+        return OvsEdge(self, self.hosts[i], i + 1, self.devices(self.hosts[i])) if i else super().start_edge(i)
+
+    def cut(self, state):
+        self.middle.run(["ip", "link", "set", "to2", state])
+
+
+class Watched:
+    """What os-ken has found and been told since it began."""
+
+    def __init__(self, site, version="1.3"):
+        self.site, self.path, self.version = site, site.lab.dir + "/watcher", version
+        self.taken = 0
+        site.osken("red", "watcher", "--observe-links", WATCHER_LOG=self.path, WATCHER_VERSION=version)
+
+    def lines(self):
+        if not os.path.exists(self.path):
+            return []
+        with open(self.path, encoding="ascii") as file:
+            return [tuple(json.loads(line)) for line in file if line.endswith("\n")]
+
+    def links(self):
+        """Those that it believes in: {(dpid, port, dpid, port)}, each in both directions."""
+        found = set()
+        for what, *ends in self.lines():
+            if what == "link":
+                found.add(tuple(ends))
+            elif what == "unlink":
+                found.discard(tuple(ends))
+        return found
+
+    def wait_links(self, *links, seconds=40):
+        wanted = {link for a, b in links for link in ((*a, *b), (*b, *a))}
+        try:
+            self.site.lab.wait_for("the links that the tenant has", lambda: self.links() == wanted, seconds)
+        except LabError as error:
+            raise LabError(f"{error}: found {sorted(self.links())}, wanted {sorted(wanted)}") from None
+
+    def told(self, n, seconds=15):
+        """The next n messages on ports: [(dpid, reason, number, down)].  More than these, or an error message, is a failure at the next call."""
+        def port_lines():
+            return [line for line in self.lines() if line[0] in ("port", "error")]
+        self.site.lab.wait_for(f"{n} port-status", lambda: len(port_lines()) >= self.taken + n, seconds)
+        new = port_lines()[self.taken:]
+        self.taken += len(new)
+        assert all(line[0] == "port" for line in new), new
+        return sorted((dpid, reason, number, bool(state & DOWN[self.version])) for _, dpid, reason, number, _, state in new)
+
+    def quiet(self):
+        assert self.told(0) == []
+
+
+def line(site, version="1.3"):
+    """Switches 1 and 3 on host1, 2 on host2; a link over the fabric, one inside host1, and a big switch over both with a link to each."""
+    site.endpoint("red", "a", 0, "52:54:00:00:00:01", "10.0.0.1")
+    site.endpoint("red", "b", 1, "52:54:00:00:00:02", "10.0.0.2")
+    site.slice("red", [site.switch("s1", [0], {"a": 11}, datapath_id="00000000000000a1"), site.switch("s2", [1], {"b": 12}, datapath_id="00000000000000a2"),
+                       site.switch("s3", [0], {}, datapath_id="00000000000000a3"), site.switch("big", [0, 1], {}, datapath_id="00000000000000a4")],
+               [("l12", {"switch": "s1", "port": "right", "number": 2}, {"switch": "s2", "port": "left", "number": 1}),
+                ("l13", {"switch": "s1", "port": "down", "number": 3}, {"switch": "s3", "port": "up", "number": 1}),
+                ("l4", {"switch": "big", "port": "x", "number": 1, "edge": "host2"}, {"switch": "s3", "port": "x", "number": 2})])
+    site.start()
+    watched = Watched(site, version)
+    site.wait_controllers("red")
+    return watched
+
+
+L12, L13, L4 = ((0xa1, 2), (0xa2, 1)), ((0xa1, 3), (0xa3, 1)), ((0xa4, 1), (0xa3, 2))
+
+
+def slice_document(*, switches=(), links=()):
+    return {"slices": [{"name": "lab", "tenant": "red", "switches": list(switches), "links": list(links)}]}
+
+
+def discovery(lab, version):
+    """LLDP finds the slice's links and no other; cut, the links' ends go down and come back; added and removed, each port is told of once."""
+    site = MixedSite(lab)
+    seen = line(site, version)
+    seen.wait_links(L12, L13, L4)
+    seen.quiet()
+    # No path is left: both ends of the two links that cross the fabric go down, and b's own port does not.
+    site.cut("down")
+    crossing = [(dpid, number) for link in (L12, L4) for dpid, number in link]
+    assert seen.told(4) == sorted((*end, True) for end in ((dpid, "modify", number) for dpid, number in crossing))
+    assert {link["name"]: link["status"]["state"] for link in site.ctl.json("get", "virtual-links")["items"]} == {
+        "red/lab/l12": "down", "red/lab/l13": "up", "red/lab/l4": "down"}
+    seen.wait_links(L13)
+    site.cut("up")
+    assert seen.told(4, 30) == sorted((dpid, "modify", number, False) for dpid, number in crossing)
+    seen.wait_links(L12, L13, L4)
+    seen.quiet()
+    # A new link: two ports appear, and it is found; then it goes, and so do they.
+    site.apply(slice_document(links=[{"name": "l23", "ends": [{"switch": "s2", "port": "y", "number": 7}, {"switch": "s3", "port": "y", "number": 8}]}]))
+    told = seen.told(2)
+    assert [line[:3] for line in told] == [(0xa2, "add", 7), (0xa3, "add", 8)] and not any(line[3] for line in told), told
+    seen.wait_links(L12, L13, L4, ((0xa2, 7), (0xa3, 8)))
+    site.ctl.vpcctl("delete", "virtual-link", "red/lab/l23", "--wait=installed")
+    assert [line[:3] for line in seen.told(2)] == [(0xa2, "delete", 7), (0xa3, "delete", 8)]
+    seen.wait_links(L12, L13, L4)
+    # A link taken down by the operator, and up again: both ends say so.
+    for down in (True, False):
+        site.apply(slice_document(links=[{"name": "l13", "admin_down": down}]))
+        told = seen.told(2)
+        assert [line[:3] for line in told] == [(0xa1, "modify", 3), (0xa3, "modify", 1)] and all(line[3] == down for line in told), told
+    # An end that moves to another edge is the same port to the tenant.
+    site.apply(slice_document(switches=[{"name": "big", "ports": [{"name": "x", "edge": "host1"}]}]))
+    seen.wait_links(L12, L13, L4)
+    seen.quiet()
+    # A switch more, and one less.
+    site.apply(slice_document(switches=[{"name": "s5", "edges": ["host2"], "datapath_id": "00000000000000a5"}],
+                              links=[{"name": "l25", "ends": [{"switch": "s2", "port": "z", "number": 9}, {"switch": "s5", "port": "z", "number": 1}]}]))
+    lab.wait_for("the new switch", lambda: ("enter", 0xa5, [1]) in seen.lines(), 15)
+    assert [line[:3] for line in seen.told(1)] == [(0xa2, "add", 9)]
+    seen.wait_links(L12, L13, L4, ((0xa2, 9), (0xa5, 1)))
+    site.ctl.vpcctl("delete", "virtual-link", "red/lab/l25", "--wait=installed")
+    site.ctl.vpcctl("delete", "switch", "red/lab/s5", "--wait=installed")
+    lab.wait_for("the switch to leave", lambda: ("leave", 0xa5) in seen.lines(), 15)
+    assert (0xa2, "delete", 9) in [line[:3] for line in seen.told(1)]
+    seen.wait_links(L12, L13, L4)
+    assert [line for line in seen.lines() if line[0] == "leave"] == [("leave", 0xa5)]        # No connection was lost meanwhile.
+
+
+def test_discovery(lab):
+    discovery(lab, "1.3")
+
+
+def test_discovery_10(lab):
+    discovery(lab, "1.0")
+
+
+test_discovery.seconds = test_discovery_10.seconds = 240
