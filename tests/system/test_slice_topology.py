@@ -4,11 +4,15 @@ The controller is os-ken with its own topology discovery: it finds links by LLDP
 """
 import json
 import os
+import socket
+import struct
 
+from tests.system import frames as f
+from tests.system import robust as of
 from tests.system.slices import SliceSite
 from tests.system.tls import Authority
+from tests.system.tls import Authority
 from utilities.lab.cleanup import LabError
-from utilities.lab.daemons import Controllerd, merge
 from utilities.lab.ovs import Ovs
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -169,3 +173,98 @@ def test_discovery_10(lab):
 
 
 test_discovery.seconds = test_discovery_10.seconds = 240
+
+
+# --- Several controllers, TLS ---
+
+PORT_STATUS, PACKET_IN, ROLE_REQUEST, ROLE_REPLY = 12, 10, 24, 25
+EQUAL, PRIMARY, SECONDARY = 1, 2, 3
+IS_SECONDARY, STALE = (1, 10), (11, 0)          # Error types and codes.
+
+
+def call(site, port):
+    with f.inside(site.ctl.host.namespace):
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.connect(("127.0.0.1", port))
+    return of.Peer(sock=sock)
+
+
+def role(wanted, generation):
+    return of.message(ROLE_REQUEST, struct.pack("!IxxxxQ", wanted, generation))
+
+
+def told_of(peer, kind):
+    return sum(what == kind for what, _, _ in peer.answer(b""))
+
+
+def test_roles(lab):
+    """Three controllers of one switch: one leads, one follows, one is equal; another takes over; whoever was late is told so."""
+    site = SliceSite(lab, fabric="ovs")
+    a = site.endpoint("red", "a", 0, "52:54:00:00:00:01", "10.0.0.1")
+    site.endpoint("red", "b", 1, "52:54:00:00:00:02", "10.0.0.2")
+    site.slice("red", [site.switch("s1", [0, 1], {"a": 1, "b": 2}, listen=["ptcp:7001:127.0.0.1"])])
+    site.start()
+    flow = of.flow_mod(instructions=of.apply_actions(of.output(0xfffffffd)))
+    with call(site, 7001) as first, call(site, 7001) as second, call(site, 7001) as third:
+        assert [kind for kind, _, _ in first.answer(role(PRIMARY, 5))] == [ROLE_REPLY]
+        assert [kind for kind, _, _ in second.answer(role(SECONDARY, 5))] == [ROLE_REPLY]
+        assert second.error(flow) == IS_SECONDARY and not first.answer(flow) and not third.answer(flow)
+        roles = sorted(role for outgoing, role, state in connections(site) if not outgoing and state == "up")
+        assert len(set(roles)) == 3, roles
+        a.send(f.ethernet(f.BROADCAST, a.mac, f.EXPERIMENT, b"to whom?"))
+        lab.wait_for("a packet-in", lambda: told_of(first, PACKET_IN), 10)
+        lab.wait_for("a packet-in", lambda: told_of(third, PACKET_IN), 10)
+        assert not told_of(second, PACKET_IN)
+        site.apply({"slices": [{"name": "lab", "tenant": "red", "switches": [{"name": "s1", "ports": [{"name": "b", "admin_down": True}]}]}]})
+        for peer in (first, second, third):
+            lab.wait_for("port-status", lambda peer=peer: told_of(peer, PORT_STATUS), 10)
+        assert [kind for kind, _, _ in second.answer(role(PRIMARY, 6))] == [ROLE_REPLY]
+        assert first.error(flow) == IS_SECONDARY and not second.answer(flow)
+        assert first.error(role(PRIMARY, 5)) == STALE
+        assert sorted(role for outgoing, role, state in connections(site) if not outgoing and state == "up") == roles
+
+
+def connections(site, name="red/lab/s1"):
+    return [(c["outgoing"], c["role"], c["state"]) for c in site.switch_status(name)["controllers"]]
+
+
+def tls_site(lab, authority):
+    site = SliceSite(lab, ctl_extra={"openflow": {"tls": authority.issue("controllerd")}})
+    site.endpoint("red", "a", 0, "52:54:00:00:00:01", "10.0.0.1")
+    site.endpoint("red", "b", 1, "52:54:00:00:00:02", "10.0.0.2")
+    site.slice("red", [site.switch("s1", [0, 1], {"a": 1, "b": 2}, listen=[f"ptls:{TLS_PORT}:127.0.0.1"])])
+    return site
+
+
+def test_tls(lab):
+    """A tenant's controller over TLS, called and calling; a stranger's certificate and plain TCP get nowhere."""
+    authority, stranger = Authority(lab, "site"), Authority(lab, "stranger")
+    mine, foreign = authority.issue("tenant"), stranger.issue("tenant")
+    site = tls_site(lab, authority)
+    site.start()
+    port = site.port_of("red") + 100
+    site.apply({"slices": [{"name": "lab", "tenant": "red", "controllers": [f"tls:127.0.0.1:{port}"]}]})
+
+    def listener(keys, number):
+        return site.ctl.host.spawn(f"testcontroller-{number}", [
+            "ovs-testcontroller", f"pssl:{port}:127.0.0.1", f"--unixctl={lab.dir}/testcontroller-{number}", "-vstream_ssl:info", f"--private-key={keys['private_key']}", f"--certificate={keys['certificate']}",
+            f"--ca-cert={keys['ca_certificate']}"])
+
+    def ofctl(target, keys, *args):
+        return site.ctl.host.run(["ovs-ofctl", "-O", "OpenFlow13", f"--private-key={keys['private_key']}", f"--certificate={keys['certificate']}",
+                                  f"--ca-cert={authority.ca}", "--timeout=5", args[0], target, *args[1:]], check=False)
+    target = f"ssl:127.0.0.1:{TLS_PORT}"
+    assert "1(a)" in ofctl(target, mine, "show").output
+    assert ofctl(target, foreign, "show").rc and ofctl(f"tcp:127.0.0.1:{TLS_PORT}", mine, "show").rc
+    wrong = listener(foreign, 1)
+    lab.wait_for("the stranger to be called, and left", lambda: "SSL" in wrong.log_text(), 20)
+    assert wrong.alive() and not any(state == "up" for _, _, state in connections(site))
+    wrong.stop()
+    lab.forget(wrong)
+    listener(mine, 2)
+    lab.wait_for("the connection out", lambda: (True, "equal", "up") in connections(site), 30)
+    a, b = site.endpoints
+    for e in (a, b):
+        e.configure()
+        e.box.run(["ethtool", "-K", "eth0", "tx", "off"], check=False)
+    lab.wait_for("a ping", lambda: a.ping(b.ipv4, 1), 20)
