@@ -67,6 +67,7 @@ controller_controller_test_SOURCES = \
 	controller/paths_test.c \
 	controller/paths_trees_test.c \
 	controller/reconcile_test.c \
+	controller/relay_test.c \
 	controller/rest_slice_test.c \
 	controller/rest_test.c \
 	controller/store_test.c \

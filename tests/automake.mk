@@ -31,6 +31,6 @@ check-conformance-slow: all
 
 # Ten thousand slices that come and go, and another tenant that notices nothing; minutes.
 check-slice-cycles: all
-	POLDER_SLICE_CYCLES=10000 POLDER_BUILDDIR="$(abs_top_builddir)" $(abs_top_srcdir)/tests/system/run slice_life
+	POLDER_SLICE_CYCLES=10000 POLDER_BUILDDIR="$(abs_top_builddir)" $(abs_top_srcdir)/tests/system/run slice_life.cycles
 
 .PHONY: check-conformance-slow check-slice-cycles
