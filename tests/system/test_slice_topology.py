@@ -5,6 +5,7 @@ The controller is os-ken with its own topology discovery: it finds links by LLDP
 import json
 import os
 import socket
+import ssl
 import struct
 
 from tests.system import frames as f
@@ -19,7 +20,7 @@ from utilities.lab.ovs import Ovs
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 DOWN = {"1.0": 1, "1.3": 1}             # OFPPS_LINK_DOWN in both.
-TLS_PORT = 6699
+TLS_PORT, SWITCH_PORT = 6699, 6698
 
 
 class OvsEdge:
@@ -230,19 +231,39 @@ def connections(site, name="red/lab/s1"):
     return [(c["outgoing"], c["role"], c["state"]) for c in site.switch_status(name)["controllers"]]
 
 
-def tls_site(lab, authority):
-    site = SliceSite(lab, ctl_extra={"openflow": {"tls": authority.issue("controllerd")}})
+def tls_site(lab, authority, switches):
+    """Switches and tenants have authorities of their own.  A switch may come by TLS, too."""
+    ctl = {"openflow": {"listen": [f"punix:{lab.dir}/control/ctl/openflow.sock", f"ptls:{SWITCH_PORT}:127.0.0.1"], "tls": switches.issue("controllerd")}, "slices": {"tls": authority.issue("slices")}}
+    site = SliceSite(lab, ctl_extra=ctl)
     site.endpoint("red", "a", 0, "52:54:00:00:00:01", "10.0.0.1")
     site.endpoint("red", "b", 1, "52:54:00:00:00:02", "10.0.0.2")
     site.slice("red", [site.switch("s1", [0, 1], {"a": 1, "b": 2}, listen=[f"ptls:{TLS_PORT}:127.0.0.1"])])
     return site
 
 
+def shakes(site, keys, authority):
+    """Whether the port for switches says hello to who has these keys."""
+    with f.inside(site.ctl.host.namespace):
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.load_verify_locations(authority.ca)
+    context.load_cert_chain(keys["certificate"], keys["private_key"])
+    with sock:
+        sock.connect(("127.0.0.1", SWITCH_PORT))
+        try:
+            of.Peer(sock=context.wrap_socket(sock)).socket.close()
+            return True
+        except (of.Closed, OSError):
+            return False
+
+
 def test_tls(lab):
     """A tenant's controller over TLS, called and calling; a stranger's certificate and plain TCP get nowhere."""
     authority, stranger = Authority(lab, "site"), Authority(lab, "stranger")
     mine, foreign = authority.issue("tenant"), stranger.issue("tenant")
-    site = tls_site(lab, authority)
+    switches = Authority(lab, "switches")
+    site = tls_site(lab, authority, switches)
     site.start()
     port = site.port_of("red") + 100
     site.apply({"slices": [{"name": "lab", "tenant": "red", "controllers": [f"tls:127.0.0.1:{port}"]}]})
@@ -258,6 +279,9 @@ def test_tls(lab):
     target = f"ssl:127.0.0.1:{TLS_PORT}"
     assert "1(a)" in ofctl(target, mine, "show").output
     assert ofctl(target, foreign, "show").rc and ofctl(f"tcp:127.0.0.1:{TLS_PORT}", mine, "show").rc
+    # No tenant passes for a switch, nor a switch for a tenant.
+    switch = switches.issue("host3")
+    assert ofctl(target, switch, "show").rc and not shakes(site, mine, switches) and shakes(site, switch, switches)
     wrong = listener(foreign, 1)
     lab.wait_for("the stranger to be called, and left", lambda: "SSL" in wrong.log_text(), 20)
     assert wrong.alive() and not any(state == "up" for _, _, state in connections(site))
