@@ -24,6 +24,7 @@ controller_libcontroller_a_SOURCES = \
 	controller/paths_order.c \
 	controller/paths_route.c \
 	controller/paths_trees.c \
+	controller/relay.c \
 	controller/reconcile.c controller/reconcile_impl.h \
 	controller/reconcile_read.c \
 	controller/reconcile_wait.c \
@@ -70,6 +71,7 @@ controller_controller_test_SOURCES = \
 	controller/paths_test.c \
 	controller/paths_trees_test.c \
 	controller/reconcile_test.c \
+	controller/relay_test.c \
 	controller/rest_slice_test.c \
 	controller/rest_test.c \
 	controller/store_test.c \

@@ -57,6 +57,7 @@ static void test_faults(void)
         { "{" HEAD OF ",'frog':1}", "frog" }, { "{" HEAD OF ",'log_level':'loud'}", "log_level" }, { "{" HEAD OF ",'lldp':{'interval_ms':1}}", "lldp.interval_ms" },
         { "{" HEAD OF ",'lldp':{'interval_s':1}}", "lldp.interval_s" }, { "{" HEAD OF ",'provider':{'ipv4_pool':'fd00::/8'}}", "provider.ipv4_pool" },
         { "{" HEAD OF ",'provider':{'ipv4_pool':'10.0.0.0/24'}}", "provider.ipv4_pool" }, { "{" HEAD OF ",'provider':{'ipv6_pool':'fd00::/64'}}", "provider.ipv6_pool" },
+        { "{" HEAD OF ",'slices':{'tls':{'private_key':'k','certificate':'c'}}}", "slices.tls.ca_certificate" }, { "{" HEAD OF ",'slices':{'tsl':{}}}", "slices.tsl" },
         { "{" HEAD OF ",'rest':{'listen':'127.0.0.1:8443'}}", "rest.tls" },
         { "{" HEAD OF ",'rest':{'listen':'127.0.0.1:8443','tls':{'private_key':'k','certificate':'c'}}}", "rest.tokens" },
         { "{" HEAD OF ",'intern':{'idle_s':0}}", "intern.idle_s" }, { "{" HEAD OF ",'store':7}", "store" },

@@ -46,4 +46,17 @@ bool intern_reply(struct intern *, struct sw *, struct of_msg *);
 /* Ports moved or left: pairs of senders on edges that are no longer in the network go. */
 void intern_network_changed(struct intern *, struct vsw *);
 void intern_metrics(struct intern *, struct buf *);
+/* Whether a pair of this network has this source. */
+bool intern_is_source(const struct vsw *, struct mac);
+
+/* relay.c: frames of pairs that have no id.  relay_saw() first: a frame of this source left for the fabric. */
+void relay_saw(struct vsw *, struct mac src);
+/* Whether anything of the network, or of its slice, has sent from this address, or has a port with it. */
+bool relay_is_source(const struct vsw *, struct mac);
+/* Counts a frame of a pair from this edge to the landing `pdst`; true when there have been enough for an id. */
+bool relay_repeats(struct vsw *, uint16_t edge, struct mac src, struct mac dst, uint64_t pdst);
+/* Sends the frame, with the tenant's addresses, out of what `pdst` stands for.  False: no way leads there, or the rate is exceeded. */
+bool relay_frame(struct vsw *, const struct sw *from, uint64_t pdst, uint8_t *data, unsigned size);
+/* Frees what has not been used for long, or (always) in any case. */
+void relay_forget(struct vsw *, bool always);
 #endif

@@ -45,7 +45,7 @@ static struct of_agent *agent_new(struct vsw *vsw, struct err *err)
         .max_connections = MAX_CONNECTIONS, .versions = 1u << OF10_VERSION | 1u << OF13_VERSION, .packet_in_rate = network->quota.packet_in_rate,
         .max_monitors = MAX_MONITORS, .max_unread = MAX_UNREAD, .share = &vsw->share,
     };
-    if (!config_openflow_tls(&c->config, &config.tls, err)) {
+    if (!config_slice_tls(&c->config, &config.tls, err)) {
         return NULL;
     }
     config.controllers = xcalloc(config.n_controllers + 1, sizeof *config.controllers);

@@ -341,6 +341,8 @@ struct vsw *vsw_new(struct fabric *fabric, struct network *network)
     vsw->next_number = COOKIE_FIRST_VFLOW;
     vsw->next_pair = PROVIDER_FIRST_INTERNED;
     list_init(&vsw->pairs);
+    hmap_init(&vsw->pair_addresses);
+    hmap_init(&vsw->pair_sources);
     list_init(&vsw->work);
     hmap_init(&vsw->numbers);
     hmap_init(&vsw->ports);
@@ -363,6 +365,9 @@ void vsw_free(struct vsw *vsw)
         list_remove(&pair->node);
         free(pair);
     }
+    hmap_fini(&vsw->pair_addresses);
+    hmap_fini(&vsw->pair_sources);
+    relay_forget(vsw, true);
     vsw_stats_vsw_gone(vsw->fabric->stats, vsw);
     flow_tables_free(vsw->flows);
     if (vsw->is_slice) {

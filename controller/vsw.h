@@ -39,6 +39,8 @@ enum pair_state {
 };
 struct pair {
     struct list node;           /* In vsw.pairs. */
+    struct hmap_node by_addresses, by_source;
+    bool unanswered;            /* Its destination had never been a source when it got the id. */
     uint16_t edge;              /* Index of the sending edge. */
     uint32_t id;
     struct mac src, dst;
@@ -149,7 +151,9 @@ struct vsw {
     bool devices_dirty;         /* Transport to be compiled on the edges of fabric.devices. */
     bool ports_dirty;           /* What the tenant sees of its ports may have changed. */
     struct list pairs;
-    unsigned n_pairs;
+    struct hmap pair_addresses, pair_sources;   /* Of them: by (edge, eth_src, eth_dst), by eth_src. */
+    unsigned n_pairs, n_unanswered;
+    struct relay *relay;        /* relay.c; NULL: no frame of a new pair has come for long. */
     uint32_t next_pair;         /* Where the search for a free pair id starts. */
     uint64_t *edges;            /* Datapath ids that hold rules of it. */
     unsigned n_edges;

@@ -30,4 +30,8 @@ EXTRA_DIST += tests/system tests/tsan.supp
 check-conformance-slow: all
 	POLDER_CONFORMANCE_SLOW=1 POLDER_BUILDDIR="$(abs_top_builddir)" $(abs_top_srcdir)/tests/system/run groups_and_meters
 
-.PHONY: check-conformance-slow
+# Ten thousand slices that come and go, and another tenant that notices nothing; minutes.
+check-slice-cycles: all
+	POLDER_SLICE_CYCLES=10000 POLDER_BUILDDIR="$(abs_top_builddir)" $(abs_top_srcdir)/tests/system/run slice_life.cycles
+
+.PHONY: check-conformance-slow check-slice-cycles
