@@ -30,3 +30,8 @@ check-conformance-slow: all
 	POLDER_CONFORMANCE_SLOW=1 POLDER_BUILDDIR="$(abs_top_builddir)" $(abs_top_srcdir)/tests/system/run groups_and_meters
 
 .PHONY: check-conformance-slow
+
+# What a flow-mod costs controllerd, without sockets (utilities/control-bench/README.md).
+noinst_PROGRAMS += tests/bench/vsw_bench
+tests_bench_vsw_bench_SOURCES = tests/bench/vsw_bench.c utilities/bench/latency.h
+tests_bench_vsw_bench_LDADD = controller/libcontroller.a tenants/libtenants.a ofproto/libofproto.a lib/libpolder.a $(SQLITE_LIBS) $(POLDER_LIBS)
