@@ -361,6 +361,7 @@ void vsw_free(struct vsw *vsw)
         list_remove(&pair->node);
         free(pair);
     }
+    vsw->fabric->n_held -= vsw->hold_end_ns != 0;
     vsw_stats_vsw_gone(vsw->fabric->stats, vsw);
     flow_tables_free(vsw->flows);
     if (vsw->is_slice) {

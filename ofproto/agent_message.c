@@ -298,6 +298,9 @@ static struct of_error dispatch(struct agent_conn *ac, struct of_msg *msg, const
     case OFPT_METER_MOD:
         return agent_meter_mod(ac, &msg->meter_mod);
     case OFPT_PORT_MOD:
+        if (msg->version > OF10_VERSION && msg->port_mod.mask & OFPPC_NO_FLOOD) {
+            return OF_ERROR(OFPET_PORT_MOD_FAILED, OFPPMFC_BAD_CONFIG);
+        }
         return agent->ops->port_mod(agent->aux, &msg->port_mod);
     case OFPT_TABLE_MOD:
         return handle_table_mod(ac, msg);
