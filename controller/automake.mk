@@ -18,6 +18,7 @@ controller_libcontroller_a_SOURCES = \
 	controller/lldp.c controller/lldp.h \
 	controller/neighbours.c \
 	controller/paths.c controller/paths.h controller/paths_impl.h \
+	controller/paths_bridges.c \
 	controller/paths_order.c \
 	controller/paths_route.c \
 	controller/paths_trees.c \

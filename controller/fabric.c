@@ -88,10 +88,10 @@ static void network_changed(struct fabric *f, uint32_t id)
         hmap_insert(&f->vsws, &vsw->node, vsw_hash(id));
     }
     vsw->network = network;
-    vsw->dirty = true;
+    vsw->dirty = vsw->entries_dirty = true;             /* Its ports, and so where entries can match, may be others. */
     intern_network_changed(f->intern, vsw);
     if (vsw->is_slice) {
-        vsw->entries_dirty = vsw->ports_dirty = true;   /* Its ports, and so where entries can match, may be others. */
+        vsw->ports_dirty = true;
         vsw_ports_review(vsw);
         slice_agent_update(vsw);
     } else {

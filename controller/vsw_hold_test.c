@@ -142,7 +142,7 @@ static void look_at_rule(uint8_t table, uint16_t priority UNUSED, const struct m
 static void set_no_flood(struct vsw_rig *b, uint32_t port, bool on)
 {
     const struct vport *vport = vsw_port_find(b->vsw, port);
-    struct of_port_mod mod = { .port_no = port, .hw_addr = vport->port->mac, .config = on ? OFPPC_NO_FLOOD : 0, .mask = OFPPC_NO_FLOOD };
+    struct of_port_mod mod = { .port_no = port, .hw_addr = vport->port->mac, .config = on ? OFPPC10_NO_FLOOD : 0, .mask = OFPPC10_NO_FLOOD };
     CU_ASSERT_TRUE(of_ok(vsw_port_mod(b->vsw, &mod)));
     vsw_rig_settle(b);
 }

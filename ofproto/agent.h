@@ -33,6 +33,7 @@ struct of_backend_ops {         /* aux is the backend's. */
     /* The queues of all ports, by ascending port and id. NULL: there are none. */
     void (*queues)(void *aux, void (*fn)(const struct of_queue *, void *fn_aux), void *fn_aux);
     bool (*group_stats)(void *aux, struct group *, struct of_group_stats *);       /* Fills counters; id, refs, duration are the agent's. */
+    /* The mask has OFPPC_* that the controller's version knows; OFPPC10_NO_FLOOD may be refused. */
     struct of_error (*port_mod)(void *aux, const struct of_port_mod *);
     struct of_error (*packet_out)(void *aux, const struct of_packet_out *);
     struct meter_table *(*meters)(void *aux);                   /* NULL: meters unsupported. */
@@ -45,6 +46,8 @@ struct of_backend_ops {         /* aux is the backend's. */
     /* Whether packets that no entry matches, not even a table-miss entry, are to be packet-ins of reason OFPR_IMPLICIT_MISS: there is a controller of OpenFlow 1.0,
      * where that is what a miss means.  May be NULL. */
     void (*misses_wanted)(void *aux, bool);
+    /* Whether fragments are dropped (OFPC_FRAG_DROP, section 7.3.2).  NULL: that is refused. */
+    void (*drop_fragments)(void *aux, bool);
     /* Between begin and commit or abort, what flows() and groups() do is prepared and seen by no packet; commit makes it visible in one step.  The agent has the
      * tables' own parts (flow_tables_begin() and so on) follow.  NULL: bundles unsupported. */
     void (*bundle)(void *aux, enum of_bundle_step);

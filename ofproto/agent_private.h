@@ -104,6 +104,7 @@ struct of_agent {
     uint64_t last_number;       /* agent_conn.number */
     bool has_generation_id;     /* Section 6.3.6: none until the first master or slave request. */
     uint64_t generation_id;
+    bool drops_fragments;       /* OFPC_FRAG_DROP, by whichever controller set it last. */
 };
 
 /* agent.c */
@@ -122,7 +123,8 @@ void agent_barrier_forget(struct agent_conn *);
 struct of_error agent_flow_mod(struct agent_conn *, struct of_msg *);
 struct of_error agent_group_mod(struct agent_conn *, struct of_group_mod *);
 struct of_error agent_meter_mod(struct agent_conn *, struct of_meter_mod *);
-struct of_error agent_packet_out_check(struct agent_conn *, const struct of_packet_out *);
+struct of_error agent_packet_out_check(struct agent_conn *, struct of_packet_out *);      /* OFPP_ANY becomes OFPP_CONTROLLER. */
+struct of_error agent_port_mod(struct of_agent *, const struct of_msg *);
 
 /* agent_change.c */
 void agent_changes_init(struct of_agent *);

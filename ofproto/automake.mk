@@ -14,6 +14,7 @@ ofproto_libofproto_a_SOURCES = \
 	ofproto/polder.c ofproto/polder.h \
 	ofproto/text.c ofproto/text.h \
 	ofproto/text_action.c \
+	ofproto/text_action_format.c \
 	ofproto/text_field.c \
 	ofproto/text_instruction.c \
 	ofproto/text_match.c

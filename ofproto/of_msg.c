@@ -252,8 +252,11 @@ static const struct of_row rows14[] = {
 /* NULL when the version has no message of that type, or only inside an experimenter message. */
 static const struct of_row *find_row(uint8_t version, enum of_type type)
 {
-    if ((unsigned) type >= OF_N_TYPES || version >= 32) {
+    if ((unsigned) type >= OF_N_TYPES || (version >= 32 && type != OFPT_HELLO)) {
         return NULL;
+    }
+    if (type == OFPT_HELLO) {           /* Hellos of all versions are alike, and a version is agreed on with any (section 6.3.1). */
+        return &rows[type];
     }
     if (version == OF10_VERSION && type > OFPT_ECHO_REPLY) {
         return of10_row(type);
@@ -387,7 +390,7 @@ static struct of_error find_type(const uint8_t *data, enum of_type *type, const 
     if (version == OF10_VERSION && !of10_type(data[1], type)) {
         return OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_BAD_TYPE);
     }
-    if (version >= 32) {
+    if (version >= 32 && *type != OFPT_HELLO) {
         return OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_BAD_VERSION);
     }
     *row = (unsigned) *type < OF_N_WIRE_TYPES ? find_row(version, *type) : NULL;

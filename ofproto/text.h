@@ -21,6 +21,10 @@ void text_port_format(uint32_t port, char *out, size_t size);
 bool text_subfield_parse(char *, struct subfield *, struct err *);
 void text_subfield_format(const struct subfield *, struct buf *);
 
+/* Of packet-ins, by number: OFPR_* (OpenFlow 1.4.1 section 7.4.1). */
+#define TEXT_N_REASONS 6
+extern const char *const text_reason_names[TEXT_N_REASONS];
+
 /* One token of an action list.  *drop is set for the word "drop", which must stand alone. */
 bool text_action_token(char *token, struct actions *, unsigned depth, bool *drop, struct err *);
 /* What was parsed must fit one message; `write` may be NULL. */

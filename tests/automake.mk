@@ -16,7 +16,8 @@ tests_oracle_site_test_LDADD = controller/libcontroller.a vswitch/libdatapath.a 
 
 check_PROGRAMS += tests/oracle/slice_test
 TESTS += tests/oracle/slice_test
-tests_oracle_slice_test_SOURCES = tests/oracle/slice_test.c tests/oracle/slice_program.c tests/oracle/slice_program.h tests/oracle/site.c tests/oracle/site.h
+tests_oracle_slice_test_SOURCES = tests/oracle/slice_test.c \
+	tests/oracle/slice_audit.c tests/oracle/slice_audit.h tests/oracle/slice_program.c tests/oracle/slice_program.h tests/oracle/site.c tests/oracle/site.h
 tests_oracle_slice_test_LDADD = $(tests_oracle_site_test_LDADD)
 
 # What system tests judge physical rules by.
