@@ -48,6 +48,7 @@ controller_libcontroller_a_SOURCES = \
 	controller/vsw_agent.c \
 	controller/vsw_changes.c \
 	controller/vsw_groups.c \
+	controller/vsw_hold.c controller/vsw_hold.h \
 	controller/vsw_ports.c \
 	controller/vsw_counters.c controller/vsw_counters.h \
 	controller/vsw_stats.c controller/vsw_stats.h
@@ -82,6 +83,7 @@ controller_controller_test_SOURCES = \
 	controller/test_rest.c controller/test_rest.h \
 	controller/test_switch.c controller/test_switch.h \
 	controller/vsw_rig_test.c controller/vsw_rig.h \
+	controller/vsw_hold_test.c \
 	controller/vsw_test.c \
 	ofproto/of_peer_test.c ofproto/of_peer.h \
 	ofproto/random_model.c ofproto/random_model.h \

@@ -31,6 +31,7 @@ struct controller_config {      /* Strings owned; see controllerd(8). */
     char *lldp_key_file;
     struct provider provider;
     unsigned intern_pairs_per_network, intern_idle_s;
+    unsigned slice_hold_s;      /* vsw_hold.h */
 };
 
 /* ruleset_sequence() just before the revision was compiled. */

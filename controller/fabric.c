@@ -10,6 +10,7 @@
 #include "controller/fabric_impl.h"
 #include "controller/limits.h"
 #include "controller/vsw_counters.h"
+#include "controller/vsw_hold.h"
 #include "controller/ruleset.h"
 #include "controller/slice.h"
 #include "lib/json.h"
@@ -258,13 +259,18 @@ void fabric_substrate_changed(struct fabric *f)
 
 void fabric_load(struct fabric *f)
 {
+    struct vsw *vsw;
     fabric_substrate_changed(f);
+    f->group_ids.next = 1 + rng_below(&f->controller->rng, TENANT_GROUP_MAX / 2);
     static const enum model_kind kinds[] = { KIND_NETWORK, KIND_SWITCH };
     for (unsigned k = 0; k < ARRAY_SIZE(kinds); k++) {
         for (unsigned i = 0; i < model_count(f->controller->model, kinds[k]); i++) {
             const struct network *network = model_at(f->controller->model, kinds[k], i);
             network_changed(f, network->id);
         }
+    }
+    HMAP_FOR_EACH (vsw, node, &f->vsws) {
+        vsw_hold_begin(vsw);
     }
 }
 
@@ -384,6 +390,7 @@ static void work_cb(evutil_socket_t fd UNUSED, short events UNUSED, void *aux)
 static void retry_cb(evutil_socket_t fd UNUSED, short events UNUSED, void *aux)
 {
     slice_agent_retry(aux);
+    vsw_hold_tick(aux);
 }
 
 struct fabric *fabric_new(struct controller *controller)

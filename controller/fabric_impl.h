@@ -21,7 +21,8 @@ struct fabric {
     struct hmap usages;         /* struct usage by tenant. */
     struct id_pool group_ids, meter_ids;        /* Physical ids of tenants' groups and meters. */
     struct event *work;         /* Compiles what is dirty, once per loop turn. */
-    struct event *retry;        /* Agents that could not be made. */
+    struct event *retry;        /* Agents that could not be made; held entries. */
+    unsigned n_held;            /* vsw_hold.h */
     bool work_pending, switches_dirty;
     uint64_t *devices; unsigned n_devices;      /* Datapath ids of edges whose device ports changed. */
     uint64_t *known; unsigned n_known;  /* Datapath ids of the model's edges and fabric switches, as last seen. */

@@ -368,6 +368,7 @@ void vsw_free(struct vsw *vsw)
     hmap_fini(&vsw->pair_addresses);
     hmap_fini(&vsw->pair_sources);
     relay_forget(vsw, true);
+    vsw->fabric->n_held -= vsw->hold_end_ns != 0;
     vsw_stats_vsw_gone(vsw->fabric->stats, vsw);
     flow_tables_free(vsw->flows);
     if (vsw->is_slice) {

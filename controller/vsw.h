@@ -145,6 +145,7 @@ struct vsw {
     bool counts_unmatched[VIRT_N_TABLES];
     uint64_t gone_matched[VIRT_N_TABLES];
     struct counter_sum *unmatched;              /* VIRT_N_TABLES, or NULL: vsw_counters.c. */
+    uint64_t hold_end_ns, hold_quiet_ns;        /* vsw_hold.h; 0: not held; no controller is connected. */
     bool misses;                /* A controller of OpenFlow 1.0 is there: what matches nothing goes to it. */
     bool dirty;                 /* Transport to be compiled, on all its edges. */
     bool entries_dirty;         /* Entries, groups and meters, too. */
@@ -159,7 +160,7 @@ struct vsw {
     unsigned n_edges;
     /* Of slices. */
     struct of_agent *agent;     /* slice.c; NULL: no controller is wanted. */
-    char *agent_targets;        /* What it was made from. */
+    char *agent_targets, *agent_identity;       /* What it was made from. */
     char agent_error[200];      /* Why there is none. */
     struct usage *usage;
     struct of_share share;
@@ -229,6 +230,7 @@ struct of_error vsw_port_mod(struct vsw *, const struct of_port_mod *);
 /* Whether frames may enter by, or leave through, the port: administration, not liveness. */
 bool vsw_port_receives(const struct vsw *, const struct port *);
 bool vsw_port_forwards(const struct vsw *, const struct port *);
+bool vsw_port_floods(const struct vsw *, const struct port *);          /* OpenFlow 1.0's OFPP_FLOOD goes there; OFPP_ALL does anyway. */
 bool vsw_port_live(const struct vsw *, const struct port *);
 
 /* vpc.c: programs the network's managed L2 behaviour: desired entries are put, others removed. */

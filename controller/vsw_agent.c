@@ -12,6 +12,7 @@
 #include "controller/ruleset.h"
 #include "controller/slice.h"
 #include "controller/vsw_counters.h"
+#include "controller/vsw_hold.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,6 +86,8 @@ static bool be_barrier_passes(void *vsw_)
 }
 
 static struct of_error be_port_mod(void *vsw, const struct of_port_mod *mod) { return vsw_port_mod(vsw, mod); }
+
+static void be_controllers_changed(void *vsw, unsigned n_up) { vsw_hold_connected(vsw, n_up); }
 
 static void be_misses_wanted(void *vsw_, bool wanted)
 {
@@ -162,8 +165,8 @@ static struct of_error be_packet_out(void *vsw_, const struct of_packet_out *po)
 const struct of_backend_ops vsw_backend_ops = {
     .features = be_features, .desc = be_desc, .flows = be_flows, .groups = be_groups, .meters = be_meters, .table_stats = vsw_counters_table, .ports = be_ports,
     .port_stats = vsw_counters_port, .group_stats = vsw_counters_group, .port_mod = be_port_mod, .packet_out = be_packet_out, .barrier = be_barrier,
-    .barrier_passes = be_barrier_passes, .misses_wanted = be_misses_wanted, .request = be_request, .accept = be_accept,
-    .refresh = vsw_counters_refresh,
+    .barrier_passes = be_barrier_passes, .controllers_changed = be_controllers_changed, .misses_wanted = be_misses_wanted, .request = be_request,
+    .accept = be_accept, .refresh = vsw_counters_refresh,
 };
 
 /* --- Packet-in --- */

@@ -18,6 +18,7 @@
 
 #include "controller/fabric_impl.h"
 #include "controller/ruleset.h"
+#include "controller/vsw_hold.h"
 #include "lib/log.h"
 #include "ofproto/agent.h"
 
@@ -101,6 +102,7 @@ void vsw_change_begin(struct vsw *vsw, uint64_t conn, const uint8_t *raw, size_t
     change->size = (uint16_t) MIN(size, sizeof change->raw);
     memcpy(change->raw, raw, change->size);
     vsw->current = vsw->next_change++;
+    vsw_hold_touched(vsw);
     fabric_work(vsw);
 }
 

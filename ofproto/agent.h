@@ -82,6 +82,9 @@ struct of_agent_config {
 struct of_agent;
 struct of_agent *of_agent_new(struct event_base *, const struct of_agent_config *, struct clock, const struct of_backend_ops *, void *aux, struct err *);
 void of_agent_free(struct of_agent *);
+/* Other controllers and listeners; the connections of those that stay, stay. The rest of the configuration is as it was. On an error some of the new ones are
+ * missing: it may be called again. */
+bool of_agent_retarget(struct of_agent *, const struct of_agent_config *, struct err *);
 /* Asynchronous messages, filtered by role, async config and, for packet-ins, the connection's controller id (NXT_SET_CONTROLLER_ID; 0 at first). */
 bool of_agent_packet_in(struct of_agent *, const struct of_packet_in *);           /* False when no connection took it (limit, none up). */
 void of_agent_flow_removed(struct of_agent *, const struct flow_entry *, uint8_t reason);

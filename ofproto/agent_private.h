@@ -51,6 +51,7 @@ struct agent_conn {
     struct of_agent *agent;
     struct of_conn *conn;
     bool outgoing;
+    const struct agent_listener *listener;      /* That accepted it; NULL: outgoing. */
     uint32_t role;
     struct of_async async;
     uint16_t miss_send_len;
@@ -75,6 +76,8 @@ struct agent_conn {
     uint16_t controller_id;
 };
 
+struct agent_listener { struct of_agent *agent; char *target; struct stream_listener *stream; };
+
 struct of_agent {
     struct event_base *base;
     struct clock clock;
@@ -82,7 +85,7 @@ struct of_agent {
     void *aux;
     struct tls_config *tls;
     struct of_conn_options options;
-    struct stream_listener **listeners;
+    struct agent_listener **listeners;
     unsigned n_listeners, n_controllers, max_connections, packet_in_rate;
     struct list conns;
     unsigned n_conns, n_up;

@@ -95,17 +95,22 @@ static void update_read(struct of_conn *c)
 
 static const char unread[] = "the peer does not read what is sent to it";
 
-static void flush_out(struct of_conn *c)
+static void write_messages(struct of_conn *c, const uint8_t *data, size_t size, unsigned n)
 {
-    stream_write(c->stream, c->out.data, c->out.size);
-    buf_clear(&c->out);
-    if (c->out.allocated > 1 << 20) {
-        buf_fini(&c->out);
-    }
-    c->counters.tx_messages++;
+    stream_write(c->stream, data, size);
+    c->counters.tx_messages += n;
     if (c->state == UP && c->options.max_unread && !c->overflowed && stream_backlog(c->stream) > c->options.max_unread) {
         c->overflowed = true;
         arm(c, 0);              /* From the loop: the caller may be anywhere. */
+    }
+}
+
+static void flush_out(struct of_conn *c)
+{
+    write_messages(c, c->out.data, c->out.size, 1);
+    buf_clear(&c->out);
+    if (c->out.allocated > 1 << 20) {
+        buf_fini(&c->out);
     }
 }
 
@@ -153,6 +158,13 @@ uint32_t of_conn_send(struct of_conn *c, struct of_msg *msg)
         send_now(c, msg);
     }
     return msg->xid;
+}
+
+void of_conn_send_encoded(struct of_conn *c, const uint8_t *data, size_t size, unsigned n)
+{
+    if (c->state == UP && !c->dead && !c->overflowed) {
+        write_messages(c, data, size, n);
+    }
 }
 
 void of_conn_send_error(struct of_conn *c, struct of_error error, const uint8_t *raw, size_t size)

@@ -43,6 +43,8 @@ const char *of_conn_peer(const struct of_conn *);
 uint32_t of_conn_next_xid(struct of_conn *);
 /* Sends (version and, when msg->xid is 0 and the type is a request of ours, a new xid are filled in). Returns the xid. Dropped silently when not up. */
 uint32_t of_conn_send(struct of_conn *, struct of_msg *);
+/* The same for n whole messages of the connection's version, encoded by the caller and with xids by of_conn_next_xid(). */
+void of_conn_send_encoded(struct of_conn *, const uint8_t *data, size_t size, unsigned n);
 void of_conn_send_error(struct of_conn *, struct of_error, const uint8_t *raw, size_t size);
 size_t of_conn_backlog(const struct of_conn *);
 void of_conn_read_enable(struct of_conn *, bool);

@@ -35,3 +35,8 @@ check-slice-cycles: all
 	POLDER_SLICE_CYCLES=10000 POLDER_BUILDDIR="$(abs_top_builddir)" $(abs_top_srcdir)/tests/system/run slice_life.cycles
 
 .PHONY: check-conformance-slow check-slice-cycles
+
+# What a flow-mod costs controllerd, without sockets (utilities/control-bench/README.md).
+noinst_PROGRAMS += tests/bench/vsw_bench
+tests_bench_vsw_bench_SOURCES = tests/bench/vsw_bench.c utilities/bench/latency.h
+tests_bench_vsw_bench_LDADD = controller/libcontroller.a tenants/libtenants.a ofproto/libofproto.a lib/libpolder.a $(SQLITE_LIBS) $(POLDER_LIBS)
