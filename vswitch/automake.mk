@@ -89,6 +89,7 @@ check_PROGRAMS += vswitch/datapath_test
 TESTS += vswitch/datapath_test
 vswitch_datapath_test_SOURCES = \
 	vswitch/datapath_test.c \
+	vswitch/cache_hostile_test.c \
 	vswitch/cache_test.c \
 	vswitch/checksum_test.c \
 	vswitch/classifier_test.c \

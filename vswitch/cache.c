@@ -29,16 +29,19 @@ static inline unsigned equal_tags(const uint16_t *tags, uint16_t tag)
 
 static const uint16_t *tags_of(const struct cache *c, uint32_t bucket)
 {
-    return c->active->tags + (size_t) bucket * CACHE_WAYS;
+    return c->tags + (size_t) bucket * CACHE_WAYS;
 }
 
 static void begin_anew(struct cache *c, const struct cache_plan *plan)
 {
-    c->n_buckets = (uint32_t) MIN(c->active->entries_size / ((size_t) plan->stride * CACHE_WAYS), c->active->tags_size / (CACHE_WAYS * sizeof(uint16_t)));
+    size_t entries = (size_t) plan->stride * CACHE_WAYS, tags = CACHE_WAYS * sizeof(uint16_t);
+    c->n_buckets = (uint32_t) (c->active->size / (entries + tags));
+    c->entries = c->active->at;
+    c->tags = (uint16_t *) (void *) (c->active->at + c->n_buckets * entries);
     c->serial = plan->serial;
     c->n_programs = 1;                  /* 0 is CACHE_GUIDED. */
     memset(c->program_index, 0, 2 * CACHE_MAX_PROGRAMS * sizeof c->program_index[0]);
-    memset(c->active->tags, 0, (size_t) c->n_buckets * CACHE_WAYS * sizeof(uint16_t));
+    memset(c->tags, 0, (size_t) c->n_buckets * CACHE_WAYS * sizeof(uint16_t));
     count_add(&c->counters.resets, 1);
 }
 
@@ -120,6 +123,18 @@ static int free_way(const struct cache *c, uint32_t bucket)
     return equal ? __builtin_ctz(equal) / 2 : -1;
 }
 
+bool cache_admits(struct cache *c, const struct cache_plan *plan, const struct cache_key *key, uint64_t hash, uint32_t in_port)
+{
+    /* A free place, or its own one, which is out of date. */
+    if (free_way(c, cache_bucket1(c, hash)) >= 0 || free_way(c, cache_bucket2(c, hash)) >= 0 || cache_find(c, plan, key, hash, in_port)) {
+        return true;
+    }
+    uint16_t *missed = &c->missed[hash >> 16 & (CACHE_MISSED - 1)], tag = cache_tag(hash);
+    bool again = *missed == tag;
+    *missed = tag;
+    return again;
+}
+
 struct cache_entry *cache_place(struct cache *c, const struct cache_plan *plan, const struct cache_key *key, uint64_t hash, uint32_t in_port, uint32_t gen)
 {
     struct cache_entry *e = cache_find(c, plan, key, hash, in_port);
@@ -135,7 +150,7 @@ struct cache_entry *cache_place(struct cache *c, const struct cache_plan *plan, 
             bucket = c->hand & CACHE_WAYS ? bucket : cache_bucket1(c, hash);
             count_add(&c->counters.evictions, 1);
         }
-        c->active->tags[(size_t) bucket * CACHE_WAYS + (unsigned) way] = cache_tag(hash);
+        c->tags[(size_t) bucket * CACHE_WAYS + (unsigned) way] = cache_tag(hash);
         e = cache_at(c, plan, bucket, (unsigned) way);
         memcpy(e->key, key->w, plan->n_key * sizeof key->w[0]);
         e->in_port = (uint16_t) in_port;

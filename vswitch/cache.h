@@ -26,8 +26,12 @@
  * odd; a thread that sees that, or sees gen change while it reads the version, walks without the cache.  So a barrier (a grace period behind (3)) still
  * means that the next packet meets the new rules, and a bundle is seen whole.
  *
- * Memory.  A thread's cache begins small (it should stay in the second-level cache when flows are few), and grows fourfold when entries of use had
- * to make room, up to the configured number.  The control thread makes and fills in the memory; the poll-mode thread begins anew in it.
+ * Memory.  A thread's cache begins small (it should stay in the second-level cache when flows are few), and grows sixteenfold when flows that came back
+ * had to make room, up to the configured number: two steps to a million.  The control thread makes the memory; the poll-mode thread begins anew in it.
+ *
+ * Admission.  While there is a free place every flow is recorded.  When somebody would have to make room, a flow has to have missed before: a small
+ * table of the hashes that did so of late tells.  So traffic that never comes back (a scan, a flood of new flows) neither drives out flows that do, nor
+ * makes the cache grow, nor pays for recording; a flow that does come back walks once more.
  *
  * Hash flooding: the hash is keyed with random numbers; a set that is full loses its own entries, never another's.
  */
@@ -116,12 +120,11 @@ _Static_assert(sizeof(struct cache_program) == 128, "two cache lines");
 
 /* --- A thread's cache --- */
 #define CACHE_MAX_PROGRAMS 16384u
+#define CACHE_MISSED (UINT32_C(1) << 19)        /* Places for hashes that missed, two bytes each. */
 
 struct cache_memory {                   /* Immutable; what it points to is the poll-mode thread's. */
     size_t size, n_flows;
-    uint16_t *tags;                     /* CACHE_WAYS per bucket; 0: free. */
-    uint8_t *entries;
-    size_t tags_size, entries_size;
+    uint8_t *at;
 };
 
 struct cache_counters { _Atomic uint64_t hits, guided, misses, uncached, inserts, evictions, stale, resets, mismatches; };
@@ -132,6 +135,9 @@ struct cache {
     struct cache_memory *active;
     uint64_t serial;                    /* Of the plan that the entries have. */
     uint32_t n_buckets;
+    uint8_t *entries;                   /* In the memory: entries, */
+    uint16_t *tags;                     /* then CACHE_WAYS per bucket; 0: free. */
+    uint16_t *missed;
     uint32_t hand;
     uint32_t n_programs;
     struct cache_program *programs;
@@ -199,7 +205,7 @@ static inline uint32_t cache_bucket2(const struct cache *c, uint64_t hash)
 static inline uint16_t cache_tag(uint64_t hash) { return (uint16_t) (hash >> 48 ? hash >> 48 : 1); }
 static inline struct cache_entry *cache_at(const struct cache *c, const struct cache_plan *plan, uint32_t bucket, unsigned way)
 {
-    return (struct cache_entry *) (void *) (c->active->entries + ((size_t) bucket * CACHE_WAYS + way) * plan->stride);
+    return (struct cache_entry *) (void *) (c->entries + ((size_t) bucket * CACHE_WAYS + way) * plan->stride);
 }
 static inline uint32_t *cache_ids(const struct cache_plan *plan, const struct cache_entry *e)
 {
@@ -211,6 +217,8 @@ struct cache_entry *cache_candidate(const struct cache *, const struct cache_pla
 struct cache_entry *cache_find(const struct cache *, const struct cache_plan *, const struct cache_key *, uint64_t hash, uint32_t in_port);
 /* Whether nothing has changed that concerns the entry; then it is of generation `gen`. */
 bool cache_still_right(const struct cache_plan *, struct cache_entry *, uint32_t gen);
+/* Whether a flow that has just missed is worth recording.  Notes that it missed. */
+bool cache_admits(struct cache *, const struct cache_plan *, const struct cache_key *, uint64_t hash, uint32_t in_port);
 /* A place for a new entry, its key and in_port written; the old one if there is one with that key. */
 struct cache_entry *cache_place(struct cache *, const struct cache_plan *, const struct cache_key *, uint64_t hash, uint32_t in_port, uint32_t gen);
 /* The number of an equal program; CACHE_GUIDED when there is no room (then the cache begins anew next time). */

@@ -1,7 +1,7 @@
 /*
  * The caches' memory and their life [control].
  *
- * Growth: a cache begins with room for CACHE_FIRST flows; when a sixteenth of its entries have had to make room of late it is replaced by one four
+ * Growth: a cache begins with room for CACHE_FIRST flows; when a sixteenth of its entries have had to make room of late it is replaced by one sixteen
  * times as large, up to the configured size.  What was cached is walked again once.  Memory is touched here, so that no poll-mode thread meets a page
  * fault, and asks for huge pages: with a million flows an address translation costs as much as the line itself.
  */
@@ -14,18 +14,16 @@
 #include "vswitch/dp_private.h"
 
 #define CACHE_FIRST ((size_t) 8192)
-#define CACHE_GROWTH 4
+#define CACHE_GROWTH 16
 #define FORGET 128              /* So large a part of the evictions is forgotten with each tick: a few now and then make no cache grow. */
 #define HUGE_PAGE ((size_t) 2 << 20)
-#define ENTRY_BYTES 128                 /* Of a flow, with a quarter of all places kept free: */
-#define ENTRIES_SIZE(N_FLOWS) ((N_FLOWS) * ENTRY_BYTES / 4 * 5)
-#define MIN_STRIDE 64
+#define FLOW_BYTES 124                  /* Of a flow, its tag and its share of free places; programs and the table of misses come to less than four more at a million. */
 #define RECOUNT_NS UINT64_C(5000000000)
 
 static void memory_free(void *memory)
 {
     struct cache_memory *m = memory;
-    munmap(m->entries, m->size);
+    munmap(m->at, m->size);
     free(m);
 }
 
@@ -34,11 +32,9 @@ static struct cache_memory *memory_new(size_t n_flows)
 {
     struct cache_memory *m = XNEW(struct cache_memory);
     m->n_flows = n_flows;
-    m->entries_size = ROUND_UP(ENTRIES_SIZE(n_flows), 4096);
-    m->tags_size = ROUND_UP(m->entries_size / MIN_STRIDE * sizeof(uint16_t), 4096);
-    m->size = ROUND_UP(m->entries_size + m->tags_size, 4096);
+    m->size = ROUND_UP(n_flows * FLOW_BYTES, 4096);
     bool huge = m->size >= HUGE_PAGE;
-    size_t size = huge ? ROUND_UP(m->size, HUGE_PAGE) : m->size, extra = huge ? HUGE_PAGE : 0;
+    size_t size = huge ? m->size / HUGE_PAGE * HUGE_PAGE : m->size, extra = huge ? HUGE_PAGE : 0;
     uint8_t *at = mmap(NULL, size + extra, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (at == MAP_FAILED) {
         free(m);
@@ -56,8 +52,7 @@ static struct cache_memory *memory_new(size_t n_flows)
         madvise(at, size, MADV_HUGEPAGE);       /* Without it: slower, no worse. */
     }
     m->size = size;
-    m->entries = at;
-    m->tags = (uint16_t *) (void *) (at + m->entries_size);
+    m->at = at;
     memset(at, 0, m->size);
     return m;
 }
@@ -81,12 +76,14 @@ static void cache_free(struct cache *c)
     }
     free(c->programs);
     free(c->program_index);
+    free(c->missed);
 }
 
 static void cache_begin(struct dp *dp, struct cache *c, size_t n_flows)
 {
     c->programs = aligned_alloc(64, CACHE_MAX_PROGRAMS * sizeof c->programs[0]);
     c->program_index = xcalloc(2 * CACHE_MAX_PROGRAMS, sizeof c->program_index[0]);
+    c->missed = xcalloc(CACHE_MISSED, sizeof c->missed[0]);
     if (!c->programs) {
         abort();
     }
@@ -156,6 +153,9 @@ void dp_cache_stats(struct dp *dp, unsigned thread, struct dp_cache_stats *out)
         .inserts = atomic_load_explicit(&c->counters.inserts, memory_order_relaxed), .evictions = atomic_load_explicit(&c->counters.evictions, memory_order_relaxed),
         .stale = atomic_load_explicit(&c->counters.stale, memory_order_relaxed), .resets = atomic_load_explicit(&c->counters.resets, memory_order_relaxed),
         .mismatches = atomic_load_explicit(&c->counters.mismatches, memory_order_relaxed),
-        .n_flows = m ? m->n_flows : 0, .bytes = m ? m->size : 0, .key_words = p->usable ? p->n_key : 0, .stride = p->stride,
+        .n_flows = m ? m->n_flows : 0, .key_words = p->usable ? p->n_key : 0, .stride = p->stride,
     };
+    if (m) {
+        out->bytes = m->size + CACHE_MISSED * sizeof c->missed[0] + CACHE_MAX_PROGRAMS * (sizeof c->programs[0] + 2 * sizeof c->program_index[0]);
+    }
 }

@@ -248,6 +248,13 @@ static enum cache_depth depth_of(const struct cache_plan *p)
     return p->shape ? CACHE_DEPTH_ALL : depth;
 }
 
+/* Small entries never straddle lines; of larger ones memory counts more. */
+static uint16_t stride_of(size_t size)
+{
+    size_t stride = size <= 32 ? 32 : size <= 64 ? 64 : ROUND_UP(size, 16);
+    return (uint16_t) MIN(stride, CACHE_MAX_STRIDE);
+}
+
 static struct cache_plan *plan_new(const struct cache_control *cc)
 {
     union flow_words mask, reads;
@@ -291,7 +298,7 @@ static struct cache_plan *plan_new(const struct cache_control *cc)
     p->n_key = (uint8_t) (p->n_words + p->shape);
     p->depth = depth_of(p);
     size_t size = sizeof(struct cache_entry) + p->n_key * sizeof(uint64_t), ids = MIN(n_tables + (n_tables > 1) * 2, CACHE_MAX_IDS);
-    p->stride = (uint16_t) MIN(ROUND_UP(size + ids * sizeof(uint32_t), 64), CACHE_MAX_STRIDE);
+    p->stride = stride_of(size + ids * sizeof(uint32_t));
     p->n_ids = (uint8_t) MIN((p->stride - size) / sizeof(uint32_t), CACHE_MAX_IDS);
     memcpy(p->seeds, cc->seeds, sizeof p->seeds);
     atomic_init(&p->gen, 2);

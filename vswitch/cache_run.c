@@ -129,16 +129,22 @@ static void miss(struct cache_batch *b, struct packet *p, const struct cache_key
 {
     struct cache *c = &b->out.thread->cache;
     struct recorder rec;
-    perf_lap(&b->out.thread->perf, PERF_ACTIONS, 0);
+    struct perf *perf = &b->out.thread->perf;
+    perf_lap(perf, PERF_ACTIONS, 0);
+    count_add(&c->counters.misses, 1);
+    perf_count(perf, PERF_CACHE_MISS, 1);
+    if (!cache_admits(c, b->plan, key, hash, b->in_port)) {
+        cache_walk(b, p, NULL, NULL);
+        perf_lap(perf, PERF_WALK, 1);
+        return;
+    }
     recorder_init(&rec);
     cache_walk(b, p, &rec, NULL);
-    perf_lap(&b->out.thread->perf, PERF_WALK, 1);
-    count_add(&c->counters.misses, 1);
-    perf_count(&b->out.thread->perf, PERF_CACHE_MISS, 1);
+    perf_lap(perf, PERF_WALK, 1);
     unsigned n = rec.n_rules + (rec.plain ? rec.n_counts : 0);
     if (!rec.cacheable || n > b->plan->n_ids) {
         count_add(&c->counters.uncached, 1);
-        perf_count(&b->out.thread->perf, PERF_UNCACHED, 1);
+        perf_count(perf, PERF_UNCACHED, 1);
         return;
     }
     uint32_t program = rec.plain ? cache_intern(c, &rec.program) : CACHE_GUIDED;
@@ -152,7 +158,7 @@ static void miss(struct cache_batch *b, struct packet *p, const struct cache_key
     uint32_t *ids = cache_ids(b->plan, entry);
     memcpy(ids, rec.rules, rec.n_rules * sizeof ids[0]);
     memcpy(ids + rec.n_rules, rec.counts, (n - rec.n_rules) * sizeof ids[0]);
-    perf_lap(&b->out.thread->perf, PERF_CACHE, 0);
+    perf_lap(perf, PERF_CACHE, 0);
 }
 
 /* --- Hits --- */
@@ -210,8 +216,10 @@ static void run_port(struct cache_batch *b, struct packet **packets, unsigned n)
     struct cache_key key;
     uint64_t hash, bytes = 0;
     cache_keys(b->plan, packets, 1, b->in_port, &key, &hash);
+    perf_lap(&t->perf, PERF_PARSE, n);
     struct cache_entry *e = verified(b, cache_candidate(c, b->plan, hash), &key, hash);
     unsigned i = 0;
+    perf_lap(&t->perf, PERF_CACHE, n);
     if (!e) {
         miss(b, packets[i++], &key, hash);
         e = verified(b, NULL, &key, hash);
@@ -247,7 +255,7 @@ static void run_keys(struct cache_batch *b, struct packet **packets, unsigned n)
     cache_keys(b->plan, packets, n, b->in_port, keys, hashes);
     perf_lap(&b->out.thread->perf, PERF_PARSE, n);
     for (unsigned i = 0; i < n; i++) {
-        __builtin_prefetch(c->active->tags + (size_t) cache_bucket1(c, hashes[i]) * CACHE_WAYS);
+        __builtin_prefetch(c->tags + (size_t) cache_bucket1(c, hashes[i]) * CACHE_WAYS);
     }
     for (unsigned i = 0; i < n; i++) {
         found[i] = cache_candidate(c, b->plan, hashes[i]);
@@ -255,6 +263,7 @@ static void run_keys(struct cache_batch *b, struct packet **packets, unsigned n)
             __builtin_prefetch(found[i]);
             if (b->plan->stride > 64) {
                 __builtin_prefetch((const char *) found[i] + 64);
+                __builtin_prefetch((const char *) found[i] + b->plan->stride - 1);
             }
         }
     }

@@ -113,12 +113,16 @@ class Bench:
         """Never with flow-mods: the control threads share the generator's CPU, and would starve."""
         return self.options.realtime and not case.flow_mods
 
+    def warmup(self, case):
+        """Seconds, the same for all switches: each flow should have come by several times even where it is slow to learn, 1 µs a packet."""
+        return max(self.options.warmup, 4 * case.flows * 1e-6 if not self.options.quick else 0)
+
     def measure(self, case, round_, switch, flows):
         o = self.options
         tid = switch.polling_thread()
-        argv = [*(["chrt", "--rr", "1"] if self.is_realtime(case) else []), generator(), "--tx", switch.sockets[0], "--rx", switch.sockets[1], "--flows", flows, "--limit", str(case.flows), "--size", case.size,
-                "--seconds", str(o.seconds), "--warmup", str(o.warmup), "--cpu", str(o.gen_cpu), "--perf", str(tid),
-                *(["--rate", str(case.rate)] if case.rate else []), *(["--fresh"] if case.fresh else []),
+        argv = [generator(), "--tx", switch.sockets[0], "--rx", switch.sockets[1], "--flows", flows, "--limit", str(case.flows), "--size", case.size,
+                "--seconds", str(o.seconds), "--warmup", str(self.warmup(case)), "--cpu", str(o.gen_cpu), "--perf", str(tid),
+                *(["--rate", str(case.rate)] if case.rate else []), *(["--fresh"] if case.fresh else []), *(["--realtime"] if self.is_realtime(case) else []),
                 *(["--hugepages"] if self.setup.hugetlbfs else []), *(["--virtio", o.virtio] if o.virtio else [])]
         record = os.path.join(self.files, "perf.data")
         if o.profile and not round_:
@@ -126,10 +130,10 @@ class Bench:
         mods = 0
         if case.flow_mods and switch.management:
             with FlowMods(switch.management, case.flow_mods, o.gen_cpu) as stream:
-                answer = self.lab.execute(argv, timeout=o.seconds + o.warmup + 60, merge=False)
+                answer = self.lab.execute(argv, timeout=o.seconds + self.warmup(case) + 60, merge=False)
             mods = stream.sent
         else:
-            answer = self.lab.execute(argv, timeout=o.seconds + o.warmup + 60, merge=False)
+            answer = self.lab.execute(argv, timeout=o.seconds + self.warmup(case) + 60, merge=False)
         result = json.loads(answer.output)
         if o.profile and not round_:
             self.keep_profile(case, switch, record)
@@ -173,7 +177,7 @@ def arguments():
     parser.add_argument("--gen-cpu", type=int, help="for the generator and the switches' control threads (default: the first)")
     parser.add_argument("--switch-cpu", type=int, help="for the switches' polling threads (default: the last)")
     parser.add_argument("--no-hugepages", action="store_true", help="everything on ordinary memory")
-    parser.add_argument("--realtime", action="store_true", help="generator and polling threads go before everything else on their CPUs while they measure")
+    parser.add_argument("--realtime", action="store_true", help="generator (once warm) and polling threads go before everything else on their CPUs")
     parser.add_argument("--noisy", action="store_true", help="take the ninth decile of 5 ms windows instead of the mean: the machine is used by others")
     parser.add_argument("--profile", action="store_true", help="list where the polling threads spend their time (perf), in the first round")
     parser.add_argument("--virtio", help="parameters of the generator's devices (gen --help)")

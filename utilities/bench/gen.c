@@ -29,12 +29,13 @@
     "  --queues N          queue pairs (default 1)      --ring N     descriptors (default 1024)\n" \
     "  --cpu N             where to run (default 0)     --memory MB  for buffers (default 96)\n" \
     "  --hugepages         use them (default: memory without)\n" \
+    "  --realtime          go before everything else on the CPU once warm (the switch's control thread may need the time before)\n" \
     "  --virtio PARAMS     more parameters of net_virtio_user (default mrg_rxbuf=0,in_order=1)\n" \
     "  --perf TID          count what this thread (the switch's) spends while measuring\n" \
     "  --file-prefix NAME  DPDK's name for this process (default: bench-gen and the process id)\n"
 
 enum { OPT_TX = 256, OPT_RX, OPT_FLOWS, OPT_LIMIT, OPT_SHUFFLE, OPT_SEED, OPT_FRESH, OPT_SIZE, OPT_RATE, OPT_SECONDS, OPT_WARMUP, OPT_CHECK, OPT_PER_FLOW,
-       OPT_QUEUES, OPT_RING, OPT_CPU, OPT_MEMORY, OPT_HUGEPAGES, OPT_VIRTIO, OPT_FILE_PREFIX, OPT_PERF, OPT_HELP };
+       OPT_QUEUES, OPT_RING, OPT_CPU, OPT_MEMORY, OPT_HUGEPAGES, OPT_VIRTIO, OPT_FILE_PREFIX, OPT_PERF, OPT_REALTIME, OPT_HELP };
 
 static const struct option long_options[] = {
     { "tx", 1, NULL, OPT_TX }, { "rx", 1, NULL, OPT_RX }, { "flows", 1, NULL, OPT_FLOWS }, { "limit", 1, NULL, OPT_LIMIT }, { "shuffle", 0, NULL, OPT_SHUFFLE },
@@ -42,6 +43,7 @@ static const struct option long_options[] = {
     { "seconds", 1, NULL, OPT_SECONDS }, { "warmup", 1, NULL, OPT_WARMUP }, { "check", 1, NULL, OPT_CHECK }, { "per-flow", 1, NULL, OPT_PER_FLOW },
     { "queues", 1, NULL, OPT_QUEUES }, { "ring", 1, NULL, OPT_RING }, { "cpu", 1, NULL, OPT_CPU }, { "memory", 1, NULL, OPT_MEMORY },
     { "hugepages", 0, NULL, OPT_HUGEPAGES }, { "virtio", 1, NULL, OPT_VIRTIO }, { "file-prefix", 1, NULL, OPT_FILE_PREFIX }, { "perf", 1, NULL, OPT_PERF },
+    { "realtime", 0, NULL, OPT_REALTIME },
     { "help", 0, NULL, OPT_HELP },
     { NULL, 0, NULL, 0 },
 };
@@ -80,6 +82,7 @@ static bool read_option(int c, struct gen_options *o, struct err *err)
     case OPT_SHUFFLE: return o->shuffle = true;
     case OPT_FRESH: return o->fresh = true;
     case OPT_HUGEPAGES: return o->hugepages = true;
+    case OPT_REALTIME: return o->realtime = true;
     case OPT_LIMIT: return whole("--limit", 1, FLOWS_MAX_SCHEDULE, &n, err) && (o->limit = n);
     case OPT_SEED: return whole("--seed", 0, UINT32_MAX, &n, err) && (o->seed = n, true);
     case OPT_SIZE:

@@ -44,6 +44,7 @@ struct gen_options {
     unsigned perf_tid;          /* The switch's polling thread; 0: not known. */
     uint64_t seed;
     bool fresh, shuffle, hugepages;
+    bool realtime;              /* Go before everything else on the CPU, but not while warming up: the switch's control thread may need the time. */
 };
 
 struct gen_counts {

@@ -150,7 +150,7 @@ class Testpmd(Switch):
 
     @staticmethod
     def missing():
-        return None if shutil.which("dpdk-testpmd") else "dpdk (dpdk-testpmd) is not installed"
+        return None if shutil.which("dpdk-testpmd") else "dpdk-dev (dpdk-testpmd) is not installed"
 
 
 ALL = {"vswitchd": Vswitch, "ovs": OvsDpdk, "testpmd": Testpmd}
