@@ -3,6 +3,7 @@ noinst_LIBRARIES += controller/libcontroller.a
 controller_libcontroller_a_SOURCES = \
 	controller/api_json.c \
 	controller/auth.c controller/auth.h \
+	controller/budget.h \
 	controller/compile.c controller/compile.h \
 	controller/compile_entry.c \
 	controller/compile_switch.c \
@@ -14,13 +15,16 @@ controller_libcontroller_a_SOURCES = \
 	controller/fabric_status.c \
 	controller/fabric_pools.c \
 	controller/intern.c \
+	controller/limits.c controller/limits.h \
 	controller/link_routes.c controller/link_routes.h \
 	controller/lldp.c controller/lldp.h \
 	controller/neighbours.c \
 	controller/paths.c controller/paths.h controller/paths_impl.h \
+	controller/paths_bridges.c \
 	controller/paths_order.c \
 	controller/paths_route.c \
 	controller/paths_trees.c \
+	controller/relay.c \
 	controller/reconcile.c controller/reconcile_impl.h \
 	controller/reconcile_read.c \
 	controller/reconcile_wait.c \
@@ -44,6 +48,7 @@ controller_libcontroller_a_SOURCES = \
 	controller/vsw_agent.c \
 	controller/vsw_changes.c \
 	controller/vsw_groups.c \
+	controller/vsw_hold.c controller/vsw_hold.h \
 	controller/vsw_ports.c \
 	controller/vsw_counters.c controller/vsw_counters.h \
 	controller/vsw_stats.c controller/vsw_stats.h
@@ -61,11 +66,13 @@ controller_controller_test_SOURCES = \
 	controller/controller_test.c \
 	controller/config_test.c \
 	controller/counter_sum_test.c \
+	controller/limits_test.c \
 	controller/link_routes_test.c \
 	controller/lldp_test.c \
 	controller/paths_test.c \
 	controller/paths_trees_test.c \
 	controller/reconcile_test.c \
+	controller/relay_test.c \
 	controller/rest_slice_test.c \
 	controller/rest_test.c \
 	controller/store_test.c \
@@ -76,6 +83,7 @@ controller_controller_test_SOURCES = \
 	controller/test_rest.c controller/test_rest.h \
 	controller/test_switch.c controller/test_switch.h \
 	controller/vsw_rig_test.c controller/vsw_rig.h \
+	controller/vsw_hold_test.c \
 	controller/vsw_test.c \
 	ofproto/of_peer_test.c ofproto/of_peer.h \
 	ofproto/random_model.c ofproto/random_model.h \

@@ -21,30 +21,33 @@
 
 #include "controller/edge_tables.h"
 #include "controller/fabric_impl.h"
+#include "controller/limits.h"
 #include "controller/ruleset.h"
+#include "controller/vsw_hold.h"
 #include "ofproto/polder.h"
+
+#define MIN_PACKET_IN_BURST 16u
 
 /* --- Actions --- */
 
 void compile_controller(const struct vsw *vsw, struct actions *out)
 {
-    struct action *a = actions_add(out, ACTION_CONTROLLER);
-    a->controller.max_len = OFPCML_NO_BUFFER;
-    a->controller.reason = OFPR_ACTION;
-    a->controller.meter = vsw->packet_in_meter;
+    actions_controller(out, vsw->unmetered ? 0 : vsw->packet_in_meter);
 }
 
-/* What the edge drops at once: a flood of packet-ins costs nobody else anything. */
+/* What the edge drops at once: a flood of packet-ins costs nobody else anything. A tenth of a second's worth may come at once. */
 static void put_packet_in_meter(struct edge_context *x)
 {
-    uint32_t rate = MAX(x->vsw->network->quota.packet_in_rate, 1u);
-    struct of_meter_band band = { .type = OFPMBT_DROP, .rate = rate, .burst_size = rate };
-    ruleset_meter(x->controller->rulesets, x->vsw->packet_in_meter, OFPMF_PKTPS | OFPMF_BURST, &band, 1);
+    uint32_t rate = MAX(limits_packet_in_rate(x->vsw), 1u);
+    struct of_meter_band band = { .type = OFPMBT_DROP, .rate = rate, .burst_size = MAX(rate / 10, MIN_PACKET_IN_BURST) };
+    if (x->vsw->packet_in_meter && !x->vsw->unmetered) {
+        ruleset_meter(x->controller->rulesets, x->vsw->packet_in_meter, OFPMF_PKTPS | OFPMF_BURST, &band, 1);
+    }
 }
 
-static void output_virtual(struct actions *out, uint32_t port)
+static void output_virtual(const struct vsw *vsw, struct actions *out, uint32_t port)
 {
-    actions_load(out, R_OUT, 0, 32, port == OFPP_ALL ? OFPP_FLOOD : port);
+    actions_load(out, R_OUT, 0, 32, port == OFPP_ALL && !vsw->is_slice ? OFPP_FLOOD : port);
     actions_resubmit(out, T_DELIVER);
 }
 
@@ -66,7 +69,7 @@ void compile_actions(const struct vsw *vsw, const struct actions *in, struct act
         } else if (a->type == ACTION_OUTPUT && a->output.port == OFPP_TABLE) {
             actions_output(out, OFPP_TABLE);            /* A packet-out: CLASSIFY leads on; unlike a resubmit's, the pipeline's action set runs. */
         } else if (a->type == ACTION_OUTPUT) {
-            output_virtual(last ? out : actions_clone(out), a->output.port);
+            output_virtual(vsw, last ? out : actions_clone(out), a->output.port);
         } else if (a->type == ACTION_GROUP) {
             actions_group(out, vsw_physical_group(vsw, a->group));
         } else if (a->type == ACTION_CLONE) {
@@ -83,10 +86,10 @@ static const enum action_type set_order[] = {
     ACTION_DEC_MPLS_TTL, ACTION_DEC_NW_TTL, ACTION_SET_MPLS_TTL, ACTION_SET_NW_TTL, ACTION_SET_FIELD, ACTION_GROUP, ACTION_OUTPUT,
 };
 
-static void output_controller_from_set(struct actions *out, uint32_t number)
+static void output_controller_from_set(const struct vsw *vsw, struct actions *out, uint32_t number)
 {
     actions_load(out, R_ENTRY, 0, 32, number);
-    output_virtual(out, OFPP_CONTROLLER);
+    output_virtual(vsw, out, OFPP_CONTROLLER);
 }
 
 /* What an action set with these actions in it does, as a list. number: the entry's; 0: a bucket. */
@@ -115,7 +118,7 @@ static void compile_set(const struct vsw *vsw, const struct actions *in, uint32_
     if (end && number && end->type == ACTION_OUTPUT && end->output.port == OFPP_CONTROLLER) {
         ordered.n--;                                    /* It owns nothing. */
         compile_actions(vsw, &ordered, out, true);
-        output_controller_from_set(out, number);
+        output_controller_from_set(vsw, out, number);
     } else {
         compile_actions(vsw, &ordered, out, false);
     }
@@ -128,9 +131,9 @@ static void compile_write(const struct vsw *vsw, const struct actions *in, uint3
     for (unsigned i = 0; i < in->n; i++) {
         const struct action *a = &in->list[i];
         if (a->type == ACTION_OUTPUT && a->output.port == OFPP_CONTROLLER) {
-            output_controller_from_set(out, number);
+            output_controller_from_set(vsw, out, number);
         } else if (a->type == ACTION_OUTPUT) {
-            output_virtual(out, a->output.port);
+            output_virtual(vsw, out, a->output.port);
         } else if (a->type == ACTION_GROUP) {
             actions_group(out, vsw_physical_group(vsw, a->group));
         } else {
@@ -141,6 +144,12 @@ static void compile_write(const struct vsw *vsw, const struct actions *in, uint3
 
 /* --- Entries --- */
 
+static void set_register(struct match *match, enum field_id id, uint32_t value)
+{
+    match->value.flow.regs[id - FIELD_REG0] = be32_put(value);
+    match->mask.flow.regs[id - FIELD_REG0] = be32_put(UINT32_MAX);
+}
+
 /* The in_port that it matches, 0: any. */
 static uint32_t compile_match(const struct vsw *vsw, const struct flow_entry *entry, struct match *match)
 {
@@ -148,10 +157,10 @@ static uint32_t compile_match(const struct vsw *vsw, const struct flow_entry *en
     minimatch_expand(entry->match, match);
     if (match->mask.flow.in_port.v) {
         in_port = be32_get(match->value.flow.in_port);
-        match_set_u64(match, R_IN, in_port);
+        set_register(match, R_IN, in_port);
         match->value.flow.in_port = match->mask.flow.in_port = be32_put(0);
     }
-    match_set_u64(match, R_VSW, vsw->id);
+    set_register(match, R_VSW, vsw->id);
     return in_port;
 }
 
@@ -196,11 +205,15 @@ static void entry_rule_init(struct entry_rule *rule, const struct vsw *vsw, cons
     compile_instructions(vsw, entry, &rule->instructions);
 }
 
-/* reset: OFPFF_RESET_COUNTS, RULE_BEGINS or 0. */
-static void rule_put_entry(struct rulesets *rulesets, const struct flow_entry *entry, const struct entry_rule *rule, unsigned reset)
+/* reset: OFPFF_RESET_COUNTS, RULE_BEGINS or 0. last: the instructions are not needed again. */
+static void rule_put_entry(struct rulesets *rulesets, const struct flow_entry *entry, struct entry_rule *rule, unsigned reset, bool last)
 {
-    ruleset_flow_flags(rulesets, (uint8_t) (T_VIRT + entry->table_id), entry->priority, &rule->match, rule->cookie,
-                       (uint16_t) ((entry->flags & OFPFF_SEND_FLOW_REM) | reset), &rule->instructions);
+    uint16_t flags = (uint16_t) ((entry->flags & OFPFF_SEND_FLOW_REM) | reset);
+    if (last) {
+        ruleset_flow_take(rulesets, (uint8_t) (T_VIRT + entry->table_id), entry->priority, &rule->match, rule->cookie, flags, &rule->instructions);
+    } else {
+        ruleset_flow_flags(rulesets, (uint8_t) (T_VIRT + entry->table_id), entry->priority, &rule->match, rule->cookie, flags, &rule->instructions);
+    }
 }
 
 /* A controller of OpenFlow 1.0 gets what matches nothing, unless its own entry is as unspecific as this one. */
@@ -208,7 +221,7 @@ static void put_miss(struct rulesets *rulesets, struct vsw *vsw)
 {
     struct match all;
     match_init(&all);
-    if (!vsw->misses || flow_tables_find(vsw->flows, 0, 0, &all)) {
+    if (!vsw->misses || vsw_is_held(vsw) || flow_tables_find(vsw->flows, 0, 0, &all)) {
         return;
     }
     struct instructions in;
@@ -234,7 +247,7 @@ void compile_entry_put(struct vsw *vsw, const struct flow_entry *entry, bool res
         const struct edge *edge = vsw->network->landings[i].edge;
         if (!rule.in_port || vsw_in_port_on(vsw, rule.in_port, edge)) {
             ruleset_edit_begin(rulesets, edge->datapath_id, OWNER_ENTRIES(vsw->id));
-            rule_put_entry(rulesets, entry, &rule, reset_counts ? OFPFF_RESET_COUNTS : 0);
+            rule_put_entry(rulesets, entry, &rule, reset_counts ? OFPFF_RESET_COUNTS : 0, i + 1 == vsw->network->n_landings);
             ruleset_edit_end(rulesets);
         }
     }
@@ -267,7 +280,8 @@ static void put_unmatched(struct edge_context *x, unsigned table)
 {
     struct match match;
     struct instructions in;
-    bool wanted = x->vsw->counts_unmatched[table] && !(x->vsw->misses && !table);
+    /* Where the tenant's entry of priority 0 may be held nothing takes its place. */
+    bool wanted = x->vsw->counts_unmatched[table] && !(x->vsw->misses && !table) && !vsw_is_held(x->vsw);
     match_init(&match);
     match_set_u64(&match, R_VSW, x->vsw->id);
     if (wanted) {
@@ -440,7 +454,7 @@ static void put_entry_again(struct flow_entry *entry, void *x_)
     struct entry_rule rule;
     entry_rule_init(&rule, x->vsw, entry);
     if (!rule.in_port || vsw_in_port_on(x->vsw, rule.in_port, x->edge)) {
-        rule_put_entry(x->controller->rulesets, entry, &rule, ((const struct vflow *) entry->aux)->took_over ? 0 : RULE_BEGINS);
+        rule_put_entry(x->controller->rulesets, entry, &rule, ((const struct vflow *) entry->aux)->took_over ? 0 : RULE_BEGINS, true);
     }
     instructions_fini(&rule.instructions);
 }

@@ -61,6 +61,15 @@ static void read_openflow(struct json_reader *root, struct controller_config *c)
     json_end(&r);
 }
 
+static void read_slices(struct json_reader *root, struct controller_config *c)
+{
+    struct json_reader r;
+    if (json_member(root, "slices", false, &r) && json_is_object(&r)) {
+        read_tls(&r, true, &c->slice_key, &c->slice_cert, &c->slice_ca);
+        json_end(&r);
+    }
+}
+
 static void read_rest(struct json_reader *root, struct controller_config *c)
 {
     struct json_reader r;
@@ -154,6 +163,16 @@ static void read_intern(struct json_reader *root, struct controller_config *c)
     }
 }
 
+static void read_slices(struct json_reader *root, struct controller_config *c)
+{
+    struct json_reader r;
+    c->slice_hold_s = 60;
+    if (json_member(root, "slices", false, &r) && json_is_object(&r)) {
+        c->slice_hold_s = (unsigned) json_u64(&r, "hold_s", 0, 3600, 60);
+        json_end(&r);
+    }
+}
+
 bool config_load(const char *path, struct controller_config *c, enum log_level *level, struct err *err)
 {
     memset(c, 0, sizeof *c);
@@ -180,11 +199,13 @@ bool config_load(const char *path, struct controller_config *c, enum log_level *
             json_fail(&r, "log_level", "%s is not one of error, warn, info, debug", log_level);
         }
         read_openflow(&r, c);
+        read_slices(&r, c);
         read_rest(&r, c);
         read_lldp(&r, c);
         read_fabric(&r, c);
         read_provider(&r, c);
         read_intern(&r, c);
+        read_slices(&r, c);
         json_end(&r);
     }
     cJSON_Delete(tree);
@@ -234,6 +255,11 @@ bool config_openflow_tls(const struct controller_config *c, struct tls_config **
     return make_tls("openflow.tls", c->of_key, c->of_cert, c->of_ca, out, err);
 }
 
+bool config_slice_tls(const struct controller_config *c, struct tls_config **out, struct err *err)
+{
+    return c->slice_key ? make_tls("slices.tls", c->slice_key, c->slice_cert, c->slice_ca, out, err) : config_openflow_tls(c, out, err);
+}
+
 bool config_rest_tls(const struct controller_config *c, struct tls_config **out, struct err *err)
 {
     return make_tls("rest.tls", c->rest_key, c->rest_cert, c->rest_ca, out, err);
@@ -243,6 +269,10 @@ bool config_check(const struct controller_config *c, struct err *err)
 {
     struct tls_config *tls;
     if (!config_openflow_tls(c, &tls, err)) {
+        return false;
+    }
+    tls_config_unref(tls);
+    if (!config_slice_tls(c, &tls, err)) {
         return false;
     }
     tls_config_unref(tls);
@@ -264,7 +294,7 @@ bool config_check(const struct controller_config *c, struct err *err)
 void config_fini(struct controller_config *c)
 {
     char *strings[] = {
-        c->name, c->run_dir, c->store_path, c->of_key, c->of_cert, c->of_ca, c->rest_unix, c->rest_listen,
+        c->name, c->run_dir, c->store_path, c->of_key, c->of_cert, c->of_ca, c->slice_key, c->slice_cert, c->slice_ca, c->rest_unix, c->rest_listen,
         c->rest_key, c->rest_cert, c->rest_ca, c->tokens_file, c->lldp_key_file,
     };
     for (unsigned i = 0; i < ARRAY_SIZE(strings); i++) {

@@ -17,8 +17,9 @@ void config_fini(struct controller_config *);
 
 /* Reads the key of lldp.key_file: its bytes without a trailing newline. */
 bool config_lldp_key(const char *path, struct lldp_key *, struct err *);
-/* The TLS of openflow.tls, or of rest.tls; *out is NULL when none is configured. */
+/* The TLS of openflow.tls, of slices.tls (else openflow.tls), or of rest.tls; *out is NULL when none is configured. */
 bool config_openflow_tls(const struct controller_config *, struct tls_config **out, struct err *);
+bool config_slice_tls(const struct controller_config *, struct tls_config **out, struct err *);
 bool config_rest_tls(const struct controller_config *, struct tls_config **out, struct err *);
 
 #endif

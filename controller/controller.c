@@ -13,6 +13,7 @@
 #include "controller/store.h"
 #include "controller/substrate.h"
 #include "lib/log.h"
+#include "ofproto/of_share.h"
 
 /* --- Commits: one at a time, from the open transaction to the recompiled networks --- */
 
@@ -230,6 +231,23 @@ static bool make_dir(const char *path, const char *field, struct err *err)
     }
     free(copy);
     return ok;
+}
+
+struct event_base *controller_base_new(void)
+{
+    struct event_config *config = event_config_new();
+    struct event_base *base = NULL;
+    if (config && !event_config_set_max_dispatch_interval(config, NULL, 1, OF_SHARE_PRIORITIES - 1)) {
+        base = event_base_new_with_config(config);
+    }
+    if (config) {
+        event_config_free(config);
+    }
+    if (base && event_base_priority_init(base, OF_SHARE_PRIORITIES)) {
+        event_base_free(base);
+        base = NULL;
+    }
+    return base;
 }
 
 bool controller_start(struct controller *c, struct err *err)

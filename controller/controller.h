@@ -23,6 +23,7 @@ struct controller_config {      /* Strings owned; see controllerd(8). */
     char *name, *run_dir, *store_path;
     char **openflow_listen; unsigned n_openflow_listen;
     char *of_key, *of_cert, *of_ca;
+    char *slice_key, *slice_cert, *slice_ca;            /* Towards tenants' controllers; NULL: as towards switches. */
     char *rest_unix, *rest_listen, *rest_key, *rest_cert, *rest_ca, *tokens_file;
     unsigned lldp_interval_ms, lldp_keepalive_ms;               /* keepalive 0: the interval. */
     unsigned restore_hold_ms;   /* Before a link that failed is used again. */
@@ -30,6 +31,7 @@ struct controller_config {      /* Strings owned; see controllerd(8). */
     char *lldp_key_file;
     struct provider provider;
     unsigned intern_pairs_per_network, intern_idle_s;
+    unsigned slice_hold_s;      /* vsw_hold.h */
 };
 
 /* ruleset_sequence() just before the revision was compiled. */
@@ -51,6 +53,8 @@ struct controller {
     struct commits *commits;    /* controller.c's queue. */
 };
 
+/* An event base whose lowest priority is served one callback at a time, when there is nothing else to do (ofproto/of_share.h). NULL: none can be had. */
+struct event_base *controller_base_new(void);
 /* Brings everything up, in the order above: `config`, `base`, `clock` and `rng` are set, the rest is NULL.  False and err (with the config's field) when anything fails;
  * controller_stop() then still takes down what was made.  After it returns true the daemon serves. */
 bool controller_start(struct controller *, struct err *);

@@ -19,7 +19,7 @@
  *             |          output:P is  reg2 = P, resubmit(,240)
  *             |
  *        240 DELIVER   local port: out;  remote port: xreg2 = the landing's provider MAC;  FLOOD: a group of both
- *        241 X_SRC     xreg3 = provider MAC for eth_src, or for the pair (eth_src, eth_dst);  unknown: to the controller, which interns it
+ *        241 X_SRC     xreg3 = provider MAC for eth_src, or for the pair (eth_src, eth_dst);  unknown: to the controller, which carries or interns it
  *        242 X_SIP     registered source IP to its provider IP, flag
  *        243 X_DIP     registered destination IP to its provider IP, flag
  *        244 X_OUT     provider MACs into the frame, flags into the source MAC

@@ -8,7 +8,9 @@
 #include "controller/compile.h"
 #include "controller/edge_tables.h"
 #include "controller/fabric_impl.h"
+#include "controller/limits.h"
 #include "controller/vsw_counters.h"
+#include "controller/vsw_hold.h"
 #include "controller/ruleset.h"
 #include "controller/slice.h"
 #include "lib/json.h"
@@ -87,10 +89,10 @@ static void network_changed(struct fabric *f, uint32_t id)
         hmap_insert(&f->vsws, &vsw->node, vsw_hash(id));
     }
     vsw->network = network;
-    vsw->dirty = true;
+    vsw->dirty = vsw->entries_dirty = true;             /* Its ports, and so where entries can match, may be others. */
     intern_network_changed(f->intern, vsw);
     if (vsw->is_slice) {
-        vsw->entries_dirty = vsw->ports_dirty = true;   /* Its ports, and so where entries can match, may be others. */
+        vsw->ports_dirty = true;
         vsw_ports_review(vsw);
         slice_agent_update(vsw);
     } else {
@@ -257,13 +259,18 @@ void fabric_substrate_changed(struct fabric *f)
 
 void fabric_load(struct fabric *f)
 {
+    struct vsw *vsw;
     fabric_substrate_changed(f);
+    f->group_ids.next = 1 + rng_below(&f->controller->rng, TENANT_GROUP_MAX / 2);
     static const enum model_kind kinds[] = { KIND_NETWORK, KIND_SWITCH };
     for (unsigned k = 0; k < ARRAY_SIZE(kinds); k++) {
         for (unsigned i = 0; i < model_count(f->controller->model, kinds[k]); i++) {
             const struct network *network = model_at(f->controller->model, kinds[k], i);
             network_changed(f, network->id);
         }
+    }
+    HMAP_FOR_EACH (vsw, node, &f->vsws) {
+        vsw_hold_begin(vsw);
     }
 }
 
@@ -357,6 +364,7 @@ static void work_cb(evutil_socket_t fd UNUSED, short events UNUSED, void *aux)
     while (!list_empty(&f->work_list)) {
         vsw = CONTAINER_OF(f->work_list.next, struct vsw, work);
         list_remove(&vsw->work);
+        uint64_t begun = vsw->usage ? clock_now_ns(&f->controller->clock) : 0;
         if (vsw->is_slice && vsw->ports_dirty) {
             vsw->ports_dirty = false;
             vsw_ports_review(vsw);
@@ -370,6 +378,7 @@ static void work_cb(evutil_socket_t fd UNUSED, short events UNUSED, void *aux)
         }
         if (vsw->is_slice) {
             vsw_changes_turn(vsw);
+            vsw->usage->compile_ns += clock_now_ns(&f->controller->clock) - begun;
         }
     }
     f->n_devices = 0;
@@ -381,6 +390,7 @@ static void work_cb(evutil_socket_t fd UNUSED, short events UNUSED, void *aux)
 static void retry_cb(evutil_socket_t fd UNUSED, short events UNUSED, void *aux)
 {
     slice_agent_retry(aux);
+    vsw_hold_tick(aux);
 }
 
 struct fabric *fabric_new(struct controller *controller)
@@ -397,6 +407,7 @@ struct fabric *fabric_new(struct controller *controller)
     struct timeval interval = { .tv_sec = 2 };
     event_add(f->retry, &interval);
     f->intern = intern_new(f);
+    f->limits = limits_new(f);
     f->stats = vsw_stats_new(f, &vsw_counters_ops);
     return f;
 }
@@ -415,6 +426,7 @@ void fabric_free(struct fabric *f)
         id_pool_fini(&f->group_ids);
         id_pool_fini(&f->meter_ids);
         intern_free(f->intern);
+        limits_free(f->limits);
         vsw_stats_free(f->stats);
         event_free(f->work);
         event_free(f->retry);

@@ -10,7 +10,8 @@
 struct id_pool { uint32_t next, max; uint32_t *freed; size_t n, head, room; };
 void id_pool_init(struct id_pool *, uint32_t max);
 void id_pool_fini(struct id_pool *);
-uint32_t id_pool_get(struct id_pool *);         /* From 1. */
+bool id_pool_empty(const struct id_pool *);
+uint32_t id_pool_get(struct id_pool *);         /* From 1. Not when it is empty. */
 void id_pool_put(struct id_pool *, uint32_t);
 
 struct fabric {
@@ -20,13 +21,15 @@ struct fabric {
     struct hmap usages;         /* struct usage by tenant. */
     struct id_pool group_ids, meter_ids;        /* Physical ids of tenants' groups and meters. */
     struct event *work;         /* Compiles what is dirty, once per loop turn. */
-    struct event *retry;        /* Agents that could not be made. */
+    struct event *retry;        /* Agents that could not be made; held entries. */
+    unsigned n_held;            /* vsw_hold.h */
     bool work_pending, switches_dirty;
     uint64_t *devices; unsigned n_devices;      /* Datapath ids of edges whose device ports changed. */
     uint64_t *known; unsigned n_known;  /* Datapath ids of the model's edges and fabric switches, as last seen. */
     uint64_t n_compiles, compile_ns, n_packet_ins, n_packet_ins_lost, n_packet_outs, n_packet_outs_lost;
     struct intern *intern;
     struct vsw_stats *stats;
+    struct limits *limits;
 };
 
 void fabric_schedule(struct fabric *);
@@ -44,4 +47,17 @@ bool intern_reply(struct intern *, struct sw *, struct of_msg *);
 /* Ports moved or left: pairs of senders on edges that are no longer in the network go. */
 void intern_network_changed(struct intern *, struct vsw *);
 void intern_metrics(struct intern *, struct buf *);
+/* Whether a pair of this network has this source. */
+bool intern_is_source(const struct vsw *, struct mac);
+
+/* relay.c: frames of pairs that have no id.  relay_saw() first: a frame of this source left for the fabric. */
+void relay_saw(struct vsw *, struct mac src);
+/* Whether anything of the network, or of its slice, has sent from this address, or has a port with it. */
+bool relay_is_source(const struct vsw *, struct mac);
+/* Counts a frame of a pair from this edge to the landing `pdst`; true when there have been enough for an id. */
+bool relay_repeats(struct vsw *, uint16_t edge, struct mac src, struct mac dst, uint64_t pdst);
+/* Sends the frame, with the tenant's addresses, out of what `pdst` stands for.  False: no way leads there, or the rate is exceeded. */
+bool relay_frame(struct vsw *, const struct sw *from, uint64_t pdst, uint8_t *data, unsigned size);
+/* Frees what has not been used for long, or (always) in any case. */
+void relay_forget(struct vsw *, bool always);
 #endif

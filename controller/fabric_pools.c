@@ -1,5 +1,6 @@
 /* Numbers and quotas that virtual switches share.  See fabric_impl.h. */
 #include "controller/fabric_impl.h"
+#include "controller/limits.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -16,6 +17,11 @@ void id_pool_init(struct id_pool *pool, uint32_t max)
 void id_pool_fini(struct id_pool *pool)
 {
     free(pool->freed);
+}
+
+bool id_pool_empty(const struct id_pool *pool)
+{
+    return !pool->n && pool->next > pool->max;
 }
 
 uint32_t id_pool_get(struct id_pool *pool)
@@ -66,6 +72,7 @@ struct usage *fabric_usage_get(struct fabric *f, const char *tenant)
     }
     usage = XNEW(struct usage);
     usage->n_refs = 1;
+    limits_tenant_init(usage);
     str_copy(usage->tenant, sizeof usage->tenant, tenant);
     hmap_insert(&f->usages, &usage->node, tenant_hash(tenant));
     return usage;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "controller/fabric_impl.h"
+#include "controller/limits.h"
 #include "controller/link_routes.h"
 #include "controller/slice.h"
 #include "controller/vsw_counters.h"
@@ -96,6 +97,7 @@ void fabric_metrics(struct fabric *f, struct buf *out)
         buf_printf(out, "# HELP polder_slice_%s %s\n# TYPE polder_slice_%s counter\npolder_slice_%s %" PRIu64 "\n", rows[i].name, rows[i].help, rows[i].name,
                    rows[i].name, rows[i].value);
     }
+    limits_metrics(f, out);
     intern_metrics(f->intern, out);
     vsw_stats_metrics(f->stats, out);
 }

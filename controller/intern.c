@@ -5,8 +5,9 @@
  * network, bounded by quota; the receivers get the restoring entry first, then, confirmed, the sender gets the
  * translating one, then the frame that was held goes on from X_SRC where it stopped. So no frame is ever on the fabric
  * whose id a receiver does not know. A pair that the sender has not used for the idle time goes in the opposite order,
- * with a grace period for frames under way. Only what a tenant's tables decided to send to a remote port gets here:
- * scans of unknown addresses end in the tenant's tables and take no id.
+ * with a grace period for frames under way. Only what a tenant's tables decided to send to a remote port gets here, and
+ * of that only pairs that are answered or repeat get an id; the others' frames are carried by controllerd (relay.c), so
+ * that a scan takes none, whatever a tenant's tables flood.
  */
 #define LOG_MODULE "intern"
 #include <event2/event.h>
@@ -22,6 +23,7 @@
 #define CONFIRM_TIMEOUT_MS 5000
 #define DRAIN_NS (5 * UINT64_C(1000000000))
 #define MAX_HELD 1024           /* Frames held in all, */
+#define MAX_HELD_PER_TENANT 256 /* of a tenant, so that others' find room, */
 #define MAX_HELD_PER_PAIR 16    /* and for a pair that is spreading, so that a short burst arrives whole. */
 
 struct intern {
@@ -29,13 +31,14 @@ struct intern {
     struct event *tick;
     struct list held;
     unsigned n_held;
-    uint64_t n_interned, n_reclaimed, n_over_quota, n_resent;
+    uint64_t n_interned, n_reclaimed, n_over_quota, n_resent, n_relayed, n_unrelayed;
 };
 
 /* A frame that waits for its pair, with the context it had. */
 struct held {
     struct list node;
     struct intern *intern;
+    char tenant[33];
     uint32_t network, pair_id, in_port, flags;
     uint16_t edge;
     uint64_t datapath_id, pdst;
@@ -43,15 +46,33 @@ struct held {
     unsigned size;
 };
 
+static uint32_t pair_hash(uint16_t edge, struct mac src, struct mac dst)
+{
+    return (uint32_t) hash_mix64(mac_u64(src) ^ hash_mix64(mac_u64(dst) << 16 | edge));
+}
+
+static uint32_t source_hash(struct mac src) { return (uint32_t) hash_mix64(mac_u64(src)); }
+
 static struct pair *find_pair(const struct vsw *vsw, uint16_t edge, struct mac src, struct mac dst)
 {
     struct pair *pair;
-    LIST_FOR_EACH (pair, node, &vsw->pairs) {
+    HMAP_FOR_EACH_WITH_HASH (pair, by_addresses, pair_hash(edge, src, dst), &vsw->pair_addresses) {
         if (pair->edge == edge && mac_u64(pair->src) == mac_u64(src) && mac_u64(pair->dst) == mac_u64(dst)) {
             return pair;
         }
     }
     return NULL;
+}
+
+bool intern_is_source(const struct vsw *vsw, struct mac mac)
+{
+    const struct pair *pair;
+    HMAP_FOR_EACH_WITH_HASH (pair, by_source, source_hash(mac), &vsw->pair_sources) {
+        if (mac_u64(pair->src) == mac_u64(mac)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static struct pair *find_pair_id(const struct vsw *vsw, uint16_t edge, uint32_t id)
@@ -82,7 +103,10 @@ static void recompile(struct intern *intern UNUSED, struct vsw *vsw)
 static void remove_pair(struct intern *intern, struct vsw *vsw, struct pair *pair)
 {
     list_remove(&pair->node);
+    hmap_remove(&vsw->pair_addresses, &pair->by_addresses);
+    hmap_remove(&vsw->pair_sources, &pair->by_source);
     vsw->n_pairs--;
+    vsw->n_unanswered -= pair->unanswered;
     free(pair);
     recompile(intern, vsw);
 }
@@ -153,7 +177,7 @@ static void receivers_ready(const struct err *err, void *aux)
 
 /* --- Packet-in --- */
 
-static struct pair *new_pair(struct intern *intern, struct vsw *vsw, const struct sw *sw, struct mac src, struct mac dst)
+static struct pair *new_pair(struct intern *intern, struct vsw *vsw, const struct sw *sw, struct mac src, struct mac dst, bool unanswered)
 {
     struct controller *c = intern->fabric->controller;
     struct pair *pair;
@@ -168,42 +192,61 @@ static struct pair *new_pair(struct intern *intern, struct vsw *vsw, const struc
     pair->src = src;
     pair->dst = dst;
     pair->used_ns = clock_now_ns(&c->clock);
+    pair->unanswered = unanswered;
     list_push_back(&vsw->pairs, &pair->node);
+    hmap_insert(&vsw->pair_addresses, &pair->by_addresses, pair_hash(pair->edge, src, dst));
+    hmap_insert(&vsw->pair_sources, &pair->by_source, source_hash(src));
     vsw->n_pairs++;
+    vsw->n_unanswered += unanswered;
     intern->n_interned++;
     return pair;
 }
 
-static bool may_hold(const struct intern *intern, const struct pair *pair)
+static bool may_hold(const struct intern *intern, const struct vsw *vsw, const struct pair *pair)
 {
+    const char *tenant = network_tenant(vsw->network)->name;
     const struct held *held;
-    unsigned n = 0;
+    unsigned n_pair = 0, n_tenant = 0;
     LIST_FOR_EACH (held, node, &intern->held) {
-        n += pair && held->edge == pair->edge && held->pair_id == pair->id;
+        n_pair += pair && held->edge == pair->edge && held->pair_id == pair->id;
+        n_tenant += !strcmp(held->tenant, tenant);
     }
-    return intern->n_held < MAX_HELD && n < MAX_HELD_PER_PAIR;
+    return intern->n_held < MAX_HELD && n_tenant < MAX_HELD_PER_TENANT && n_pair < MAX_HELD_PER_PAIR;
+}
+
+static uint64_t context(const struct of_packet_in *pin, enum field_id id)
+{
+    union field_value value;
+    field_get(field_row(id), &pin->match.value.flow, &value);
+    return field_value_u64(&value);
 }
 
 static struct held *hold(struct intern *intern, const struct vsw *vsw, const struct sw *sw, const struct pair *pair, const struct of_packet_in *pin)
 {
     struct held *held = XNEW(struct held);
-    union field_value value;
 
     held->intern = intern;
+    str_copy(held->tenant, sizeof held->tenant, network_tenant(vsw->network)->name);
     held->network = vsw->id;
     held->edge = pair->edge;
     held->pair_id = pair->id;
     held->datapath_id = sw->datapath_id;
     held->in_port = be32_get(pin->match.value.flow.in_port);
-    field_get(field_row(R_PDST), &pin->match.value.flow, &value);
-    held->pdst = field_value_u64(&value);
-    field_get(field_row(R_FLAGS), &pin->match.value.flow, &value);
-    held->flags = (uint32_t) field_value_u64(&value);
+    held->pdst = context(pin, R_PDST);
+    held->flags = (uint32_t) context(pin, R_FLAGS);
     held->data = (uint8_t *) xmemdup0((const char *) pin->data, pin->size);
     held->size = pin->size;
     list_push_back(&intern->held, &held->node);
     intern->n_held++;
     return held;
+}
+
+/* Whether a new pair has earned an id. */
+static bool earns_id(struct vsw *vsw, const struct sw *sw, struct mac src, struct mac dst, uint64_t pdst, bool *unanswered)
+{
+    unsigned quota = vsw->controller->config.intern_pairs_per_network;
+    *unanswered = !relay_is_source(vsw, dst);
+    return !*unanswered || (relay_repeats(vsw, sw->edge->index, src, dst, pdst) && vsw->n_unanswered < quota - quota / 2);
 }
 
 void intern_packet_in(struct intern *intern, struct sw *sw, struct of_packet_in *pin)
@@ -218,7 +261,15 @@ void intern_packet_in(struct intern *intern, struct sw *sw, struct of_packet_in 
     memcpy(dst.b, pin->data, 6);
     memcpy(src.b, pin->data + 6, 6);
     struct pair *pair = find_pair(vsw, sw->edge->index, src, dst);
-    if (!may_hold(intern, pair) || (!pair && !(pair = new_pair(intern, vsw, sw, src, dst)))) {
+    bool unanswered = false;
+    relay_saw(vsw, src);
+    if (!pair && !earns_id(vsw, sw, src, dst, context(pin, R_PDST), &unanswered)) {
+        bool relayed = relay_frame(vsw, sw, context(pin, R_PDST), pin->data, pin->size);
+        intern->n_relayed += relayed;
+        intern->n_unrelayed += !relayed;
+        return;
+    }
+    if (!may_hold(intern, vsw, pair) || (!pair && !(pair = new_pair(intern, vsw, sw, src, dst, unanswered)))) {
         return;
     }
     if (pair->state == PAIR_DRAINING) {                 /* The receivers still have it. */
@@ -298,6 +349,7 @@ static void tick_cb(evutil_socket_t fd UNUSED, short events UNUSED, void *aux)
 
     HMAP_FOR_EACH (vsw, node, &intern->fabric->vsws) {
         any |= vsw->n_pairs > 0;
+        relay_forget(vsw, false);
         age(intern, vsw, now, c->config.intern_idle_s * UINT64_C(1000000000));
     }
     if (any) {
@@ -346,6 +398,8 @@ void intern_metrics(struct intern *intern, struct buf *out)
         { "reclaimed_total", "counter", "Idle address pairs whose id was taken back", intern->n_reclaimed },
         { "over_quota_total", "counter", "Frames refused an id because the network's quota was used up", intern->n_over_quota },
         { "resent_total", "counter", "Held frames sent on", intern->n_resent },
+        { "relayed_total", "counter", "Frames of pairs without an id that controllerd carried", intern->n_relayed },
+        { "unrelayed_total", "counter", "Frames of pairs without an id that it did not carry: over the rate, or no way leads there", intern->n_unrelayed },
         { "held", "gauge", "Frames waiting for their pair", intern->n_held },
     };
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {

@@ -157,7 +157,7 @@ static int run(struct daemon *d)
     };
     struct event *events[ARRAY_SIZE(signals)] = { NULL };
     int status = 0;
-    d->base = event_base_new();
+    d->base = controller_base_new();
     if (!d->base) {
         err_set(&err, ERR_FAILED, NULL, "no event loop can be had");
         return report(&err);

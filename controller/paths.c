@@ -24,8 +24,10 @@ static void forget(struct paths *p)
 {
     free(p->arcs);
     free(p->reverse);
+    free(p->bridge);
     p->arcs = NULL;
     p->reverse = NULL;
+    p->bridge = NULL;
     for (unsigned i = 0; i < p->n; i++) {
         free(p->cost[i]);
         tree_free(p->tree[i]);

@@ -61,6 +61,9 @@ struct path_step { unsigned to; uint32_t out_port, in_port; };
 bool paths_next(struct paths *, unsigned from, unsigned to, struct path_step *);
 bool paths_connected(struct paths *, unsigned a, unsigned b);          /* True for a == b. */
 
+/* paths_bridges.c: without the cable at that port its ends are not connected.  False also where there is no cable in both directions. */
+bool paths_is_bridge(struct paths *, unsigned a, uint32_t port_a);
+
 /* Ways on, the best first; a switch takes the first whose port is live. */
 #define PATHS_CHOICES 3
 struct path_choices { unsigned n; struct path_step step[PATHS_CHOICES]; };

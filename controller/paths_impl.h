@@ -24,6 +24,7 @@ struct paths {
     unsigned *first;            /* n + 1 indexes into arcs. */
     uint32_t **cost;            /* Per destination, computed when first asked for. */
     struct tree **tree;         /* Likewise. */
+    bool *bridge;               /* By arc; NULL until asked for. */
 };
 
 /* paths.c */

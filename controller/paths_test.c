@@ -130,6 +130,51 @@ static void test_naive(void)
     }
 }
 
+/* Without l's cable its ends are apart: what is reached from a, step by step. */
+static bool naive_is_bridge(const struct naive *g, const struct naive_link *l)
+{
+    bool reached[MAX_N] = { false };
+    reached[l->a] = true;
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (unsigned i = 0; i < g->n_links; i++) {
+            const struct naive_link *m = &g->links[i];
+            bool is_l = (m->a == l->a && m->port_a == l->port_a) || (m->b == l->a && m->port_b == l->port_a);
+            if (!is_l && both_ways(g, m) && reached[m->a] && !reached[m->b]) {
+                reached[m->b] = changed = true;
+            }
+        }
+    }
+    return l->a != l->b && both_ways(g, l) && !reached[l->b];
+}
+
+static void test_bridges(void)
+{
+    struct rng rng;
+    unsigned n_bridges = 0, n_others = 0;
+    rng_seed(&rng, unit_seed());
+    for (int round = 0; round < 400; round++) {
+        struct naive g;
+        random_graph(&rng, &g);
+        struct paths *p = paths_new(g.n, g.is_edge);
+        for (unsigned i = 0; i < g.n_links; i++) {
+            const struct naive_link *l = &g.links[i];
+            paths_is_bridge(p, l->a, l->port_a);        /* Asking in between must not freeze the answer. */
+            paths_add_link(p, l->a, l->port_a, l->b, l->port_b);
+        }
+        for (unsigned i = 0; i < g.n_links; i++) {
+            const struct naive_link *l = &g.links[i];
+            bool expected = naive_is_bridge(&g, l);
+            CU_ASSERT_EQUAL(paths_is_bridge(p, l->a, l->port_a), expected);
+            n_bridges += expected;
+            n_others += !expected;
+        }
+        CU_ASSERT_FALSE(paths_is_bridge(p, 0, 1000));
+        paths_free(p);
+    }
+    CU_ASSERT_TRUE(n_bridges > 100 && n_others > 100);
+}
+
 static void cable(struct paths *p, unsigned a, uint32_t port_a, unsigned b, uint32_t port_b)
 {
     paths_add_link(p, a, port_a, b, port_b);
@@ -160,5 +205,5 @@ static void test_transit(void)
 void paths_test_suite(void);
 void paths_test_suite(void)
 {
-    UNIT_SUITE("paths", { "random graphs against a naive twin", test_naive }, { "edges as transit", test_transit });
+    UNIT_SUITE("paths", { "random graphs against a naive twin", test_naive }, { "bridges against a naive twin", test_bridges }, { "edges as transit", test_transit });
 }

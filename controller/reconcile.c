@@ -30,6 +30,7 @@
 
 #define TICK_MS 500
 #define MAX_BATCHES 16          /* In flight per switch. */
+#define KEPT_OUT (1u << 20)     /* Bytes of memory that are kept for the next batch. */
 
 static struct sw_rules *rules_of(const struct reconcile *r, const struct sw *sw)
 {
@@ -69,63 +70,77 @@ static void note_sent(struct batch *batch, uint32_t xid, void *object, enum desi
     batch->n = i + 1;
 }
 
-static void send_group(struct sw_rules *s, struct batch *batch, struct rule_group *group, enum of_group_command command)
+/* A batch on its way out: its messages are gathered, and written at once. */
+struct sender { struct sw_rules *s; struct batch *batch; struct buf *out; unsigned n; };
+
+static void put_message(struct sender *to, struct of_msg *msg)
+{
+    msg->version = OF13_VERSION;                        /* The southbound one. */
+    of_encode(msg, to->out);
+    to->n++;
+}
+
+static void send_group(struct sender *to, struct rule_group *group, enum of_group_command command)
 {
     struct of_msg msg;
-    of_msg_init(&msg, OFPT_GROUP_MOD, of_conn_next_xid(s->sw->conn));
+    of_msg_init(&msg, OFPT_GROUP_MOD, of_conn_next_xid(to->s->sw->conn));
     msg.group_mod.command = command;
     msg.group_mod.type = (uint8_t) group->type;
     msg.group_mod.group_id = group->id;
     if (command != OFPGC_DELETE) {
         msg.group_mod.buckets = group->buckets;         /* Lent for the encoding. */
         msg.group_mod.n_buckets = group->n_buckets;
-        note_sent(batch, group->xid = msg.xid, group, DESIRED_GROUP);
+        note_sent(to->batch, group->xid = msg.xid, group, DESIRED_GROUP);
     }
-    of_conn_send(s->sw->conn, &msg);
+    put_message(to, &msg);
 }
 
-static void send_meter(struct sw_rules *s, struct batch *batch, struct rule_meter *meter, enum of_meter_command command)
+static void send_meter(struct sender *to, struct rule_meter *meter, enum of_meter_command command)
 {
     struct of_msg msg;
-    of_msg_init(&msg, OFPT_METER_MOD, of_conn_next_xid(s->sw->conn));
+    of_msg_init(&msg, OFPT_METER_MOD, of_conn_next_xid(to->s->sw->conn));
     msg.meter_mod.command = command;
     msg.meter_mod.meter_id = meter->id;
     if (command != OFPMC_DELETE) {
         msg.meter_mod.flags = meter->flags;
         msg.meter_mod.bands = meter->bands;             /* Lent. */
         msg.meter_mod.n_bands = meter->n_bands;
-        note_sent(batch, meter->xid = msg.xid, meter, DESIRED_METER);
+        note_sent(to->batch, meter->xid = msg.xid, meter, DESIRED_METER);
     }
-    of_conn_send(s->sw->conn, &msg);
+    put_message(to, &msg);
 }
 
-static void send_flow(struct sw_rules *s, struct batch *batch, struct rule *rule, enum of_flow_command command)
+/* msg: a flow-mod that is used again and again, since most of it is zeros. */
+static void send_flow(struct sender *to, struct of_msg *msg, struct rule *rule, enum of_flow_command command)
 {
-    struct of_msg msg;
-    of_msg_init(&msg, OFPT_FLOW_MOD, of_conn_next_xid(s->sw->conn));
-    of_flow_mod_init(&msg.flow_mod);
-    msg.flow_mod.command = command;
-    msg.flow_mod.table_id = rule->table;
-    msg.flow_mod.priority = rule->priority;
-    minimatch_expand(rule->match, &msg.flow_mod.match);
+    struct of_flow_mod *mod = &msg->flow_mod;
+    msg->xid = of_conn_next_xid(to->s->sw->conn);
+    mod->command = command;
+    mod->table_id = rule->table;
+    mod->priority = rule->priority;
+    minimatch_expand(rule->match, &mod->match);
     if (command == OFPFC_ADD) {
-        msg.flow_mod.cookie = rule->cookie;
-        msg.flow_mod.flags = rule->flags | (rule->reset ? OFPFF_RESET_COUNTS : 0);
-        msg.flow_mod.instructions = rule->instructions; /* Lent. */
-        note_sent(batch, rule->xid = msg.xid, rule, DESIRED_RULE);
+        mod->cookie = rule->cookie;
+        mod->flags = rule->flags | (rule->reset ? OFPFF_RESET_COUNTS : 0);
+        mod->instructions = rule->instructions;         /* Lent. */
+        note_sent(to->batch, rule->xid = msg->xid, rule, DESIRED_RULE);
         rule->reset = false;
-        s->n_sent_adds++;
+        to->s->n_sent_adds++;
     } else {
-        s->n_sent_deletes++;
+        mod->cookie = 0;
+        mod->flags = 0;
+        instructions_init(&mod->instructions);
+        to->s->n_sent_deletes++;
     }
-    of_conn_send(s->sw->conn, &msg);
+    put_message(to, msg);
 }
 
-static uint32_t send_simple(struct sw_rules *s, enum of_type type)
+static uint32_t send_barrier(struct sender *to)
 {
     struct of_msg msg;
-    of_msg_init(&msg, type, of_conn_next_xid(s->sw->conn));
-    return of_conn_send(s->sw->conn, &msg);
+    of_msg_init(&msg, OFPT_BARRIER_REQUEST, of_conn_next_xid(to->s->sw->conn));
+    put_message(to, &msg);
+    return msg.xid;
 }
 
 /* An identity that was withdrawn and put again before anything was sent: the switch still has what was there. */
@@ -149,68 +164,85 @@ static void revive(struct sw_rules *s)
     }
 }
 
-static void send_groups_and_meters(struct sw_rules *s, struct batch *batch)
+static void send_groups_and_meters(struct sender *to)
 {
+    struct sw_rules *s = to->s;
     struct rule_group *group;
     struct rule_meter *meter;
     bool any = !list_empty(&s->dirty_groups) || !list_empty(&s->dirty_meters);
     LIST_FOR_EACH (meter, dirty, &s->dirty_meters) {
-        send_meter(s, batch, meter, meter->sent ? OFPMC_MODIFY : OFPMC_ADD);
+        send_meter(to, meter, meter->sent ? OFPMC_MODIFY : OFPMC_ADD);
         meter->sent = true;
         list_remove(&meter->dirty);
     }
     LIST_FOR_EACH (group, dirty, &s->dirty_groups) {
-        send_group(s, batch, group, group->sent ? OFPGC_MODIFY : OFPGC_ADD);
+        send_group(to, group, group->sent ? OFPGC_MODIFY : OFPGC_ADD);
         group->sent = true;
         list_remove(&group->dirty);
     }
     if (any) {
-        send_simple(s, OFPT_BARRIER_REQUEST);
+        send_barrier(to);
     }
 }
 
-static void send_dead_groups_and_meters(struct sw_rules *s, struct batch *batch)
+static void send_dead_groups_and_meters(struct sender *to)
 {
+    struct sw_rules *s = to->s;
     struct rule_group *group;
     struct rule_meter *meter;
     if (!list_empty(&s->dead_groups) || !list_empty(&s->dead_meters)) {
-        send_simple(s, OFPT_BARRIER_REQUEST);
+        send_barrier(to);
     }
     LIST_FOR_EACH (group, dirty, &s->dead_groups) {
-        send_group(s, batch, group, OFPGC_DELETE);
+        send_group(to, group, OFPGC_DELETE);
         rule_group_free(s, group);
     }
     LIST_FOR_EACH (meter, dirty, &s->dead_meters) {
-        send_meter(s, batch, meter, OFPMC_DELETE);
+        send_meter(to, meter, OFPMC_DELETE);
         rule_meter_free(s, meter);
     }
 }
 
-/* Sends all that is dirty. The lists are emptied: what the switch refuses comes back as an error, what is lost with the connection is found by the next reading. */
-static void send_batch(struct sw_rules *s)
+static void send_flows(struct sender *to)
 {
-    struct batch *batch = XNEW(struct batch);
+    struct sw_rules *s = to->s;
+    struct of_msg msg;
     struct rule *rule;
 
-    batch->first_xid = of_conn_next_xid(s->sw->conn);   /* Itself unused. */
-    list_push_back(&s->batches, &batch->node);
-    s->n_batches++;
-    revive(s);
-    send_groups_and_meters(s, batch);
+    of_msg_init(&msg, OFPT_FLOW_MOD, 0);
     LIST_FOR_EACH (rule, dirty, &s->dirty) {
-        send_flow(s, batch, rule, OFPFC_ADD);
+        send_flow(to, &msg, rule, OFPFC_ADD);
         list_remove(&rule->dirty);
     }
     LIST_FOR_EACH (rule, dirty, &s->dead) {
         /* A dead rule whose identity was put again later is desired: the add has replaced it. */
         if (!rule_is_desired(s, rule)) {
-            send_flow(s, batch, rule, OFPFC_DELETE_STRICT);
+            send_flow(to, &msg, rule, OFPFC_DELETE_STRICT);
         }
         rule_free(s, rule);
     }
-    send_dead_groups_and_meters(s, batch);
+}
+
+/* Sends all that is dirty. The lists are emptied: what the switch refuses comes back as an error, what is lost with the connection is found by the next reading. */
+static void send_batch(struct reconcile *r, struct sw_rules *s)
+{
+    struct batch *batch = XNEW(struct batch);
+    struct sender to = { .s = s, .batch = batch, .out = &r->out };
+
+    batch->first_xid = of_conn_next_xid(s->sw->conn);   /* Itself unused. */
+    list_push_back(&s->batches, &batch->node);
+    s->n_batches++;
+    revive(s);
+    send_groups_and_meters(&to);
+    send_flows(&to);
+    send_dead_groups_and_meters(&to);
     s->sent_generation = batch->generation = s->generation;
-    note_sent(batch, send_simple(s, OFPT_BARRIER_REQUEST), NULL, DESIRED_RULE);
+    note_sent(batch, send_barrier(&to), NULL, DESIRED_RULE);
+    of_conn_send_encoded(s->sw->conn, r->out.data, r->out.size, to.n);
+    buf_clear(&r->out);
+    if (r->out.allocated > KEPT_OUT) {
+        buf_fini(&r->out);
+    }
 }
 
 /* The batch whose closing barrier has this xid. */
@@ -478,7 +510,7 @@ static void run(struct reconcile *r)
         }
         list_remove(&s->work);
         if (s->sent_generation != s->generation || (!s->n_batches && s->acked_generation != s->generation)) {
-            send_batch(s);
+            send_batch(r, s);
         }
         if (s->ports_changed) {
             run_ports(r, s);
@@ -498,7 +530,15 @@ void reconcile_flush(struct reconcile *r, uint64_t datapath_id)
 {
     struct sw_rules *s = sw_rules_find(r->controller->rulesets, datapath_id);
     if (s && s->state == SYNC_STEADY && s->sent_generation != s->generation) {
-        send_batch(s);
+        send_batch(r, s);
+    }
+}
+
+void reconcile_read_again(struct reconcile *r, uint64_t datapath_id)
+{
+    struct sw_rules *s = sw_rules_find(r->controller->rulesets, datapath_id);
+    if (s) {
+        s->read_again = true;
     }
 }
 
@@ -514,8 +554,9 @@ static void tick_cb(evutil_socket_t fd UNUSED, short events UNUSED, void *aux)
     uint64_t now = clock_now_ns(&r->controller->clock);
 
     HMAP_FOR_EACH (s, node, &r->controller->rulesets->switches) {
-        if (s->state == SYNC_STEADY && !s->n_batches && s->acked_generation == s->generation && now >= s->next_audit_ns) {
-            reconcile_start_reading(r, s, true);
+        bool idle = s->state == SYNC_STEADY && !s->n_batches && s->acked_generation == s->generation;
+        if (idle && (s->read_again || now >= s->next_audit_ns)) {
+            reconcile_start_reading(r, s, !s->read_again);
         }
     }
     reconcile_check_waiters(r);
@@ -531,6 +572,7 @@ struct reconcile *reconcile_new(struct controller *controller)
     r->tick = event_new(controller->base, -1, EV_PERSIST, tick_cb, r);
     struct timeval interval = { .tv_usec = TICK_MS * 1000 };
     event_add(r->tick, &interval);
+    buf_init(&r->out);
     return r;
 }
 
@@ -549,6 +591,7 @@ void reconcile_free(struct reconcile *r)
         }
         event_free(r->work);
         event_free(r->tick);
+        buf_fini(&r->out);
         free(r);
     }
 }

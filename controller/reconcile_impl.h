@@ -12,6 +12,7 @@ struct reconcile {
     struct event *tick;         /* Deadlines and audits. */
     struct list work_list;      /* struct sw_rules that have something to send, or whose vhost ports may need a request. */
     struct list waiters;
+    struct buf out;             /* Empty but while a batch is encoded. */
 };
 
 /* reconcile_read.c */

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "controller/substrate.h"
+#include "controller/vsw_hold.h"
 #include "lib/log.h"
 
 static bool has_port(struct sw_rules *s, const char *name)
@@ -46,6 +47,7 @@ void reconcile_start_reading(struct reconcile *r UNUSED, struct sw_rules *s, boo
 
     s->state = SYNC_READING;
     s->audit = audit;
+    s->read_again = false;
     HMAP_FOR_EACH (rule, node, &s->rules) {
         rule->seen = false;
     }
@@ -82,32 +84,33 @@ static void repair(struct sw_rules *s, const char *what, const char *name)
     }
 }
 
-static void read_flow(struct sw_rules *s, const struct of_flow_stats *flow)
+static void read_flow(struct reconcile *r, struct sw_rules *s, const struct of_flow_stats *flow)
 {
     struct rule *rule = sw_rules_find_rule(s, flow->table_id, flow->priority, &flow->match);
     if (rule) {
         rule->seen = rule->cookie == flow->cookie && rule->flags == (flow->flags & OFPFF_SEND_FLOW_REM) && instructions_equal(&rule->instructions, &flow->instructions);
         return;
     }
+    if (vsw_hold_keeps_flow(r->controller->fabric, flow->table_id, flow->cookie)) {
+        return;
+    }
     /* Nobody wants it: it is deleted like a rule that was withdrawn. */
-    rule = XNEW(struct rule);
-    rule->table = flow->table_id;
-    rule->priority = flow->priority;
-    rule->match = minimatch_new(&flow->match);
-    instructions_init(&rule->instructions);
-    list_init(&rule->owned);
-    list_init(&rule->dirty);
+    union minimatch_room room;
+    rule = rule_new(flow->table_id, flow->priority, minimatch_build(&room, &flow->match));
     list_push_back(&s->dead, &rule->dirty);
     s->generation++;
     repair(s, "was not ours", "a flow entry");
 }
 
-static void read_group(struct sw_rules *s, const struct of_group_desc *desc)
+static void read_group(struct reconcile *r, struct sw_rules *s, const struct of_group_desc *desc)
 {
     struct rule_group *group = sw_rules_find_group(s, desc->group_id);
     if (group) {
         group->sent = true;
         group->seen = group->type == desc->type && buckets_equal(group->buckets, group->n_buckets, desc->buckets, desc->n_buckets);
+        return;
+    }
+    if (vsw_hold_keeps_others(r->controller->fabric)) {
         return;
     }
     group = XNEW(struct rule_group);
@@ -120,12 +123,15 @@ static void read_group(struct sw_rules *s, const struct of_group_desc *desc)
     repair(s, "was not ours", "a group");
 }
 
-static void read_meter(struct sw_rules *s, const struct of_meter_mod *config)
+static void read_meter(struct reconcile *r, struct sw_rules *s, const struct of_meter_mod *config)
 {
     struct rule_meter *meter = sw_rules_find_meter(s, config->meter_id);
     if (meter) {
         meter->sent = true;
         meter->seen = meter->flags == config->flags && bands_equal(meter->bands, meter->n_bands, config->bands, config->n_bands);
+        return;
+    }
+    if (vsw_hold_keeps_others(r->controller->fabric)) {
         return;
     }
     meter = XNEW(struct rule_meter);
@@ -191,17 +197,17 @@ bool reconcile_read_reply(struct reconcile *r, struct sw_rules *s, const struct 
         s->read_meters_xid = 0;
     } else if (s->read_meters_xid && msg->xid == s->read_meters_xid && msg->multipart.type == OFPMP_METER_CONFIG) {
         for (unsigned i = 0; i < msg->multipart.meter_configs.n; i++) {
-            read_meter(s, &msg->multipart.meter_configs.v[i]);
+            read_meter(r, s, &msg->multipart.meter_configs.v[i]);
         }
         s->read_meters_xid = msg->multipart.flags & OFPMPF_MORE ? s->read_meters_xid : 0;
     } else if (s->read_flows_xid && msg->xid == s->read_flows_xid && msg->multipart.type == OFPMP_FLOW) {
         for (unsigned i = 0; i < msg->multipart.flows.n; i++) {
-            read_flow(s, &msg->multipart.flows.v[i]);
+            read_flow(r, s, &msg->multipart.flows.v[i]);
         }
         s->read_flows_xid = msg->multipart.flags & OFPMPF_MORE ? s->read_flows_xid : 0;
     } else if (s->read_groups_xid && msg->xid == s->read_groups_xid && msg->multipart.type == OFPMP_GROUP_DESC) {
         for (unsigned i = 0; i < msg->multipart.group_descs.n; i++) {
-            read_group(s, &msg->multipart.group_descs.v[i]);
+            read_group(r, s, &msg->multipart.group_descs.v[i]);
         }
         s->read_groups_xid = msg->multipart.flags & OFPMPF_MORE ? s->read_groups_xid : 0;
     } else {

@@ -49,13 +49,26 @@ void rule_set_failed(struct sw_rules *s, bool *failed, bool value)
     *failed = value;
 }
 
+struct rule *rule_new(uint8_t table, uint16_t priority, const struct minimatch *match)
+{
+    const size_t size = minimatch_size(match);
+    struct rule *rule = xmalloc(sizeof *rule + size);
+    memset(rule, 0, sizeof *rule);
+    rule->match = memcpy(rule + 1, match, size);
+    rule->table = table;
+    rule->priority = priority;
+    instructions_init(&rule->instructions);
+    list_init(&rule->owned);
+    list_init(&rule->dirty);
+    return rule;
+}
+
 void rule_free(struct sw_rules *s, struct rule *rule)
 {
     forget_sent(s, rule->xid);
     rule_set_failed(s, &rule->failed, false);
     list_remove(&rule->owned);
     list_remove(&rule->dirty);
-    free(rule->match);
     instructions_fini(&rule->instructions);
     free(rule);
 }
@@ -204,10 +217,8 @@ static struct rule *find_rule(const struct sw_rules *s, uint8_t table, uint16_t 
 
 struct rule *sw_rules_find_rule(const struct sw_rules *s, uint8_t table, uint16_t priority, const struct match *match)
 {
-    struct minimatch *mini = minimatch_new(match);
-    struct rule *rule = find_rule(s, table, priority, mini);
-    free(mini);
-    return rule;
+    union minimatch_room room;
+    return find_rule(s, table, priority, minimatch_build(&room, match));
 }
 
 bool rule_is_desired(const struct sw_rules *s, const struct rule *dead)
@@ -305,8 +316,17 @@ void ruleset_flow(struct rulesets *r, uint8_t table, uint16_t priority, const st
 void ruleset_flow_flags(struct rulesets *r, uint8_t table, uint16_t priority, const struct match *match, uint64_t cookie, uint16_t flags,
                         const struct instructions *instructions)
 {
+    struct instructions copy;
+    instructions_copy(&copy, instructions);
+    ruleset_flow_take(r, table, priority, match, cookie, flags, &copy);
+}
+
+void ruleset_flow_take(struct rulesets *r, uint8_t table, uint16_t priority, const struct match *match, uint64_t cookie, uint16_t flags,
+                       struct instructions *instructions)
+{
     struct sw_rules *s = r->open;
-    struct minimatch *mini = minimatch_new(match);
+    union minimatch_room room;
+    const struct minimatch *mini = minimatch_build(&room, match);
     struct rule *rule = find_rule(s, table, priority, mini);
 
     /* Without a rule: a dead one may still be on the switch. */
@@ -316,27 +336,24 @@ void ruleset_flow_flags(struct rulesets *r, uint8_t table, uint16_t priority, co
     assert(cookie);
     if (rule) {
         assert(rule->owner == r->open_owner->owner);            /* Two owners with one identity: the compiler is wrong. */
-        free(mini);
         rule->kept = true;
         if (rule->cookie == cookie && rule->flags == kept_flags && !reset && instructions_equal(&rule->instructions, instructions)) {
+            instructions_fini(instructions);
             return;
         }
         instructions_fini(&rule->instructions);
     } else {
-        rule = XNEW(struct rule);
+        rule = rule_new(table, priority, mini);
         rule->owner = r->open_owner->owner;
-        rule->table = table;
-        rule->priority = priority;
-        rule->match = mini;
         rule->kept = true;
-        list_init(&rule->dirty);
         list_push_back(&r->open_owner->rules, &rule->owned);
         hmap_insert(&s->rules, &rule->node, rule_hash(table, priority, mini));
     }
     rule->cookie = cookie;
     rule->flags = kept_flags;
     rule->reset |= reset;
-    instructions_copy(&rule->instructions, instructions);
+    rule->instructions = *instructions;
+    instructions_init(instructions);
     rule_set_failed(s, &rule->failed, false);
     rule->seen = false;
     make_dirty(s, &rule->dirty, &s->dirty);

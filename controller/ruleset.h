@@ -41,6 +41,8 @@ void ruleset_flow(struct rulesets *, uint8_t table, uint16_t priority, const str
  * that one's counters.  A reset holds until it is sent, whatever is put meanwhile. */
 #define RULE_BEGINS 0x8000
 void ruleset_flow_flags(struct rulesets *, uint8_t table, uint16_t priority, const struct match *, uint64_t cookie, uint16_t flags, const struct instructions *);
+/* The same; takes what the instructions own, and leaves them empty. */
+void ruleset_flow_take(struct rulesets *, uint8_t table, uint16_t priority, const struct match *, uint64_t cookie, uint16_t flags, struct instructions *);
 void ruleset_group(struct rulesets *, uint32_t group_id, enum of_group_type, const struct of_bucket *, unsigned n);
 void ruleset_meter(struct rulesets *, uint32_t meter_id, uint16_t flags, const struct of_meter_band *, unsigned n);
 /* A vhost-user port that the switch (a vswitchd) should have. */
@@ -81,6 +83,8 @@ void reconcile_wait(struct reconcile *, uint64_t since, unsigned timeout_ms, voi
 void reconcile_wait_owner(struct reconcile *, uint32_t owner, unsigned timeout_ms, void (*fn)(const struct err *, void *aux), void *aux);
 /* Whether everything that is desired of the switch reaches it in the order in which it was stated: it is connected and has been read. */
 bool reconcile_in_order(const struct reconcile *, uint64_t datapath_id);
+/* Compares what the switch has with what it should have, soon. */
+void reconcile_read_again(struct reconcile *, uint64_t datapath_id);
 /* Sends what is to be sent to the switch now, not at the end of the loop turn: a packet-out follows. */
 void reconcile_flush(struct reconcile *, uint64_t datapath_id);
 /* A confirmation: fn is called, from the loop or at once, when each of the switches has confirmed what it should hold by now. A switch that is not connected, or loses

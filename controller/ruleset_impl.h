@@ -17,7 +17,7 @@ struct rule {
     uint8_t table;
     uint16_t priority, flags;
     uint64_t cookie;
-    struct minimatch *match;
+    const struct minimatch *match;      /* In the same piece of memory, behind the rule. */
     struct instructions instructions;
     bool kept;                  /* Put in the current pass. */
     bool reset;                 /* Its counters begin anew when it is sent next. */
@@ -89,6 +89,7 @@ struct sw_rules {
     unsigned n_batches, n_failed;
     unsigned port_requests;     /* In flight. */
     bool ports_changed;         /* Of the desired vhost ports: run_ports() has to look. */
+    bool read_again;            /* Reading is wanted, as after a connect. */
     bool audit;                 /* Reading because of the periodic audit, not of a connect. */
     bool ports_listed;
     char **stale_ports; unsigned n_stale_ports; /* On the switch, named p<number>, wanted by nobody. */
@@ -110,6 +111,8 @@ struct sw_rules *sw_rules_get(struct rulesets *, uint64_t datapath_id);         
 struct rule *sw_rules_find_rule(const struct sw_rules *, uint8_t table, uint16_t priority, const struct match *);
 struct rule_group *sw_rules_find_group(const struct sw_rules *, uint32_t id);
 struct rule_meter *sw_rules_find_meter(const struct sw_rules *, uint32_t id);
+/* Zeroed but for identity, instructions and lists: in none. */
+struct rule *rule_new(uint8_t table, uint16_t priority, const struct minimatch *);
 /* Also forgets them in the batches in flight. */
 void rule_free(struct sw_rules *, struct rule *);
 void rule_group_free(struct sw_rules *, struct rule_group *);

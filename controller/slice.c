@@ -8,51 +8,65 @@
 
 #include "controller/config.h"
 #include "controller/fabric_impl.h"
+#include "controller/limits.h"
 #include "lib/json.h"
 #include "lib/log.h"
 
 #define MAX_CONNECTIONS 16      /* Per virtual switch. */
 #define MAX_BACKOFF_MS 4000
+#define MAX_UNREAD ((size_t) 8 << 20)           /* Bytes for a controller that does not read; then its connection ends. */
+#define MAX_MONITORS 16         /* Flow monitors of a connection. */
 
-/* All that an agent is made from; NULL when no controller is wanted. */
+/* What an agent is made from: what it tells of the switch… */
+static char *identity_of(const struct network *network)
+{
+    return xasprintf("%016" PRIx64 " %u %u", network->datapath_id, network->quota.tables, network->quota.packet_in_rate);
+}
+
+/* …and whom it talks to; NULL when no controller is wanted. */
 static char *targets_of(const struct network *network)
 {
     struct buf text = BUF_INIT;
     if (!network->slice->n_controllers && !network->n_listen) {
         return NULL;
     }
-    buf_printf(&text, "%016" PRIx64 " %u %u", network->datapath_id, network->quota.tables, network->quota.packet_in_rate);
     for (unsigned i = 0; i < network->slice->n_controllers; i++) {
         buf_printf(&text, " %s", network->slice->controllers[i]);
     }
     for (unsigned i = 0; i < network->n_listen; i++) {
         buf_printf(&text, " %s", network->listen[i]);
     }
-    char *copy = xstrdup(buf_cstr(&text));
-    buf_fini(&text);
-    return copy;
+    return buf_steal_cstr(&text);
 }
 
-static struct of_agent *agent_new(struct vsw *vsw, struct err *err)
+/* A new agent, or, if there is one, its connections as they should be. */
+static bool agent_make(struct vsw *vsw, struct err *err)
 {
     const struct network *network = vsw->network;
     struct controller *c = vsw->controller;
     struct of_agent_config config = {
         .n_controllers = network->slice->n_controllers, .n_listen = network->n_listen, .listen = (const char **) network->listen,
         .max_connections = MAX_CONNECTIONS, .versions = 1u << OF10_VERSION | 1u << OF13_VERSION, .packet_in_rate = network->quota.packet_in_rate,
+        .max_monitors = MAX_MONITORS, .max_unread = MAX_UNREAD, .share = &vsw->share,
     };
-    if (!config_openflow_tls(&c->config, &config.tls, err)) {
-        return NULL;
+    if (!config_slice_tls(&c->config, &config.tls, err)) {
+        return false;
     }
     config.controllers = xcalloc(config.n_controllers + 1, sizeof *config.controllers);
     for (unsigned i = 0; i < config.n_controllers; i++) {
         config.controllers[i].target = network->slice->controllers[i];
         config.controllers[i].max_backoff_ms = MAX_BACKOFF_MS;
     }
-    struct of_agent *agent = of_agent_new(c->base, &config, c->clock, &vsw_backend_ops, vsw, err);
+    bool ok;
+    if (vsw->agent) {
+        ok = of_agent_retarget(vsw->agent, &config, err);
+    } else {
+        vsw->agent = of_agent_new(c->base, &config, c->clock, &vsw_backend_ops, vsw, err);
+        ok = vsw->agent != NULL;
+    }
     free(config.controllers);
     tls_config_unref(config.tls);
-    return agent;
+    return ok;
 }
 
 void slice_agent_close(struct vsw *vsw)
@@ -61,30 +75,33 @@ void slice_agent_close(struct vsw *vsw)
     vsw->agent = NULL;                                  /* Nothing is sent while it goes. */
     of_agent_free(agent);
     free(vsw->agent_targets);
-    vsw->agent_targets = NULL;
+    free(vsw->agent_identity);
+    vsw->agent_targets = vsw->agent_identity = NULL;
 }
 
 void slice_agent_update(struct vsw *vsw)
 {
     struct err err = ERR_INIT;
-    char *targets = targets_of(vsw->network);
-    if (vsw->agent && targets && !strcmp(targets, vsw->agent_targets)) {
+    char *targets = targets_of(vsw->network), *identity = identity_of(vsw->network);
+    bool same = vsw->agent && !strcmp(identity, vsw->agent_identity);
+    if (same && targets && !strcmp(targets, vsw->agent_targets)) {
         free(targets);
+        free(identity);
         return;
     }
-    slice_agent_close(vsw);
-    if (!targets) {
-        return;
+    if (!same || !targets) {
+        slice_agent_close(vsw);
     }
-    vsw->agent = agent_new(vsw, &err);
-    if (!vsw->agent) {
-        LOG_RATE(LOG_WARN, 10, "%s: %s: %s", vsw->network->name, err.field, err.message);
-        str_copy(vsw->agent_error, sizeof vsw->agent_error, err.message);
-        free(targets);
-        return;
-    }
-    vsw->agent_error[0] = '\0';
+    free(vsw->agent_targets);
+    free(vsw->agent_identity);
     vsw->agent_targets = targets;
+    vsw->agent_identity = identity;
+    vsw->agent_error[0] = '\0';
+    if (targets && !agent_make(vsw, &err)) {
+        LOG_RATE(LOG_WARN, 10, "%s: %s: %s", vsw->network->name, err.field, err.message);
+        slice_agent_close(vsw);                         /* slice_agent_retry() makes it anew. */
+        str_copy(vsw->agent_error, sizeof vsw->agent_error, err.message);
+    }
 }
 
 void slice_agent_retry(struct fabric *f)
@@ -123,4 +140,5 @@ void slice_status_json(const struct vsw *vsw, cJSON *json)
     json_add_u64(json, "groups", group_table_count(vsw->groups));
     json_add_u64(json, "meters", vsw->meter_ids.n);
     json_add_u64(json, "physical_entries", vsw->cost);
+    limits_status_json(vsw, json);
 }

@@ -24,7 +24,8 @@ struct vsw *slice_packet_in_read(const struct fabric *, const struct of_packet_i
 /* Hands it to the virtual switch's controllers. */
 void slice_packet_in(struct fabric *, const struct of_packet_in *);
 
-/* slice.c: makes the agent what the model wants: none, or a new one when its targets changed. After a change of the network. */
+/* slice.c: makes the agent what the model wants, after a change of the network: none, a new one when what it tells of the switch changed, or the same with other
+ * controllers and listeners, and the connections of those that stay. */
 void slice_agent_update(struct vsw *);
 void slice_agent_close(struct vsw *);
 /* Tries again what could not listen. */

@@ -294,14 +294,24 @@ void links_refresh(struct substrate *s, struct sw *sw)
 void links_expire(struct substrate *s)
 {
     const uint64_t now = substrate_now(s);
+    struct paths *all = NULL;           /* Made when a link is late, with those that are up at that time. */
     struct link_impl *l;
     HMAP_FOR_EACH(l, by_sender, &s->links) {
-        bool watched = sw_impl_of(l->pub.a)->sb && sw_impl_of(l->pub.b)->sb;
-        uint64_t limit = watched ? 3 * l->interval_ns + l->interval_ns / 2 : MAX(LINK_ORPHAN_NS, 4 * l->interval_ns);
-        if (l->pub.up && now - l->pub.last_seen_ns > limit) {
-            set_up(s, l, false, watched ? "three intervals without LLDP" : "switch not connected");
+        const bool watched = sw_impl_of(l->pub.a)->sb && sw_impl_of(l->pub.b)->sb;
+        const uint64_t late = now - l->pub.last_seen_ns, missed = 3 * l->interval_ns + l->interval_ns / 2;
+        if (!l->pub.up || late <= (watched ? missed : MAX(LINK_ORPHAN_NS, 4 * l->interval_ns))) {
+            continue;
+        }
+        if (!watched) {
+            set_up(s, l, false, "switch not connected");
+            continue;
+        }
+        all = all ? all : substrate_graph(s, true);
+        if (late > LINK_SOLE_PATIENCE * missed || !paths_is_bridge(all, sw_impl_of(l->pub.a)->index, l->pub.port_a)) {
+            set_up(s, l, false, "LLDP is missed");
         }
     }
+    paths_free(all);
 }
 
 /* This process did not run: what came meanwhile is still unread, and nothing was sent. */

@@ -7,8 +7,8 @@
  * packet-out on every port that may be a physical link, with chassis = datapath id, port = port number, TTL, and an
  * organisationally specific TLV holding a sequence number and an HMAC-SHA-256 over all of these with the site's key: a
  * frame whose MAC does not verify, whose sequence is stale (replay), is no link and is counted. A link dies after three
- * missed intervals, in either direction, or at once with its port. Candidate ports: for vswitchd, ports of type "dpdk" (from the Polder ports
- * request); for others, all ports; never one bound to a tenant's port.
+ * missed intervals, in either direction, or at once with its port. Candidate ports: for vswitchd, ports of type "dpdk"
+ * (from the Polder ports request); for others, all ports; never one bound to a tenant's port.
  */
 #ifndef CONTROLLER_SUBSTRATE_H
 #define CONTROLLER_SUBSTRATE_H 1

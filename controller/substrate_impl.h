@@ -8,10 +8,11 @@
  * is a view of them. Loop thread only.
  *
  * A link's life. It is up from the first fresh frame. While both of its switches are connected it needs a frame every
- * interval (the short one, lldp.keepalive_ms) and dies after three missed ones. While one of them is not connected no frame could come, and frames still
- * flow through a switch that fails secure: the link is kept for LINK_ORPHAN_NS, so that a short loss of the control
- * connection cuts no traffic. A port that goes down or away, at either end, kills it at once. Dead links are kept to be
- * shown.
+ * interval (the short one, lldp.keepalive_ms) and dies after three missed ones; or after three times as many where
+ * nothing replaces it: there a false alarm (a machine that stands still) costs all traffic, and to know late costs
+ * nothing. While one of them is not connected no frame could come, and frames still flow through a switch that fails
+ * secure: the link is kept for LINK_ORPHAN_NS, so that a short loss of the control connection cuts no traffic. A port
+ * that goes down or away, at either end, kills it at once. Dead links are kept to be shown.
  *
  * Holding. After a restart of controllerd the switches still forward by the rules that they have, but no link is known:
  * to tell the layers below of a switch at once would make them take its paths away until LLDP comes round. So a switch
@@ -31,6 +32,7 @@
 #define POLDER_TIMEOUT_NS UINT64_C(5000000000)
 #define HANDSHAKE_TIMEOUT_NS UINT64_C(15000000000)
 #define LINK_ORPHAN_NS UINT64_C(30000000000)
+#define LINK_SOLE_PATIENCE 3
 #define STARTUP_HOLD_NS UINT64_C(10000000000)   /* Longer than switches wait between attempts to connect. */
 #define MAX_UNKNOWN 64          /* Connections of datapath ids that no model object has; the oldest goes first. */
 
@@ -146,6 +148,8 @@ void links_kill_port(struct substrate *, const struct sw *, uint32_t port_no);  
 void links_refresh(struct substrate *, struct sw *);            /* After (re)connection: kills those whose port is not there or down, gives the others a new interval. */
 void links_expire(struct substrate *);
 void links_forgive(struct substrate *, uint64_t gap_ns);        /* The loop stood still for so long. */
+/* The links that are up in numbers of substrate.order, held ones only if told so.  The caller's. */
+struct paths *substrate_graph(struct substrate *, bool with_held);
 void substrate_paths_stale(struct substrate *);                 /* Computed anew before ops.links_changed, which comes soon. */
 void substrate_tick(struct substrate *);                        /* What the timer does; tests call it with their own clock. */
 

@@ -159,6 +159,23 @@ void substrate_forget_paths(struct substrate *s)
     s->paths = NULL;
 }
 
+struct paths *substrate_graph(struct substrate *s, bool with_held)
+{
+    bool *is_edge = xcalloc(s->n_order + 1, sizeof *is_edge);
+    for (unsigned i = 0; i < s->n_order; i++) {
+        is_edge[i] = !s->order[i]->pub.is_fabric;
+    }
+    struct paths *graph = paths_new(s->n_order, is_edge);
+    struct link_impl *l;
+    HMAP_FOR_EACH(l, by_sender, &s->links) {
+        if (l->pub.up && (with_held || !l->held)) {
+            paths_add_link(graph, sw_impl_of(l->pub.a)->index, l->pub.port_a, sw_impl_of(l->pub.b)->index, l->pub.port_b);
+        }
+    }
+    free(is_edge);
+    return graph;
+}
+
 struct paths *substrate_paths(struct substrate *s)
 {
     if (s->paths) {
@@ -166,21 +183,12 @@ struct paths *substrate_paths(struct substrate *s)
     }
     const uint64_t start = substrate_now(s);
     unsigned *parent = xcalloc(s->n_order + 1, sizeof *parent);
-    bool *is_edge = xcalloc(s->n_order + 1, sizeof *is_edge);
     for (unsigned i = 0; i < s->n_order; i++) {
         parent[i] = i;
-        is_edge[i] = !s->order[i]->pub.is_fabric;
     }
     release_needed(s, parent);
     name_components(s, parent);
-    s->paths = paths_new(s->n_order, is_edge);
-    struct link_impl *l;
-    HMAP_FOR_EACH(l, by_sender, &s->links) {
-        if (l->pub.up && !l->held) {
-            paths_add_link(s->paths, sw_impl_of(l->pub.a)->index, l->pub.port_a, sw_impl_of(l->pub.b)->index, l->pub.port_b);
-        }
-    }
-    free(is_edge);
+    s->paths = substrate_graph(s, false);
     free(parent);
     s->n_path_computations++;
     s->path_ns += substrate_now(s) - start;

@@ -182,6 +182,12 @@ static void test_keepalive(void)
     CU_ASSERT_EQUAL(links_up(&b), 7);
     advance(&b, 2000);
     CU_ASSERT_EQUAL(links_up(&b), 7);
+    /* Now nothing replaces the other way: it has three times as long. */
+    k[0].plugs[1].to = NULL;
+    advance(&b, 1800);
+    CU_ASSERT_EQUAL(links_up(&b), 7);
+    advance(&b, 600);
+    CU_ASSERT_EQUAL(links_up(&b), 6);
     finish(&b, k, 4);
 }
 

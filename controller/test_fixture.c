@@ -30,7 +30,7 @@ void fixture_init(struct fixture *f)
         exit(99);
     }
     f->now_ns = 1000000000000;
-    f->c.base = event_base_new();
+    f->c.base = controller_base_new();
     f->c.clock = (struct clock) { fixture_now, &f->now_ns };
     rng_seed(&f->c.rng, unit_seed());
     f->c.config.run_dir = f->dir;

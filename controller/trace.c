@@ -310,7 +310,7 @@ static void traced(const cJSON *result, const struct err *err, void *aux)
         return;
     }
     if (cJSON_IsNumber(asked) && asked->valuedouble > 0 && last_table(result) == T_X_SRC) {
-        finish(t, "interns", NULL, "the pair of addresses is new to the fabric: its first frame gets it an id, and then this trace goes on");
+        finish(t, "interns", NULL, "the pair of addresses has no id on the fabric yet: controllerd carries its frames until it gets one, and then this trace goes on");
     } else if (t->of_slice && cJSON_IsNumber(asked) && asked->valuedouble > 0) {
         finish(t, "controller", NULL, "the tenant's controller is asked");
     } else if (drop) {

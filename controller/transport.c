@@ -186,7 +186,7 @@ static void land(struct edge_context *x)
     match_set_u64(&r->match, R_OUT, OFPP_FLOOD);
     for (unsigned i = 0; i < network->n_ports; i++) {
         const struct port *port = network->ports[i];
-        uint32_t device = port->edge == x->edge && !port->link && vsw_port_forwards(x->vsw, port) ? edge_device_port(x, port) : 0;
+        uint32_t device = port->edge == x->edge && !port->link && vsw_port_forwards(x->vsw, port) && vsw_port_floods(x->vsw, port) ? edge_device_port(x, port) : 0;
         if (device) {
             actions_output(rule_apply(r), device);
         }
@@ -341,7 +341,7 @@ static void deliver_flood(struct edge_context *x)
     unsigned n = 0;
 
     for (unsigned i = 0; i < network->n_ports; i++) {
-        if (network->ports[i]->edge == x->edge || network->ports[i]->link) {
+        if ((network->ports[i]->edge == x->edge || network->ports[i]->link) && vsw_port_floods(x->vsw, network->ports[i])) {
             struct actions *a = bucket_add(buckets, &n);
             actions_load(a, R_OUT, 0, 32, vsw_port_no(network->ports[i]));
             actions_resubmit(a, T_DELIVER);
@@ -365,6 +365,23 @@ static void deliver_flood(struct edge_context *x)
     rule_put(r);
 }
 
+/* OFPP_ALL: where OFPP_FLOOD goes, and the ports that a controller of OpenFlow 1.0 took out of that. */
+static void deliver_all(struct edge_context *x)
+{
+    const struct network *network = x->vsw->network;
+    struct rule_builder *r = start(x, T_DELIVER, 100);
+    match_set_u64(&r->match, R_OUT, OFPP_ALL);
+    for (unsigned i = 0; i < network->n_ports; i++) {
+        if (!vsw_port_floods(x->vsw, network->ports[i])) {
+            struct actions *copy = actions_clone(rule_apply(r));
+            actions_load(copy, R_OUT, 0, 32, vsw_port_no(network->ports[i]));
+            actions_resubmit(copy, T_DELIVER);
+        }
+    }
+    actions_group(rule_apply(r), FLOOD_GROUP(x->vsw->id));
+    rule_put(r);
+}
+
 void transport_deliver(struct edge_context *x)
 {
     const struct network *network = x->vsw->network;
@@ -381,7 +398,9 @@ void transport_deliver(struct edge_context *x)
         }
     }
     deliver_flood(x);
-    if (x->vsw->is_slice) {                             /* From an action set; elsewhere the entry outputs by itself. */
+    if (x->vsw->is_slice) {
+        deliver_all(x);
+        /* From an action set; elsewhere the entry outputs by itself. */
         struct rule_builder *r = start(x, T_DELIVER, 100);
         match_set_u64(&r->match, R_OUT, OFPP_CONTROLLER);
         compile_controller(x->vsw, rule_apply(r));
@@ -442,8 +461,7 @@ void transport_translate(struct edge_context *x)
     struct rule_builder *r = start(x, T_X_SRC, 10);
     r->cookie = COOKIE(x->vsw->id, COOKIE_INTERN);
     if (x->vsw->n_pairs < x->controller->config.intern_pairs_per_network) {
-        actions_output(rule_apply(r), OFPP_CONTROLLER);
-        rule_apply(r)->list[rule_apply(r)->n - 1].output.max_len = OFPCML_NO_BUFFER;
+        compile_controller(x->vsw, rule_apply(r));
     } else {
         rule_drop(x, DROP_INTERN_LIMIT);
     }

@@ -7,6 +7,7 @@
 #include "controller/compile.h"
 #include "controller/edge_tables.h"
 #include "controller/fabric_impl.h"
+#include "controller/limits.h"
 #include "controller/vsw_counters.h"
 #include "controller/vsw_stats.h"
 #include "ofproto/agent.h"
@@ -340,6 +341,8 @@ struct vsw *vsw_new(struct fabric *fabric, struct network *network)
     vsw->next_number = COOKIE_FIRST_VFLOW;
     vsw->next_pair = PROVIDER_FIRST_INTERNED;
     list_init(&vsw->pairs);
+    hmap_init(&vsw->pair_addresses);
+    hmap_init(&vsw->pair_sources);
     list_init(&vsw->work);
     hmap_init(&vsw->numbers);
     hmap_init(&vsw->ports);
@@ -348,6 +351,7 @@ struct vsw *vsw_new(struct fabric *fabric, struct network *network)
     if (vsw->is_slice) {
         vsw->usage = fabric_usage_get(fabric, network_tenant(network)->name);
         vsw_groups_init(vsw);
+        limits_vsw_init(vsw);
         vsw->counts_unmatched[0] = true;
     }
     return vsw;
@@ -361,11 +365,16 @@ void vsw_free(struct vsw *vsw)
         list_remove(&pair->node);
         free(pair);
     }
+    hmap_fini(&vsw->pair_addresses);
+    hmap_fini(&vsw->pair_sources);
+    relay_forget(vsw, true);
+    vsw->fabric->n_held -= vsw->hold_end_ns != 0;
     vsw_stats_vsw_gone(vsw->fabric->stats, vsw);
     flow_tables_free(vsw->flows);
     if (vsw->is_slice) {
         vsw_groups_fini(vsw);
         vsw_ports_fini(vsw);
+        limits_vsw_fini(vsw);
         fabric_usage_put(vsw->fabric, vsw->usage);
     }
     vsw_changes_fini(vsw);

@@ -18,11 +18,13 @@
 #ifndef CONTROLLER_VSW_H
 #define CONTROLLER_VSW_H 1
 
+#include "controller/budget.h"
 #include "controller/counter_sum.h"
 #include "controller/edge_tables.h"
 #include "lib/hmap.h"
 #include "ofproto/flow_table.h"
 #include "ofproto/meter_table.h"
+#include "ofproto/of_share.h"
 #include "tenants/model.h"
 
 struct controller;
@@ -37,6 +39,8 @@ enum pair_state {
 };
 struct pair {
     struct list node;           /* In vsw.pairs. */
+    struct hmap_node by_addresses, by_source;
+    bool unanswered;            /* Its destination had never been a source when it got the id. */
     uint16_t edge;              /* Index of the sending edge. */
     uint32_t id;
     struct mac src, dst;
@@ -107,8 +111,17 @@ struct vport {
 /* A tenant's message whose effect is not confirmed. */
 struct change { uint64_t conn; uint16_t size; uint8_t raw[64]; };
 
-/* Physical cost and objects of a tenant, over its virtual switches. */
-struct usage { struct hmap_node node; char tenant[33]; unsigned n_refs; uint64_t entries; unsigned groups, meters; };
+/* Physical cost and objects of a tenant, over its virtual switches, and what it asks of controllerd (limits.h). */
+struct usage {
+    struct hmap_node node;
+    char tenant[33];
+    unsigned n_refs;
+    uint64_t entries;
+    unsigned groups, meters;
+    struct of_share_group group;
+    struct budget changes, packet_ins, connections;
+    uint64_t n_changes, n_packet_ins, n_packet_ins_dropped, n_connections_refused, held_ns, compile_ns;
+};
 
 struct vsw {
     struct hmap_node node;      /* By id. */
@@ -124,7 +137,7 @@ struct vsw {
     struct hmap numbers, group_ids, meter_ids, ports;
     unsigned n_write_goto;      /* Entries that write actions and go on: the action set is not known when they are compiled. */
     unsigned n_ff_groups;
-    uint32_t packet_in_meter;   /* Physical id, on each of its edges. */
+    uint32_t packet_in_meter;   /* Physical id, on each of its edges; 0: none was left. */
     uint32_t next_number;
     bool numbers_again;         /* They began anew: one may be in use. */
     /* By table: entries, those of priority 0, whether a rule counts what no entry matches, and what entries had matched that are gone. */
@@ -132,21 +145,28 @@ struct vsw {
     bool counts_unmatched[VIRT_N_TABLES];
     uint64_t gone_matched[VIRT_N_TABLES];
     struct counter_sum *unmatched;              /* VIRT_N_TABLES, or NULL: vsw_counters.c. */
+    uint64_t hold_end_ns, hold_quiet_ns;        /* vsw_hold.h; 0: not held; no controller is connected. */
     bool misses;                /* A controller of OpenFlow 1.0 is there: what matches nothing goes to it. */
     bool dirty;                 /* Transport to be compiled, on all its edges. */
     bool entries_dirty;         /* Entries, groups and meters, too. */
     bool devices_dirty;         /* Transport to be compiled on the edges of fabric.devices. */
     bool ports_dirty;           /* What the tenant sees of its ports may have changed. */
     struct list pairs;
-    unsigned n_pairs;
+    struct hmap pair_addresses, pair_sources;   /* Of them: by (edge, eth_src, eth_dst), by eth_src. */
+    unsigned n_pairs, n_unanswered;
+    struct relay *relay;        /* relay.c; NULL: no frame of a new pair has come for long. */
     uint32_t next_pair;         /* Where the search for a free pair id starts. */
     uint64_t *edges;            /* Datapath ids that hold rules of it. */
     unsigned n_edges;
     /* Of slices. */
     struct of_agent *agent;     /* slice.c; NULL: no controller is wanted. */
-    char *agent_targets;        /* What it was made from. */
+    char *agent_targets, *agent_identity;       /* What it was made from. */
     char agent_error[200];      /* Why there is none. */
     struct usage *usage;
+    struct of_share share;
+    struct budget changes_budget;
+    struct { struct list node; uint64_t until_ns, since_ns; } hold;     /* limits.c, while share.held. */
+    bool unmetered;             /* An edge has refused it: packet-ins are limited by the edge's agent and here only. */
     uint64_t cost;              /* Sum over its entries. */
     bool undoing;               /* A change is being taken back: nothing is told, counted against quotas or remembered. */
     struct change *changes;     /* A ring: change n at n % size. Of numbers [first_change, next_change). */
@@ -210,6 +230,7 @@ struct of_error vsw_port_mod(struct vsw *, const struct of_port_mod *);
 /* Whether frames may enter by, or leave through, the port: administration, not liveness. */
 bool vsw_port_receives(const struct vsw *, const struct port *);
 bool vsw_port_forwards(const struct vsw *, const struct port *);
+bool vsw_port_floods(const struct vsw *, const struct port *);          /* OpenFlow 1.0's OFPP_FLOOD goes there; OFPP_ALL does anyway. */
 bool vsw_port_live(const struct vsw *, const struct port *);
 
 /* vpc.c: programs the network's managed L2 behaviour: desired entries are put, others removed. */

@@ -8,9 +8,11 @@
 #include "controller/compile.h"
 #include "controller/edge_tables.h"
 #include "controller/fabric_impl.h"
+#include "controller/limits.h"
 #include "controller/ruleset.h"
 #include "controller/slice.h"
 #include "controller/vsw_counters.h"
+#include "controller/vsw_hold.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,7 +69,13 @@ static void be_ports(void *vsw_, void (*fn)(const struct of_port *, void *), voi
 
 /* --- Changes --- */
 
-static void be_request(void *vsw, const struct of_request *request) { vsw_change_begin(vsw, request->conn, request->raw, request->size); }
+static void be_request(void *vsw, const struct of_request *request)
+{
+    limits_change(vsw);
+    vsw_change_begin(vsw, request->conn, request->raw, request->size);
+}
+
+static bool be_accept(void *vsw, unsigned *pause_ms) { return limits_accept(vsw, pause_ms); }
 static void be_barrier(void *vsw, void (*done)(void *token), void *token) { vsw_barrier(vsw, done, token); }
 
 /* One connection to one edge keeps what was said in order; with several edges one could be ahead of the other. */
@@ -78,6 +86,8 @@ static bool be_barrier_passes(void *vsw_)
 }
 
 static struct of_error be_port_mod(void *vsw, const struct of_port_mod *mod) { return vsw_port_mod(vsw, mod); }
+
+static void be_controllers_changed(void *vsw, unsigned n_up) { vsw_hold_connected(vsw, n_up); }
 
 static void be_misses_wanted(void *vsw_, bool wanted)
 {
@@ -155,7 +165,8 @@ static struct of_error be_packet_out(void *vsw_, const struct of_packet_out *po)
 const struct of_backend_ops vsw_backend_ops = {
     .features = be_features, .desc = be_desc, .flows = be_flows, .groups = be_groups, .meters = be_meters, .table_stats = vsw_counters_table, .ports = be_ports,
     .port_stats = vsw_counters_port, .group_stats = vsw_counters_group, .port_mod = be_port_mod, .packet_out = be_packet_out, .barrier = be_barrier,
-    .barrier_passes = be_barrier_passes, .misses_wanted = be_misses_wanted, .request = be_request, .refresh = vsw_counters_refresh,
+    .barrier_passes = be_barrier_passes, .controllers_changed = be_controllers_changed, .misses_wanted = be_misses_wanted, .request = be_request,
+    .accept = be_accept, .refresh = vsw_counters_refresh,
 };
 
 /* --- Packet-in --- */
@@ -211,7 +222,7 @@ void slice_packet_in(struct fabric *f, const struct of_packet_in *pin)
 {
     struct of_packet_in out;
     struct vsw *vsw = slice_packet_in_read(f, pin, &out);
-    if (vsw && vsw->agent && of_agent_packet_in(vsw->agent, &out)) {
+    if (vsw && vsw->agent && limits_packet_in(vsw) && of_agent_packet_in(vsw->agent, &out)) {
         f->n_packet_ins++;
     } else {
         f->n_packet_ins_lost++;

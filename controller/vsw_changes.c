@@ -18,6 +18,7 @@
 
 #include "controller/fabric_impl.h"
 #include "controller/ruleset.h"
+#include "controller/vsw_hold.h"
 #include "lib/log.h"
 #include "ofproto/agent.h"
 
@@ -101,6 +102,7 @@ void vsw_change_begin(struct vsw *vsw, uint64_t conn, const uint8_t *raw, size_t
     change->size = (uint16_t) MIN(size, sizeof change->raw);
     memcpy(change->raw, raw, change->size);
     vsw->current = vsw->next_change++;
+    vsw_hold_touched(vsw);
     fabric_work(vsw);
 }
 
@@ -226,6 +228,12 @@ void vsw_refused_group(struct vsw *vsw, uint32_t physical, struct of_error error
 void vsw_refused_meter(struct vsw *vsw, uint32_t physical, struct of_error error)
 {
     struct vmeter *vmeter = vsw_find_meter(vsw, physical);
+    if (physical == vsw->packet_in_meter && !vsw->unmetered) {
+        LOG(LOG_WARN, "%s: an edge takes no meter for packet-ins; they are limited by its own limit only, and by controllerd", vsw->network->name);
+        vsw->unmetered = vsw->dirty = true;
+        fabric_entries_changed(vsw);
+        return;
+    }
     if (!vmeter || !tell(vsw, vmeter->change, error)) {
         return;
     }

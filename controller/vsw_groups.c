@@ -187,7 +187,7 @@ void vsw_groups_init(struct vsw *vsw)
     static const struct meter_ops meter_ops = { meter_insert, meter_modify, meter_remove, vsw_counters_meter };
     hmap_init(&vsw->group_ids);
     hmap_init(&vsw->meter_ids);
-    vsw->packet_in_meter = id_pool_get(&vsw->fabric->meter_ids);
+    vsw->packet_in_meter = id_pool_empty(&vsw->fabric->meter_ids) ? 0 : id_pool_get(&vsw->fabric->meter_ids);
     vsw->groups = group_table_new(MAX_OBJECTS, vsw->controller->clock, &group_ops, vsw);
     vsw->meters = meter_table_new(MAX_OBJECTS, vsw->controller->clock, &meter_ops, vsw);
 }
@@ -196,7 +196,9 @@ void vsw_groups_fini(struct vsw *vsw)
 {
     group_table_free(vsw->groups);
     meter_table_free(vsw->meters);
-    id_pool_put(&vsw->fabric->meter_ids, vsw->packet_in_meter);
+    if (vsw->packet_in_meter) {
+        id_pool_put(&vsw->fabric->meter_ids, vsw->packet_in_meter);
+    }
     hmap_fini(&vsw->group_ids);
     hmap_fini(&vsw->meter_ids);
 }

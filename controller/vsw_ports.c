@@ -46,6 +46,11 @@ bool vsw_port_forwards(const struct vsw *vsw, const struct port *port)
     return !(config_of(vsw, port) & (OFPPC_PORT_DOWN | OFPPC_NO_FWD));
 }
 
+bool vsw_port_floods(const struct vsw *vsw, const struct port *port)
+{
+    return !(config_of(vsw, port) & OFPPC10_NO_FLOOD);
+}
+
 static bool link_up(const struct vsw *vsw, const struct port *port)
 {
     const struct port *peer = vlink_peer(port);
@@ -184,7 +189,7 @@ struct of_error vsw_port_mod(struct vsw *vsw, const struct of_port_mod *mod)
     if (mac_u64(mod->hw_addr) != mac_u64(vport->port->mac)) {
         return OF_ERROR(OFPET_PORT_MOD_FAILED, OFPPMFC_BAD_HW_ADDR);
     }
-    if (mod->mask & ~(uint32_t) (OFPPC_PORT_DOWN | OFPPC_NO_RECV | OFPPC_NO_FWD | OFPPC_NO_PACKET_IN)) {
+    if (mod->mask & ~(OFPPC_ALL | OFPPC10_NO_FLOOD)) {
         return OF_ERROR(OFPET_PORT_MOD_FAILED, OFPPMFC_BAD_CONFIG);
     }
     if (mod->advertise) {

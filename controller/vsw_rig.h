@@ -37,14 +37,17 @@ struct edge_sim {
 
 struct vsw_rig {
     struct fixture f;
-    char target[140];
+    char listen[140], target[140];      /* controllerd's, and the switches'. */
     struct edge_sim edges[N_EDGES];
     struct of_peer *tenant;
     struct vsw *vsw;
+    uint32_t group_ids[2];      /* For tests: physical ids of the tenant's groups 1 and 2. */
 };
 
 void vsw_rig_init(struct vsw_rig *b);
 void vsw_rig_fini(struct vsw_rig *b);
+/* As if controllerd had been killed and started again: the edges and the tenant connect anew. */
+void vsw_rig_restart(struct vsw_rig *b);
 void vsw_rig_settle(struct vsw_rig *b);
 uint32_t vsw_rig_flow(struct vsw_rig *b, enum of_flow_command command, uint8_t table, uint64_t cookie, const char *match, const char *actions);
 uint32_t vsw_rig_group(struct vsw_rig *b, enum of_group_command command, uint32_t id, uint32_t output);

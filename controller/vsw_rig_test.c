@@ -196,10 +196,51 @@ void vsw_rig_settle(struct vsw_rig *b)
     CU_ASSERT_TRUE(all_in_sync(b));
 }
 
+/* What a start of controllerd makes from the model. */
+static void start(struct vsw_rig *b)
+{
+    static const struct substrate_ops ops = { on_sw_up, on_sw_down, on_ports, on_links, on_packet_in, on_reply, NULL };
+    struct err err = ERR_INIT;
+    b->f.c.substrate = substrate_new(&b->f.c, &ops, b, &err);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(b->f.c.substrate);
+    b->f.c.rulesets = rulesets_new(&b->f.c);
+    b->f.c.reconcile = reconcile_new(&b->f.c);
+    b->f.c.fabric = fabric_new(&b->f.c);
+    fabric_load(b->f.c.fabric);
+    CU_ASSERT_TRUE_FATAL(substrate_listen(b->f.c.substrate, &err));
+    b->vsw = fabric_find_vsw(b->f.c.fabric, ((const struct network *) model_find(b->f.c.model, KIND_SWITCH, "red/lab/s1"))->id);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(b->vsw->agent);
+}
+
+static void stop(struct vsw_rig *b)
+{
+    substrate_free(b->f.c.substrate);
+    b->f.c.substrate = NULL;
+    reconcile_free(b->f.c.reconcile);
+    b->f.c.reconcile = NULL;
+    fabric_free(b->f.c.fabric);
+    b->f.c.fabric = NULL;
+    rulesets_free(b->f.c.rulesets);
+}
+
+static void await_edges(struct vsw_rig *b)
+{
+    for (unsigned i = 0; i < 3000 && (!substrate_find(b->f.c.substrate, 1)->connected || !substrate_find(b->f.c.substrate, 2)->connected); i++) {
+        fixture_turn(&b->f, 1);
+    }
+}
+
+void vsw_rig_restart(struct vsw_rig *b)
+{
+    stop(b);
+    b->tenant->n_up = 0;
+    start(b);
+    await_edges(b);
+}
+
 /* A big switch over both edges: ports 1 (edge 1, device d1) and 2 (edge 2, device d1), with room for few things. */
 void vsw_rig_init(struct vsw_rig *b)
 {
-    static const struct substrate_ops ops = { on_sw_up, on_sw_down, on_ports, on_links, on_packet_in, on_reply, NULL };
     static char *listen[1];
     struct err err = ERR_INIT;
     char path[128], document[1200], target[40];
@@ -211,8 +252,9 @@ void vsw_rig_init(struct vsw_rig *b)
     b->f.c.config.intern_pairs_per_network = 100;
     b->f.c.config.intern_idle_s = 300;
     fixture_path(&b->f, "of.sock", path);
-    snprintf(b->target, sizeof b->target, "punix:%s", path);
-    listen[0] = b->target;
+    snprintf(b->listen, sizeof b->listen, "punix:%s", path);
+    snprintf(b->target, sizeof b->target, "unix:%s", path);
+    listen[0] = b->listen;
     b->f.c.config.openflow_listen = listen;
     b->f.c.config.n_openflow_listen = 1;
     snprintf(document, sizeof document,
@@ -224,23 +266,11 @@ void vsw_rig_init(struct vsw_rig *b)
     fixture_path(&b->f, "store.db", path);
     b->f.c.store = store_open(path, b->f.c.base, &err);
     CU_ASSERT_PTR_NOT_NULL_FATAL(b->f.c.store);
-    b->f.c.substrate = substrate_new(&b->f.c, &ops, b, &err);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(b->f.c.substrate);
-    b->f.c.rulesets = rulesets_new(&b->f.c);
-    b->f.c.reconcile = reconcile_new(&b->f.c);
-    b->f.c.fabric = fabric_new(&b->f.c);
-    fabric_load(b->f.c.fabric);
-    CU_ASSERT_TRUE_FATAL(substrate_listen(b->f.c.substrate, &err));
-    memmove(b->target, b->target + 1, strlen(b->target));      /* unix:… for the switches. */
+    start(b);
     for (unsigned i = 0; i < N_EDGES; i++) {
         edge_init(b, i);
     }
-    const struct network *network = model_find(b->f.c.model, KIND_SWITCH, "red/lab/s1");
-    b->vsw = fabric_find_vsw(b->f.c.fabric, network->id);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(b->vsw->agent);
-    for (unsigned i = 0; i < 3000 && (!substrate_find(b->f.c.substrate, 1)->connected || !substrate_find(b->f.c.substrate, 2)->connected); i++) {
-        fixture_turn(&b->f, 1);
-    }
+    await_edges(b);
     vsw_rig_settle(b);
     struct of_conn_options options = { .versions = 1u << OF13_VERSION };
     b->tenant = of_peer_new();
@@ -255,12 +285,7 @@ void vsw_rig_fini(struct vsw_rig *b)
     for (unsigned i = 0; i < N_EDGES; i++) {
         edge_fini(&b->edges[i]);
     }
-    substrate_free(b->f.c.substrate);
-    b->f.c.substrate = NULL;
-    reconcile_free(b->f.c.reconcile);
-    b->f.c.reconcile = NULL;
-    fabric_free(b->f.c.fabric);
-    rulesets_free(b->f.c.rulesets);
+    stop(b);
     fixture_fini(&b->f);
 }
 

@@ -109,7 +109,7 @@ class Docs(unittest.TestCase):
         self.assertGreater(len(documented), 15)
         for name in sorted(documented):
             whole = name in controllers
-            row = re.fullmatch(r"polder_(?:switch|intern|stats)_(\w+?)(?:_total)?", name)
+            row = re.fullmatch(r"polder_(?:switch|intern|stats|tenant)_(\w+?)(?:_total)?", name)
             self.assertTrue(whole or (row and (f'"{row[1]}"' in controllers or f'"{row[1]}_total"' in controllers)), name)
 
     def test_links(self):

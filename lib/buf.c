@@ -35,14 +35,6 @@ void buf_reserve(struct buf *b, size_t extra)
     }
 }
 
-void *buf_put_uninit(struct buf *b, size_t n)
-{
-    buf_reserve(b, MAX(n, (size_t) 1));         /* Never NULL, even for zero bytes. */
-    void *p = b->data + b->size;
-    b->size += n;
-    return p;
-}
-
 void buf_put(struct buf *b, const void *data, size_t n)
 {
     if (n) {
@@ -53,26 +45,6 @@ void buf_put(struct buf *b, const void *data, size_t n)
 void buf_put_zeros(struct buf *b, size_t n)
 {
     memset(buf_put_uninit(b, n), 0, n);
-}
-
-void buf_put_u8(struct buf *b, uint8_t x)
-{
-    *(uint8_t *) buf_put_uninit(b, 1) = x;
-}
-
-void buf_put_be16(struct buf *b, uint16_t x)
-{
-    wire_put16(buf_put_uninit(b, 2), x);
-}
-
-void buf_put_be32(struct buf *b, uint32_t x)
-{
-    wire_put32(buf_put_uninit(b, 4), x);
-}
-
-void buf_put_be64(struct buf *b, uint64_t x)
-{
-    wire_put64(buf_put_uninit(b, 8), x);
 }
 
 void buf_pad(struct buf *b, size_t start, size_t align)

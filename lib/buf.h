@@ -26,13 +26,22 @@ void buf_init(struct buf *);
 void buf_fini(struct buf *);                            /* Frees; the buf is empty and usable again. */
 void buf_clear(struct buf *);                           /* size = 0, memory kept. */
 void buf_reserve(struct buf *, size_t extra);
-void *buf_put_uninit(struct buf *, size_t);             /* Pointer valid until the next put. */
+static inline void *buf_put_uninit(struct buf *b, size_t n)             /* Pointer valid until the next put; never NULL. */
+{
+    if (n >= b->allocated - b->size) {
+        buf_reserve(b, n + !n);
+    }
+    void *p = b->data + b->size;
+    b->size += n;
+    return p;
+}
 void buf_put(struct buf *, const void *, size_t);
 void buf_put_zeros(struct buf *, size_t);
-void buf_put_u8(struct buf *, uint8_t);
-void buf_put_be16(struct buf *, uint16_t);              /* Host order in, wire order in the buffer; likewise below. */
-void buf_put_be32(struct buf *, uint32_t);
-void buf_put_be64(struct buf *, uint64_t);
+static inline void buf_put_u8(struct buf *b, uint8_t x) { *(uint8_t *) buf_put_uninit(b, 1) = x; }
+/* Host order in, wire order in the buffer. */
+static inline void buf_put_be16(struct buf *b, uint16_t x) { wire_put16(buf_put_uninit(b, 2), x); }
+static inline void buf_put_be32(struct buf *b, uint32_t x) { wire_put32(buf_put_uninit(b, 4), x); }
+static inline void buf_put_be64(struct buf *b, uint64_t x) { wire_put64(buf_put_uninit(b, 8), x); }
 void buf_pad(struct buf *, size_t start, size_t align); /* Zeros until (size - start) is a multiple of align. */
 void buf_set_be16(struct buf *, size_t offset, uint16_t);
 void buf_set_be32(struct buf *, size_t offset, uint32_t);

@@ -378,20 +378,28 @@ static struct stream *stream_new(struct event_base *base, int fd, const struct t
     return s;
 }
 
+int stream_socket(const char *text, bool listener, const struct tls_config *tls, struct target *target, struct err *err)
+{
+    if (!target_parse(text, listener, target, err)) {
+        return -1;
+    }
+    if (target->tls && !tls) {
+        err_set(err, ERR_INVALID, NULL, "\"%.150s\" needs a TLS configuration; give certificate and private key", text);
+        return -1;
+    }
+    int fd = socket(target->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        err_set(err, ERR_FAILED, NULL, "no socket for \"%.150s\": %s", text, strerror(errno));
+    }
+    return fd;
+}
+
 struct stream *stream_connect(struct event_base *base, const char *text, struct tls_config *tls,
                               const struct stream_ops *ops, void *aux, struct err *err)
 {
     struct target target;
-    if (!target_parse(text, false, &target, err)) {
-        return NULL;
-    }
-    if (target.tls && !tls) {
-        err_set(err, ERR_INVALID, NULL, "\"%.150s\" needs a TLS configuration; give certificate and private key", text);
-        return NULL;
-    }
-    int fd = socket(target.addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = stream_socket(text, false, tls, &target, err);
     if (fd < 0) {
-        err_set(err, ERR_FAILED, NULL, "no socket for \"%.150s\": %s", text, strerror(errno));
         return NULL;
     }
     struct stream *s = stream_new(base, fd, &target, tls, true);

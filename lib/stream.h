@@ -51,6 +51,7 @@ typedef void stream_accept_fn(struct stream *, void *aux);      /* The callee ow
 struct stream_listener *stream_listen(struct event_base *, const char *target, struct tls_config *,
                                       stream_accept_fn *, void *aux, struct err *);
 unsigned stream_listener_port(const struct stream_listener *);  /* TCP: bound port (for port 0). */
+void stream_listener_pause(struct stream_listener *, unsigned ms);      /* Accepts nobody for that time: who comes waits in the kernel, or is not let in. */
 void stream_listener_close(struct stream_listener *);           /* Unlinks a unix socket that it made. */
 
 #endif

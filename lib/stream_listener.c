@@ -29,7 +29,7 @@ struct stream_listener {
     struct target target;       /* Where it is bound. */
     dev_t dev;                  /* Of the unix socket's file, so that nobody else's is unlinked. */
     ino_t ino;
-    bool accepting, closed;
+    bool accepting, paused, closed;
 };
 
 static const char *unix_path(const struct target *t)
@@ -46,23 +46,30 @@ static void listener_free(struct stream_listener *l)
 static void on_resume(evutil_socket_t fd UNUSED, short what UNUSED, void *l_)
 {
     struct stream_listener *l = l_;
+    l->paused = false;
     event_add(l->acceptable, NULL);
+}
+
+void stream_listener_pause(struct stream_listener *l, unsigned ms)
+{
+    const struct timeval rest = { ms / 1000, ms % 1000 * 1000 };
+    event_del(l->acceptable);
+    event_add(l->resume, &rest);
+    l->paused = true;
 }
 
 /* Without descriptors or memory the waiting peer would wake the loop for ever: rest a little. */
 static void pause_accepting(struct stream_listener *l, int error)
 {
-    static const struct timeval rest = { .tv_usec = 100000 };
     LOG_RATE(LOG_WARN, 5, "cannot accept a connection: %s", strerror(error));
-    event_del(l->acceptable);
-    event_add(l->resume, &rest);
+    stream_listener_pause(l, 100);
 }
 
 static void on_acceptable(evutil_socket_t fd UNUSED, short what UNUSED, void *l_)
 {
     struct stream_listener *l = l_;
     l->accepting = true;
-    for (int i = 0; i < ACCEPTS_PER_TURN && !l->closed; i++) {
+    for (int i = 0; i < ACCEPTS_PER_TURN && !l->closed && !l->paused; i++) {
         struct target peer = { .tls = l->target.tls, .addr_len = sizeof peer.addr };
         int conn = accept4(l->fd, (struct sockaddr *) (void *) &peer.addr, &peer.addr_len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (conn >= 0) {
@@ -149,16 +156,8 @@ struct stream_listener *stream_listen(struct event_base *base, const char *text,
                                       stream_accept_fn *accept, void *aux, struct err *err)
 {
     struct target target;
-    if (!target_parse(text, true, &target, err)) {
-        return NULL;
-    }
-    if (target.tls && !tls) {
-        err_set(err, ERR_INVALID, NULL, "\"%.150s\" needs a TLS configuration; give certificate and private key", text);
-        return NULL;
-    }
-    int fd = socket(target.addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = stream_socket(text, true, tls, &target, err);
     if (fd < 0) {
-        err_set(err, ERR_FAILED, NULL, "no socket for \"%.150s\": %s", text, strerror(errno));
         return NULL;
     }
     struct stream_listener *l = XNEW(struct stream_listener);

@@ -43,10 +43,19 @@ struct action *actions_add(struct actions *as, enum action_type type)
 void actions_copy(struct actions *dst, const struct actions *src)
 {
     actions_init(dst);
+    if (!src->n) {
+        return;
+    }
+    unsigned room = 1;                                  /* As actions_add() has it. */
+    while (room < src->n) {
+        room *= 2;
+    }
+    dst->list = xmalloc(room * sizeof dst->list[0]);
+    dst->n = src->n;
+    memcpy(dst->list, src->list, src->n * sizeof dst->list[0]);
     for (unsigned i = 0; i < src->n; i++) {
         const struct action *from = &src->list[i];
-        struct action *to = actions_add(dst, from->type);
-        *to = *from;
+        struct action *to = &dst->list[i];
         if (from->type == ACTION_CLONE) {
             actions_copy(&to->nested, &from->nested);
         } else if (from->type == ACTION_CONTROLLER && from->controller.userdata) {
@@ -133,6 +142,14 @@ void actions_output(struct actions *as, uint32_t port)
     struct action *a = actions_add(as, ACTION_OUTPUT);
     a->output.port = port;
     a->output.max_len = port == OFPP_CONTROLLER ? OFPCML_NO_BUFFER : 0;
+}
+
+void actions_controller(struct actions *as, uint32_t meter)
+{
+    struct action *a = actions_add(as, ACTION_CONTROLLER);
+    a->controller.max_len = UINT16_MAX;
+    a->controller.reason = REASON_ACTION;
+    a->controller.meter = meter;
 }
 
 void actions_enqueue(struct actions *as, uint32_t port, uint32_t queue)

@@ -85,6 +85,8 @@ bool actions_equal(const struct actions *, const struct actions *);
 
 /* Builders (the compiler's words). */
 void actions_output(struct actions *, uint32_t port);
+/* Nicira's: to the controller, whole, of reason OFPR_ACTION, as often as the meter lets it. */
+void actions_controller(struct actions *, uint32_t meter);
 /* set_queue, output, pop_queue: what 1.0's enqueue says. */
 void actions_enqueue(struct actions *, uint32_t port, uint32_t queue);
 void actions_group(struct actions *, uint32_t group);

@@ -269,6 +269,31 @@ static struct of_error check_list(const struct actions *as, struct check *c)
     return OF_OK;
 }
 
+static bool is_tag_action(enum action_type type)
+{
+    return type == ACTION_PUSH_VLAN || type == ACTION_POP_VLAN || type == ACTION_PUSH_MPLS || type == ACTION_POP_MPLS || type == ACTION_PUSH_PBB || type == ACTION_POP_PBB;
+}
+
+/* A set is carried out in an order of its own, pops and pushes before everything else (section 5.10): what fits in neither order is refused. */
+static struct of_error check_set(const struct actions *as, const struct check *c)
+{
+    struct check as_written = *c, tags_first = *c;
+    struct of_error e = check_list(as, &as_written);
+    if (e.type != OFPET_BAD_ACTION || e.code != OFPBAC_MATCH_INCONSISTENT) {
+        return e;
+    }
+    for (unsigned pass = 0; pass < 2; pass++) {
+        for (unsigned i = 0; i < as->n; i++) {
+            const struct action *a = &as->list[i];
+            struct of_error one = !action_rows[a->type].in_set ? bad_action(OFPBAC_BAD_TYPE) : is_tag_action(a->type) == !pass ? check_one(a, &tags_first) : OF_OK;
+            if (!of_ok(one)) {
+                return one;
+            }
+        }
+    }
+    return OF_OK;
+}
+
 struct of_error actions_check(const struct actions *as, const struct match *match, uint8_t table, bool action_set)
 {
     struct check c = { .prereqs = match != NULL, .action_set = action_set, .table = table };
@@ -300,7 +325,7 @@ struct of_error instructions_check(const struct instructions *is, const struct m
     if (of_ok(e) && is->has_write) {
         /* Written for the packet as the apply-actions leave it. */
         c.action_set = true;
-        e = check_list(&is->write, &c);
+        e = check_set(&is->write, &c);
     }
     return e;
 }

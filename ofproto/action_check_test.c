@@ -68,6 +68,11 @@ static const struct { const char *match, *actions; int code; } rows[] = {
     { "", "write_actions(dec_ttl)", OFPBAC_MATCH_INCONSISTENT },
     { "tcp", "push_mpls:0x8847,write_actions(set_field:5->mpls_label)", OK },       /* As the apply-actions leave it. */
     { "tcp", "push_mpls:0x8847,write_actions(set_field:80->tcp_dst)", OFPBAC_MATCH_INCONSISTENT },
+    { "tcp", "write_actions(set_field:5->mpls_label,dec_mpls_ttl,push_mpls:0x8847)", OK },      /* As the set will be carried out. */
+    { "mpls", "write_actions(dec_ttl,pop_mpls:0x0800)", OK },
+    { "ip", "write_actions(dec_ttl,push_mpls:0x8847)", OK },
+    { "ip", "write_actions(push_mpls:0x8847,dec_ttl)", OFPBAC_MATCH_INCONSISTENT },
+    { "tcp", "write_actions(set_field:5->mpls_label,push_mpls:0x8847,drop(anti-spoof))", OFPBAC_BAD_TYPE },
     { "ip", "clone(push_mpls:0x8847),write_actions(dec_ttl)", OK },
     { "", "write_actions(resubmit(,3))", OK },
     { "", "write_actions(clone(output:1))", OFPBAC_BAD_TYPE },

@@ -147,7 +147,6 @@ struct of_error nx_decode_controller(struct cursor *c, struct action *a, unsigne
 }
 
 enum { NXAC2PT_MAX_LEN, NXAC2PT_CONTROLLER_ID, NXAC2PT_REASON, NXAC2PT_USERDATA, NXAC2PT_PAUSE, NXAC2PT_METER_ID };
-#define REASON_ACTION 1         /* OFPR_ACTION */
 
 /* Properties, each padded to 8 bytes.  A pause is not supported: continuations would have to outlive the tables. */
 struct of_error nx_decode_controller2(struct cursor *c, struct action *a, unsigned depth UNUSED)

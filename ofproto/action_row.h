@@ -7,6 +7,8 @@
 
 #include "ofproto/action.h"
 
+#define REASON_ACTION 1         /* OFPR_ACTION: of the controller action, when nothing else is said. */
+
 #define NX_EXPERIMENTER UINT32_C(0x00002320)
 #define ACTION_MAX_DEPTH 8      /* clone() in clone(): decode, check, text. */
 #define RESUBMIT_CURRENT_TABLE 255

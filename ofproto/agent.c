@@ -137,43 +137,145 @@ static struct agent_conn *conn_new(struct of_agent *agent, bool outgoing)
     return ac;
 }
 
-static void on_accept(struct stream *stream, void *agent_)
+static void on_accept(struct stream *stream, void *listener_)
 {
-    struct of_agent *agent = agent_;
+    const struct agent_listener *listener = listener_;
+    struct of_agent *agent = listener->agent;
+    unsigned pause_ms = 0;
+    if (agent->ops->accept && !agent->ops->accept(agent->aux, &pause_ms)) {
+        stream_close(stream);
+        for (unsigned i = 0; i < agent->n_listeners; i++) {
+            stream_listener_pause(agent->listeners[i]->stream, pause_ms);
+        }
+        return;
+    }
     if (agent->n_conns >= agent->max_connections) {
         LOG_RATE(LOG_WARN, 5, "%s: refused, there are %u connections already", stream_peer(stream), agent->n_conns);
         stream_close(stream);
         return;
     }
     struct agent_conn *ac = conn_new(agent, false);
+    ac->listener = listener;
     ac->conn = of_conn_accepted(agent->base, stream, &agent->options, &conn_ops, ac);
 }
 
-static bool start(struct of_agent *agent, const struct of_agent_config *config, struct err *err)
+/* --- Targets --- */
+
+static bool add_controller(struct of_agent *agent, const struct of_agent_config *config, unsigned i, struct err *err)
 {
     char field[32];
-    for (unsigned i = 0; i < config->n_controllers; i++) {
-        struct of_conn_options options = agent->options;
-        options.max_backoff_ms = config->controllers[i].max_backoff_ms;
-        struct agent_conn *ac = conn_new(agent, true);
-        agent->n_controllers++;
-        ac->conn = of_conn_connect(agent->base, config->controllers[i].target, config->tls, &options, &conn_ops, ac, err);
-        if (!ac->conn) {
-            remove_conn(ac);
-            snprintf(field, sizeof field, "controllers[%u]", i);
-            return err_prefix(err, field);
-        }
+    struct of_conn_options options = agent->options;
+    options.max_backoff_ms = config->controllers[i].max_backoff_ms;
+    struct agent_conn *ac = conn_new(agent, true);
+    ac->conn = of_conn_connect(agent->base, config->controllers[i].target, config->tls, &options, &conn_ops, ac, err);
+    if (!ac->conn) {
+        remove_conn(ac);
+        snprintf(field, sizeof field, "controllers[%u]", i);
+        return err_prefix(err, field);
     }
-    agent->listeners = xcalloc(config->n_listen ? config->n_listen : 1, sizeof *agent->listeners);
-    for (unsigned i = 0; i < config->n_listen; i++) {
-        agent->listeners[i] = stream_listen(agent->base, config->listen[i], config->tls, on_accept, agent, err);
-        if (!agent->listeners[i]) {
-            snprintf(field, sizeof field, "listen[%u]", i);
-            return err_prefix(err, field);
-        }
-        agent->n_listeners++;
-    }
+    agent->n_controllers++;
     return true;
+}
+
+static bool add_listener(struct of_agent *agent, const struct of_agent_config *config, unsigned i, struct err *err)
+{
+    char field[32];
+    struct agent_listener *listener = XNEW(struct agent_listener);
+    listener->agent = agent;
+    listener->stream = stream_listen(agent->base, config->listen[i], config->tls, on_accept, listener, err);
+    if (!listener->stream) {
+        free(listener);
+        snprintf(field, sizeof field, "listen[%u]", i);
+        return err_prefix(err, field);
+    }
+    listener->target = xstrdup(config->listen[i]);
+    agent->listeners = xrealloc(agent->listeners, (agent->n_listeners + 1) * sizeof *agent->listeners);
+    agent->listeners[agent->n_listeners++] = listener;
+    return true;
+}
+
+static void listener_close(struct agent_listener *listener)
+{
+    struct agent_conn *ac;
+    LIST_FOR_EACH (ac, node, &listener->agent->conns) {
+        if (ac->listener == listener) {
+            remove_conn(ac);
+        }
+    }
+    stream_listener_close(listener->stream);
+    free(listener->target);
+    free(listener);
+}
+
+static bool wants_controller(const struct of_agent_config *config, const char *target)
+{
+    for (unsigned i = 0; i < config->n_controllers; i++) {
+        if (!strcmp(config->controllers[i].target, target)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool wants_listener(const struct of_agent_config *config, const char *target)
+{
+    for (unsigned i = 0; i < config->n_listen; i++) {
+        if (!strcmp(config->listen[i], target)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool has_controller(const struct of_agent *agent, const char *target)
+{
+    const struct agent_conn *ac;
+    LIST_FOR_EACH (ac, node, &agent->conns) {
+        if (ac->outgoing && !strcmp(of_conn_peer(ac->conn), target)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool has_listener(const struct of_agent *agent, const char *target)
+{
+    for (unsigned i = 0; i < agent->n_listeners; i++) {
+        if (!strcmp(agent->listeners[i]->target, target)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool of_agent_retarget(struct of_agent *agent, const struct of_agent_config *config, struct err *err)
+{
+    struct agent_conn *ac;
+    unsigned n_kept = 0;
+    bool ok = true;
+    LIST_FOR_EACH (ac, node, &agent->conns) {
+        if (ac->outgoing && !wants_controller(config, of_conn_peer(ac->conn))) {
+            remove_conn(ac);
+            agent->n_controllers--;
+        }
+    }
+    for (unsigned i = 0; i < agent->n_listeners; i++) {
+        struct agent_listener *listener = agent->listeners[i];
+        if (wants_listener(config, listener->target)) {
+            agent->listeners[n_kept++] = listener;
+        } else {
+            listener_close(listener);
+        }
+    }
+    agent->n_listeners = n_kept;
+    for (unsigned i = 0; ok && i < config->n_controllers; i++) {
+        ok = has_controller(agent, config->controllers[i].target) || add_controller(agent, config, i, err);
+    }
+    for (unsigned i = 0; ok && i < config->n_listen; i++) {
+        ok = has_listener(agent, config->listen[i]) || add_listener(agent, config, i, err);
+    }
+    agent_count_controllers(agent);
+    return ok;
 }
 
 struct of_agent *of_agent_new(struct event_base *base, const struct of_agent_config *config, struct clock clock,
@@ -193,14 +295,23 @@ struct of_agent *of_agent_new(struct event_base *base, const struct of_agent_con
     agent->max_bundle_bytes = config->max_bundle_bytes ? config->max_bundle_bytes : DEFAULT_MAX_BUNDLE_BYTES;
     agent->options = (struct of_conn_options) {
         .versions = config->versions, .clock = clock, .max_unread = config->max_unread ? config->max_unread : DEFAULT_MAX_UNREAD,
+        .share = config->share,
     };
     list_init(&agent->conns);
     ops->features(aux, &features);
     agent->n_tables = MIN(features.n_tables, OF_N_TABLES);
     agent_changes_init(agent);
-    if (!start(agent, config, err)) {
-        of_agent_free(agent);
-        return NULL;
+    for (unsigned i = 0; i < config->n_controllers; i++) {
+        if (!add_controller(agent, config, i, err)) {
+            of_agent_free(agent);
+            return NULL;
+        }
+    }
+    for (unsigned i = 0; i < config->n_listen; i++) {
+        if (!add_listener(agent, config, i, err)) {
+            of_agent_free(agent);
+            return NULL;
+        }
     }
     return agent;
 }
@@ -211,7 +322,7 @@ void of_agent_free(struct of_agent *agent)
         return;
     }
     for (unsigned i = 0; i < agent->n_listeners; i++) {
-        stream_listener_close(agent->listeners[i]);
+        listener_close(agent->listeners[i]);
     }
     free(agent->listeners);
     struct agent_conn *ac;
@@ -354,6 +465,14 @@ void of_agent_error(struct of_agent *agent, const struct of_request *request, st
     }
 }
 
+void of_agent_resume(struct of_agent *agent)
+{
+    struct agent_conn *ac;
+    LIST_FOR_EACH (ac, node, &agent->conns) {
+        of_conn_resume(ac->conn);
+    }
+}
+
 /* --- Looking in --- */
 
 void of_agent_each_connection(struct of_agent *agent, void (*fn)(const char *peer, const char *role, const struct of_conn_counters *, bool outgoing, void *aux),
@@ -373,5 +492,5 @@ void of_agent_each_connection(struct of_agent *agent, void (*fn)(const char *pee
 
 unsigned of_agent_listen_port(struct of_agent *agent, unsigned i)
 {
-    return i < agent->n_listeners ? stream_listener_port(agent->listeners[i]) : 0;
+    return i < agent->n_listeners ? stream_listener_port(agent->listeners[i]->stream) : 0;
 }

@@ -33,6 +33,7 @@ struct of_backend_ops {         /* aux is the backend's. */
     /* The queues of all ports, by ascending port and id. NULL: there are none. */
     void (*queues)(void *aux, void (*fn)(const struct of_queue *, void *fn_aux), void *fn_aux);
     bool (*group_stats)(void *aux, struct group *, struct of_group_stats *);       /* Fills counters; id, refs, duration are the agent's. */
+    /* The mask has OFPPC_* that the controller's version knows; OFPPC10_NO_FLOOD may be refused. */
     struct of_error (*port_mod)(void *aux, const struct of_port_mod *);
     struct of_error (*packet_out)(void *aux, const struct of_packet_out *);
     struct meter_table *(*meters)(void *aux);                   /* NULL: meters unsupported. */
@@ -45,6 +46,8 @@ struct of_backend_ops {         /* aux is the backend's. */
     /* Whether packets that no entry matches, not even a table-miss entry, are to be packet-ins of reason OFPR_IMPLICIT_MISS: there is a controller of OpenFlow 1.0,
      * where that is what a miss means.  May be NULL. */
     void (*misses_wanted)(void *aux, bool);
+    /* Whether fragments are dropped (OFPC_FRAG_DROP, section 7.3.2).  NULL: that is refused. */
+    void (*drop_fragments)(void *aux, bool);
     /* Between begin and commit or abort, what flows() and groups() do is prepared and seen by no packet; commit makes it visible in one step.  The agent has the
      * tables' own parts (flow_tables_begin() and so on) follow.  NULL: bundles unsupported. */
     void (*bundle)(void *aux, enum of_bundle_step);
@@ -56,6 +59,8 @@ struct of_backend_ops {         /* aux is the backend's. */
     /* Before statistics of flows, tables, ports, groups, queues or meters are answered: calls done() when the counters are as of now (at once, or later from the loop;
      * nothing else is read from that connection meanwhile).  NULL: they always are. */
     void (*refresh)(void *aux, const struct of_multipart_msg *request, void (*done)(void *token), void *token);
+    /* Whether a connection that came in may stay; else it is closed at once, and no more are accepted for *pause_ms.  NULL: it may. */
+    bool (*accept)(void *aux, unsigned *pause_ms);
 };
 
 struct of_agent_config {
@@ -71,11 +76,15 @@ struct of_agent_config {
     size_t max_unread;          /* Bytes that may wait for a peer that does not read; above that its connection ends. 0: 64 MiB. */
     uint32_t versions;          /* Bitmap of wire versions: OF10_VERSION, OF13_VERSION, OF14_VERSION. */
     unsigned packet_in_rate;    /* Per connection and second, burst the same; 0: 1000. Above it: dropped and counted, but a little is kept for each ingress port. */
+    struct of_share *share;     /* What its connections may take of the loop; outlives the agent. NULL: all. */
 };
 
 struct of_agent;
 struct of_agent *of_agent_new(struct event_base *, const struct of_agent_config *, struct clock, const struct of_backend_ops *, void *aux, struct err *);
 void of_agent_free(struct of_agent *);
+/* Other controllers and listeners; the connections of those that stay, stay. The rest of the configuration is as it was. On an error some of the new ones are
+ * missing: it may be called again. */
+bool of_agent_retarget(struct of_agent *, const struct of_agent_config *, struct err *);
 /* Asynchronous messages, filtered by role, async config and, for packet-ins, the connection's controller id (NXT_SET_CONTROLLER_ID; 0 at first). */
 bool of_agent_packet_in(struct of_agent *, const struct of_packet_in *);           /* False when no connection took it (limit, none up). */
 void of_agent_flow_removed(struct of_agent *, const struct flow_entry *, uint8_t reason);
@@ -84,6 +93,8 @@ void of_agent_flow_removed_msg(struct of_agent *, const struct of_flow_removed *
 void of_agent_port_status(struct of_agent *, uint8_t reason, const struct of_port *);
 /* The error for a request that seemed to be fine; nothing when its connection has ended. */
 void of_agent_error(struct of_agent *, const struct of_request *, struct of_error);
+/* The share is no longer held: connections read again. */
+void of_agent_resume(struct of_agent *);
 /* For show: one line per connection: peer, role, state, counters. */
 void of_agent_each_connection(struct of_agent *, void (*fn)(const char *peer, const char *role, const struct of_conn_counters *, bool outgoing, void *aux), void *aux);
 unsigned of_agent_listen_port(struct of_agent *, unsigned i);

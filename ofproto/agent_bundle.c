@@ -191,7 +191,7 @@ static struct of_error carry_out_port_mod(struct of_agent *agent, struct member 
 {
     struct port_search s = { .port_no = m->msg.port_mod.port_no };
     agent->ops->ports(agent->aux, match_port, &s);
-    struct of_error error = agent->ops->port_mod(agent->aux, &m->msg.port_mod);
+    struct of_error error = agent_port_mod(agent, &m->msg);
     m->port_changed = of_ok(error) && s.found;
     m->undo = (struct of_port_mod) { .port_no = s.port_no, .hw_addr = s.port.hw_addr, .config = s.port.config, .mask = m->msg.port_mod.mask };
     return error;

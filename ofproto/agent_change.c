@@ -1,9 +1,10 @@
 /*
  * What follows from changes of the flow tables, whoever made them: flow monitors' updates and table-status.
  *
- * The tables tell of each change as it is made (flow_tables_watch).  Whose message caused it, and with which xid, is noted around each message, so that monitors can tell a
- * controller's own changes from others'.  While a bundle is committed, changes are kept in order and passed on once it is certain that they stay.  Table-status comes at
- * the end of a message: an add that evicts, or one that replaces, does not make a table fuller.
+ * The tables tell of each change as it is made (flow_tables_watch).  Whose message caused it, and with which xid, is
+ * noted around each message, so that monitors can tell a controller's own changes from others'.  While a bundle is
+ * committed, changes are kept in order and passed on once it is certain that they stay.  Table-status comes at the end
+ * of a message: an add that evicts, or one that replaces, does not make a table fuller.
  */
 #include "ofproto/agent_private.h"
 

@@ -161,12 +161,20 @@ static struct of_error port_mod(void *f_, const struct of_port_mod *pm)
 {
     struct fake *f = f_;
     f->n_port_mods++;
+    f->port_mod_mask = pm->mask;
     return pm->port_no && pm->port_no <= f->n_ports ? OF_OK : OF_ERROR(OFPET_PORT_MOD_FAILED, OFPPMFC_BAD_PORT);
 }
 
-static struct of_error packet_out(void *f_, const struct of_packet_out *po UNUSED)
+static void drop_fragments(void *f, bool drop)
 {
-    ((struct fake *) f_)->n_packet_outs++;
+    ((struct fake *) f)->drops_fragments = drop;
+}
+
+static struct of_error packet_out(void *f_, const struct of_packet_out *po)
+{
+    struct fake *f = f_;
+    f->n_packet_outs++;
+    f->packet_out_port = po->in_port;
     return OF_OK;
 }
 
@@ -240,5 +248,5 @@ static void queues(void *f, void (*fn)(const struct of_queue *, void *), void *a
 }
 
 #define FAKE_OPS(METERS) { features, desc, flows, groups, table_stats, ports, port_stats, queues, group_stats, port_mod, packet_out, METERS, barrier, \
-                           polder_request, controllers_changed, misses_wanted, bundle, NULL, request, refresh }
+                           polder_request, controllers_changed, misses_wanted, drop_fragments, bundle, NULL, request, refresh, NULL }
 const struct of_backend_ops fake_ops = FAKE_OPS(NULL), fake_meter_ops = FAKE_OPS(meters);

@@ -14,6 +14,9 @@ struct fake {
     unsigned n_ports;           /* Numbered from 1. */
     bool misses_wanted;
     unsigned n_packet_outs, n_port_mods, n_removed, last_n_up, n_controllers_changed, n_bundle_steps[3];
+    bool drops_fragments;
+    uint32_t port_mod_mask; /* Of the last one. */
+    uint32_t packet_out_port;   /* in_port of the last one. */
     uint64_t packets;           /* What every entry has counted. */
     bool defer_barriers;        /* Keep tokens in `barrier_*` until fake_release(). */
     void (*barrier_done)(void *);

@@ -2,6 +2,7 @@
 #include "ofproto/agent_private.h"
 
 #include <stdio.h>
+#include "ofproto/of_property.h"
 
 enum {                          /* ofp_table_feature_prop_type; the _MISS ones may be left out when they are the same. */
     OFPTFPT_INSTRUCTIONS = 0, OFPTFPT_NEXT_TABLES = 2, OFPTFPT_WRITE_ACTIONS = 4, OFPTFPT_APPLY_ACTIONS = 6, OFPTFPT_MATCH = 8,
@@ -20,55 +21,40 @@ static const uint8_t action_types[] = { 0, 11, 12, 15, 16, 17, 18, 19, 20, 21, 2
 #define OXM_CLASS_OPENFLOW_BASIC 0x8000u
 #define OXM_HAS_MASK 0x100u
 
-static size_t property_open(struct buf *b, uint16_t type)
-{
-    size_t start = b->size;
-    buf_put_be16(b, type);
-    buf_put_be16(b, 0);
-    return start;
-}
-
-/* The length does not count the padding. */
-static void property_close(struct buf *b, size_t start)
-{
-    buf_set_be16(b, start + 2, (uint16_t) (b->size - start));
-    buf_pad(b, start, 8);
-}
-
 static void put_instructions(struct of_agent *agent, uint8_t table, struct buf *b)
 {
-    size_t start = property_open(b, OFPTFPT_INSTRUCTIONS);
+    size_t start = of_property_open(b, OFPTFPT_INSTRUCTIONS);
     unsigned last = agent->ops->meters ? OFPIT_METER : OFPIT_CLEAR_ACTIONS;
     for (unsigned type = table + 1 < agent->n_tables ? OFPIT_GOTO_TABLE : OFPIT_GOTO_TABLE + 1; type <= last; type++) {
         buf_put_be16(b, (uint16_t) type);
         buf_put_be16(b, 4);
     }
-    property_close(b, start);
+    of_property_close(b, start);
 }
 
 static void put_next_tables(struct of_agent *agent, uint8_t table, struct buf *b)
 {
-    size_t start = property_open(b, OFPTFPT_NEXT_TABLES);
+    size_t start = of_property_open(b, OFPTFPT_NEXT_TABLES);
     for (unsigned next = table + 1u; next < agent->n_tables; next++) {
         buf_put_u8(b, (uint8_t) next);
     }
-    property_close(b, start);
+    of_property_close(b, start);
 }
 
 static void put_actions(uint16_t property, struct buf *b)
 {
-    size_t start = property_open(b, property);
+    size_t start = of_property_open(b, property);
     for (unsigned i = 0; i < ARRAY_SIZE(action_types); i++) {
         buf_put_be16(b, action_types[i]);
         buf_put_be16(b, 4);
     }
-    property_close(b, start);
+    of_property_close(b, start);
 }
 
 /* Fields by header; `masks`: with the mask bit where a mask may be used. */
 static void put_fields(uint16_t property, bool settable_only, bool masks, struct buf *b)
 {
-    size_t start = property_open(b, property);
+    size_t start = of_property_open(b, property);
     for (unsigned i = 0; i < N_FIELDS; i++) {
         const struct field *f = field_row((enum field_id) i);
         if (f->oxm >> 16 == OXM_CLASS_OPENFLOW_BASIC && (!settable_only || f->settable)) {
@@ -76,7 +62,7 @@ static void put_fields(uint16_t property, bool settable_only, bool masks, struct
             buf_put_be32(b, f->oxm | (masked ? OXM_HAS_MASK | 2u * f->wire_size : f->wire_size));
         }
     }
-    property_close(b, start);
+    of_property_close(b, start);
 }
 
 static void put_table(struct of_agent *agent, uint8_t table, struct buf *b)

@@ -7,7 +7,7 @@
 
 #define BAD_REQUEST(CODE) OF_ERROR(OFPET_BAD_REQUEST, CODE)
 
-enum { ETH_HEADER_SIZE = 14, OFPC_FRAG_NORMAL = 0, OFPTC_DEPRECATED_MASK = 3 };
+enum { ETH_HEADER_SIZE = 14, OFPC_FRAG_NORMAL = 0, OFPC_FRAG_DROP = 1, OFPTC_DEPRECATED_MASK = 3 };
 
 /* --- Barriers --- */
 
@@ -140,7 +140,7 @@ struct of_error agent_meter_mod(struct agent_conn *ac, struct of_meter_mod *mm)
     return meter_table_mod(agent->ops->meters(agent->aux), mm);
 }
 
-struct of_error agent_packet_out_check(struct agent_conn *ac, const struct of_packet_out *po)
+struct of_error agent_packet_out_check(struct agent_conn *ac, struct of_packet_out *po)
 {
     struct of_agent *agent = ac->agent;
     if (po->buffer_id != OFP_NO_BUFFER) {
@@ -149,7 +149,10 @@ struct of_error agent_packet_out_check(struct agent_conn *ac, const struct of_pa
     if (po->size < ETH_HEADER_SIZE) {
         return BAD_REQUEST(OFPBRC_BAD_PACKET);
     }
-    /* "must be set to a valid standard switch port or OFPP_CONTROLLER" (section 7.3.7). */
+    /* "must be set to a valid standard switch port or OFPP_CONTROLLER" (section 7.3.7).  Controllers that come from 1.0 say "none" as there; Open vSwitch takes that, too. */
+    if (po->in_port == OFPP_ANY) {
+        po->in_port = OFPP_CONTROLLER;
+    }
     if (po->in_port != OFPP_CONTROLLER && po->in_port != OFPP_LOCAL && (!po->in_port || po->in_port > OFPP_MAX)) {
         return BAD_REQUEST(OFPBRC_BAD_PORT);
     }
@@ -163,10 +166,21 @@ struct of_error agent_packet_out_check(struct agent_conn *ac, const struct of_pa
     return OF_OK;
 }
 
-static struct of_error handle_packet_out(struct agent_conn *ac, const struct of_packet_out *po)
+static struct of_error handle_packet_out(struct agent_conn *ac, struct of_packet_out *po)
 {
     struct of_error error = agent_packet_out_check(ac, po);
     return of_ok(error) ? ac->agent->ops->packet_out(ac->agent->aux, po) : error;
+}
+
+struct of_error agent_port_mod(struct of_agent *agent, const struct of_msg *msg)
+{
+    struct of_port_mod pm = msg->port_mod;
+    uint32_t known = OFPPC_ALL;
+    if (msg->version == OF10_VERSION) {
+        pm.mask &= ~(uint32_t) (OFPPC10_NO_STP | OFPPC10_NO_RECV_STP);
+        known |= OFPPC10_NO_FLOOD;
+    }
+    return pm.mask & ~known ? OF_ERROR(OFPET_PORT_MOD_FAILED, OFPPMFC_BAD_CONFIG) : agent->ops->port_mod(agent->aux, &pm);
 }
 
 /* In 1.3 a table has nothing left to configure: "OFPTC_DEPRECATED_MASK = 3, deprecated bits"; 1.4 has eviction and vacancy events (section 7.3.3 there). */
@@ -202,16 +216,23 @@ static struct of_error handle_get_config(struct agent_conn *ac, const struct of_
 {
     struct of_msg reply;
     of_msg_init(&reply, OFPT_GET_CONFIG_REPLY, msg->xid);
-    reply.config.flags = OFPC_FRAG_NORMAL;
+    reply.config.flags = ac->agent->drops_fragments ? OFPC_FRAG_DROP : OFPC_FRAG_NORMAL;
     reply.config.miss_send_len = ac->miss_send_len;
     of_conn_send(ac->conn, &reply);
     return OF_OK;
 }
 
+/* Section 7.3.2.  What is done with fragments is the switch's, miss_send_len the connection's; nothing is reassembled here (there is no OFPC_IP_REASM). */
 static struct of_error handle_set_config(struct agent_conn *ac, const struct of_msg *msg)
 {
-    if (msg->config.flags != OFPC_FRAG_NORMAL) {
+    struct of_agent *agent = ac->agent;
+    bool drop = msg->config.flags == OFPC_FRAG_DROP;
+    if (msg->config.flags != OFPC_FRAG_NORMAL && !(drop && agent->ops->drop_fragments)) {
         return OF_ERROR(OFPET_SWITCH_CONFIG_FAILED, OFPSCFC_BAD_FLAGS);
+    }
+    if (drop != agent->drops_fragments && ac->role != OFPCR_ROLE_SLAVE) {
+        agent->drops_fragments = drop;
+        agent->ops->drop_fragments(agent->aux, drop);
     }
     ac->miss_send_len = msg->config.miss_send_len;
     ac->configured = true;
@@ -298,7 +319,7 @@ static struct of_error dispatch(struct agent_conn *ac, struct of_msg *msg, const
     case OFPT_METER_MOD:
         return agent_meter_mod(ac, &msg->meter_mod);
     case OFPT_PORT_MOD:
-        return agent->ops->port_mod(agent->aux, &msg->port_mod);
+        return agent_port_mod(agent, msg);
     case OFPT_TABLE_MOD:
         return handle_table_mod(ac, msg);
     case OFPT_MULTIPART_REQUEST:

@@ -1,12 +1,16 @@
 /*
- * Flow monitors: OpenFlow 1.4 section 7.3.5.17, Nicira's extension to 1.0 and the ONF's to 1.3, by one mechanism; the forms differ on the wire only (of_monitor.c).
+ * Flow monitors: OpenFlow 1.4 section 7.3.5.17, Nicira's extension to 1.0 and the ONF's to 1.3, by one mechanism; the
+ * forms differ on the wire only (of_monitor.c).
  *
- * Holding back.  Updates are sent as changes are made, except while a connection is behind: when the peer does not read (it is told so, PAUSED), and while the entries that it
- * asked for at first, or missed, are still being sent.  Nothing is queued for it then.  Changes are numbered (flow_tables_seq): `held_since` is the number of the last change that
- * it has been told of, and when it has caught up, the entries with a later number are sent as added or modified.  Removals of entries that it may know are sent at once
- * all the same, since nothing would be left to tell of them later.  This repeats until nothing is new; then RESUMED.
+ * Holding back.  Updates are sent as changes are made, except while a connection is behind: when the peer does not read
+ * (it is told so, PAUSED), and while the entries that it asked for at first, or missed, are still being sent.  Nothing
+ * is queued for it then.  Changes are numbered (flow_tables_seq): `held_since` is the number of the last change that it
+ * has been told of, and when it has caught up, the entries with a later number are sent as added or modified.  Removals
+ * of entries that it may know are sent at once all the same, since nothing would be left to tell of them later.  This
+ * repeats until nothing is new; then RESUMED.
  *
- * Both the initial entries and those that were missed are sent by the connection's job (agent_multipart.c), as fast as the peer reads.
+ * Both the initial entries and those that were missed are sent by the connection's job (agent_multipart.c), as fast as
+ * the peer reads.
  */
 #include "ofproto/agent_private.h"
 

@@ -1,8 +1,8 @@
 /*
  * Statistics and descriptions (OpenFlow 1.3.5 section 7.3.5).
  *
- * Lists that grow with the number of entries or groups are sent as a job: what is to be sent is gathered when the request comes, and encoded in pieces while the peer
- * takes them.  What leaves the tables meanwhile is skipped.
+ * Lists that grow with the number of entries or groups are sent as a job: what is to be sent is gathered when the
+ * request comes, and encoded in pieces while the peer takes them.  What leaves the tables meanwhile is skipped.
  */
 #include "ofproto/agent_private.h"
 
@@ -383,8 +383,9 @@ static struct of_error reply_at_once(struct agent_conn *ac, const struct of_msg 
 }
 
 /*
- * Segments of one request have its xid and type.  Only requests with an open body may have several; none of those is supported with a body, so the bytes are counted
- * and not kept.  True when the request is whole; `size` gets the size of its body.
+ * Segments of one request have its xid and type.  Only requests with an open body may have several; none of those is
+ * supported with a body, so the bytes are counted and not kept.  True when the request is whole; `size` gets the size
+ * of its body.
  */
 static bool assemble(struct agent_conn *ac, const struct of_msg *msg, size_t *size, struct of_error *error)
 {

@@ -1,4 +1,6 @@
 /* What one controller hears of another (OpenFlow 1.4 section 7.4), the reasons of packet-ins in each version, and meters in bundles. */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "ofproto/agent_rig.h"
 #include "tests/unit.h"
@@ -257,9 +259,50 @@ static void test_meters_in_bundles(void)
     agent_rig_fini(&r);
 }
 
+/* Other listeners: who came in by one that stays hears nothing of it. */
+static void test_retarget(void)
+{
+    const char *listen[] = { "ptcp:0:127.0.0.1", "ptcp:0:127.0.0.2" };
+    struct of_agent_config both = { .listen = listen, .n_listen = 2 }, first = { .listen = listen, .n_listen = 1 }, second = { .listen = listen + 1, .n_listen = 1 };
+    struct of_conn_options options = { .versions = 1u << OF13_VERSION };
+    struct agent_rig r;
+    struct err err = ERR_INIT;
+    char target[40];
+    agent_rig_init(&r, 100, 2, 0);
+    CU_ASSERT_TRUE_FATAL(of_agent_retarget(r.fake.agent, &both, &err));
+    snprintf(target, sizeof target, "tcp:127.0.0.2:%u", of_agent_listen_port(r.fake.agent, 1));
+    r.peer[2]->conn = of_conn_connect(r.base, target, NULL, &options, &of_peer_ops, r.peer[2], &err);
+    CU_ASSERT_TRUE_FATAL(loop_until(r.base, &r.peer[2]->n_up, 1));
+    for (unsigned i = 0; i < 3; i++) {
+        agent_rig_barrier(&r, i);
+    }
+    CU_ASSERT_TRUE(of_agent_retarget(r.fake.agent, &first, &err));
+    CU_ASSERT_TRUE(loop_until(r.base, &r.peer[2]->n_down, 1));
+    CU_ASSERT_EQUAL(of_agent_listen_port(r.fake.agent, 1), 0);
+    agent_rig_barrier(&r, 0);
+    agent_rig_barrier(&r, 1);
+    CU_ASSERT_EQUAL(r.fake.last_n_up, 2);
+
+    /* Connections out, likewise: this one reaches the agent itself. */
+    snprintf(target, sizeof target, "tcp:127.0.0.1:%u", of_agent_listen_port(r.fake.agent, 0));
+    first.n_controllers = 1;
+    first.controllers = xcalloc(1, sizeof *first.controllers);
+    first.controllers[0].target = target;
+    CU_ASSERT_TRUE(of_agent_retarget(r.fake.agent, &first, &err));
+    CU_ASSERT_TRUE(loop_until(r.base, &r.fake.last_n_up, 1));
+    agent_rig_barrier(&r, 0);
+    CU_ASSERT_TRUE(of_agent_retarget(r.fake.agent, &second, &err));
+    CU_ASSERT_TRUE(loop_until(r.base, &r.peer[0]->n_down, 1) && loop_until(r.base, &r.peer[1]->n_down, 1));
+    listen[1] = "nonsense";
+    CU_ASSERT_FALSE(of_agent_retarget(r.fake.agent, &second, &err));
+    CU_ASSERT_STRING_EQUAL(err.field, "listen[0]");
+    free(first.controllers);
+    agent_rig_fini(&r);
+}
+
 void agent_others_test_suite(void)
 {
     UNIT_SUITE("agent_others", { "requests forwarded", test_requestforward }, { "role status", test_role_status }, { "reasons of packet-ins", test_packet_in_reasons },
                { "a meter deleted", test_meter_delete },
-               { "meters in bundles", test_meters_in_bundles });
+               { "meters in bundles", test_meters_in_bundles }, { "other targets", test_retarget });
 }

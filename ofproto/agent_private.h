@@ -51,6 +51,7 @@ struct agent_conn {
     struct of_agent *agent;
     struct of_conn *conn;
     bool outgoing;
+    const struct agent_listener *listener;      /* That accepted it; NULL: outgoing. */
     uint32_t role;
     struct of_async async;
     uint16_t miss_send_len;
@@ -75,6 +76,8 @@ struct agent_conn {
     uint16_t controller_id;
 };
 
+struct agent_listener { struct of_agent *agent; char *target; struct stream_listener *stream; };
+
 struct of_agent {
     struct event_base *base;
     struct clock clock;
@@ -82,7 +85,7 @@ struct of_agent {
     void *aux;
     struct tls_config *tls;
     struct of_conn_options options;
-    struct stream_listener **listeners;
+    struct agent_listener **listeners;
     unsigned n_listeners, n_controllers, max_connections, packet_in_rate;
     struct list conns;
     unsigned n_conns, n_up;
@@ -101,6 +104,7 @@ struct of_agent {
     uint64_t last_number;       /* agent_conn.number */
     bool has_generation_id;     /* Section 6.3.6: none until the first master or slave request. */
     uint64_t generation_id;
+    bool drops_fragments;       /* OFPC_FRAG_DROP, by whichever controller set it last. */
 };
 
 /* agent.c */
@@ -119,7 +123,8 @@ void agent_barrier_forget(struct agent_conn *);
 struct of_error agent_flow_mod(struct agent_conn *, struct of_msg *);
 struct of_error agent_group_mod(struct agent_conn *, struct of_group_mod *);
 struct of_error agent_meter_mod(struct agent_conn *, struct of_meter_mod *);
-struct of_error agent_packet_out_check(struct agent_conn *, const struct of_packet_out *);
+struct of_error agent_packet_out_check(struct agent_conn *, struct of_packet_out *);      /* OFPP_ANY becomes OFPP_CONTROLLER. */
+struct of_error agent_port_mod(struct of_agent *, const struct of_msg *);
 
 /* agent_change.c */
 void agent_changes_init(struct of_agent *);

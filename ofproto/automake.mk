@@ -14,6 +14,7 @@ ofproto_libofproto_a_SOURCES = \
 	ofproto/polder.c ofproto/polder.h \
 	ofproto/text.c ofproto/text.h \
 	ofproto/text_action.c \
+	ofproto/text_action_format.c \
 	ofproto/text_field.c \
 	ofproto/text_instruction.c \
 	ofproto/text_match.c
@@ -65,12 +66,14 @@ ofproto_libofproto_a_SOURCES += \
 	ofproto/flow_table_refs.c ofproto/flow_table_refs.h \
 	ofproto/group_table.c \
 	ofproto/meter_table.c ofproto/meter_table.h \
-	ofproto/of_conn.c ofproto/of_conn.h \
+	ofproto/of_conn.c ofproto/of_conn.h ofproto/of_conn_impl.h \
+	ofproto/of_conn_turn.c \
+	ofproto/of_share.h \
 	ofproto/nxm.c ofproto/nxm.h \
 	ofproto/of10.h ofproto/of10_action.c ofproto/of10_match.c ofproto/of10_msg.c ofproto/of10_stats.c \
 	ofproto/of_error_wire.c \
 	ofproto/of_monitor.c \
-	ofproto/of_msg.c ofproto/of_msg.h ofproto/of_msg_codec.h \
+	ofproto/of_msg.c ofproto/of_msg.h ofproto/of_msg_codec.h ofproto/of_property.h \
 	ofproto/of_msg_14.c \
 	ofproto/of_msg_ext.c \
 	ofproto/of_msg_flow.c \
@@ -78,6 +81,7 @@ ofproto_libofproto_a_SOURCES += \
 	ofproto/of_msg_group.c \
 	ofproto/of_msg_port.c \
 	ofproto/of_multipart.c ofproto/of_multipart_codec.h \
+	ofproto/of_multipart_group.c \
 	ofproto/of_multipart_reply.c \
 	ofproto/of_queue.c
 
@@ -96,6 +100,7 @@ ofproto_ofproto_test_SOURCES += \
 	ofproto/meter_table_test.c \
 	ofproto/agent_meter_test.c \
 	ofproto/of_conn_test.c \
+	ofproto/of_share_test.c \
 	ofproto/of_msg_test.c \
 	ofproto/of_peer_test.c ofproto/of_peer.h
 

@@ -18,7 +18,8 @@
 #define ROW(ID, NAME, ALIAS, OXM_HEADER, OXM_NAME, NXM_HEADER, NXM_NAME, MEMBER, BITS, MASK, SET, PREREQ, FORMAT, ...) \
     [FIELD_##ID] = { .name = NAME, .alias = ALIAS, .oxm = OXM_HEADER, .oxm_name = OXM_NAME, .nxm = NXM_HEADER, .nxm_name = NXM_NAME, \
         .offset = offsetof(struct flow, MEMBER), .size = sizeof ((struct flow *) 0)->MEMBER, .wire_size = (BITS) == 24 ? 3 : sizeof ((struct flow *) 0)->MEMBER, \
-        .words = WORDS(offsetof(struct flow, MEMBER), sizeof ((struct flow *) 0)->MEMBER), .bits = BITS, .maskable = MASK, .settable = SET, .prereq = PREREQ_##PREREQ, .format = FORMAT_##FORMAT, ##__VA_ARGS__ }
+        .words = WORDS(offsetof(struct flow, MEMBER), sizeof ((struct flow *) 0)->MEMBER), \
+        .bits = BITS, .maskable = MASK, .settable = SET, .prereq = PREREQ_##PREREQ, .format = FORMAT_##FORMAT, ##__VA_ARGS__ }
 /* A field of the basic class 0x8000. */
 #define BASIC(ID, NUMBER, NAME, ALIAS, NXM_HEADER, NXM_NAME, MEMBER, BITS, MASK, SET, PREREQ, FORMAT, ...) \
     ROW(ID, NAME, ALIAS, OXM(NUMBER), "OXM_OF_" #ID, NXM_HEADER, NXM_NAME, MEMBER, BITS, MASK, SET, PREREQ, FORMAT, ##__VA_ARGS__)
@@ -26,13 +27,16 @@
     ROW(ID, NAME, ALIAS, 0, NULL, HEADER, NXM_NAME, MEMBER, BITS, MASK, SET, PREREQ, FORMAT)
 
 #define REG_ROW(N) [FIELD_REG0 + N] = { .name = "reg" #N, .nxm = NXM1(N), .nxm_name = "NXM_NX_REG" #N, \
-    .offset = offsetof(struct flow, regs) + 4 * N, .size = 4, .words = WORDS(offsetof(struct flow, regs) + 4 * N, 4), .wire_size = 4, .bits = 32, .maskable = true, .settable = true, \
+    .offset = offsetof(struct flow, regs) + 4 * N, .size = 4, .words = WORDS(offsetof(struct flow, regs) + 4 * N, 4), \
+    .wire_size = 4, .bits = 32, .maskable = true, .settable = true, \
     .prereq = PREREQ_NONE, .format = FORMAT_HEX }
 #define XREG_ROW(N) [FIELD_XREG0 + N] = { .name = "xreg" #N, .oxm = PKT_REG(N), .oxm_name = "OXM_OF_PKT_REG" #N, \
-    .offset = offsetof(struct flow, regs) + 8 * N, .size = 8, .words = WORDS(offsetof(struct flow, regs) + 8 * N, 8), .wire_size = 8, .bits = 64, .maskable = true, .settable = true, \
+    .offset = offsetof(struct flow, regs) + 8 * N, .size = 8, .words = WORDS(offsetof(struct flow, regs) + 8 * N, 8), \
+    .wire_size = 8, .bits = 64, .maskable = true, .settable = true, \
     .prereq = PREREQ_NONE, .format = FORMAT_HEX }
 #define XXREG_ROW(N) [FIELD_XXREG0 + N] = { .name = "xxreg" #N, .nxm = NXM1(111 + N), .nxm_name = "NXM_NX_XXREG" #N, \
-    .offset = offsetof(struct flow, regs) + 16 * N, .size = 16, .words = WORDS(offsetof(struct flow, regs) + 16 * N, 16), .wire_size = 16, .bits = 128, .maskable = true, .settable = true, \
+    .offset = offsetof(struct flow, regs) + 16 * N, .size = 16, .words = WORDS(offsetof(struct flow, regs) + 16 * N, 16), \
+    .wire_size = 16, .bits = 128, .maskable = true, .settable = true, \
     .prereq = PREREQ_NONE, .format = FORMAT_HEX }
 
 #define Y true

@@ -1,11 +1,12 @@
 /*
  * The flow key: what a pipeline knows of one packet.
  *
- * Every member holds its field exactly as the OXM payload of OpenFlow 1.3.5 section 7.2.3 would: network byte order, right-aligned in
- * whole bytes (ip_dscp is a byte of value 0..63).  So a field is a byte range (offset, size) of this struct; matching, masking, hashing, OXM decoding
- * and move/load work on byte ranges and 64-bit words alone, with one table of rows (ofproto/field.h) and no per-field code.
- * A field that the packet lacks is all zeros.  Members that OXM tells apart by prerequisite only (tcp_src, udp_src, sctp_src) share storage.
- * Registers follow Open vSwitch's published layout: xregN is reg2N ‖ reg2N+1, most significant first, hence the same bytes.
+ * Every member holds its field exactly as the OXM payload of OpenFlow 1.3.5 section 7.2.3 would: network byte order,
+ * right-aligned in whole bytes (ip_dscp is a byte of value 0..63).  So a field is a byte range (offset, size) of this
+ * struct; matching, masking, hashing, OXM decoding and move/load work on byte ranges and 64-bit words alone, with one
+ * table of rows (ofproto/field.h) and no per-field code. A field that the packet lacks is all zeros.  Members that OXM
+ * tells apart by prerequisite only (tcp_src, udp_src, sctp_src) share storage. Registers follow Open vSwitch's
+ * published layout: xregN is reg2N ‖ reg2N+1, most significant first, hence the same bytes.
  *
  * Plain data: no ownership, any thread.  Unused bytes must be zero (flow_init), since whole words are hashed.
  */

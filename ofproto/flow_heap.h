@@ -1,8 +1,9 @@
 /*
  * A binary heap of flow entries, least first.
  *
- * An entry can be in several heaps at once: each has a slot of its own in flow_entry.heap_pos, which holds the entry's place, so that it is taken out or moved without a
- * search.  What "least" means is the owner's (`before`); after a change of what it looks at, flow_heap_update() puts the entry where it belongs.  One thread.
+ * An entry can be in several heaps at once: each has a slot of its own in flow_entry.heap_pos, which holds the entry's
+ * place, so that it is taken out or moved without a search.  What "least" means is the owner's (`before`); after a
+ * change of what it looks at, flow_heap_update() puts the entry where it belongs.  One thread.
  */
 #ifndef OFPROTO_FLOW_HEAP_H
 #define OFPROTO_FLOW_HEAP_H 1

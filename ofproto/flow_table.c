@@ -65,7 +65,6 @@ static struct flow_entry *find_strict(const struct flow_tables *ft, uint8_t tabl
 
 static void entry_destroy(struct flow_entry *e)
 {
-    free(e->match);
     instructions_fini(&e->instructions);
     e->match = NULL;
     if (!e->n_holds) {
@@ -254,10 +253,8 @@ struct flow_entry *flow_tables_find(struct flow_tables *ft, uint8_t table, uint1
     if (table >= OF_N_TABLES) {
         return NULL;
     }
-    struct minimatch *m = minimatch_new(match);
-    struct flow_entry *e = find_strict(ft, table, priority, m);
-    free(m);
-    return e;
+    union minimatch_room room;
+    return find_strict(ft, table, priority, minimatch_build(&room, match));
 }
 
 /* --- Selecting --- */
@@ -273,7 +270,8 @@ static void selection_add(struct selection *s, struct flow_entry *e)
 
 static void select_each(struct flow_tables *ft, const struct of_flow_filter *f, struct selection *out)
 {
-    struct minimatch *match = minimatch_new(&f->match);
+    union minimatch_room room;
+    const struct minimatch *match = minimatch_build(&room, &f->match);
     unsigned first = f->table_id == OFPTT_ALL ? 0 : f->table_id;
     unsigned end = f->table_id == OFPTT_ALL ? OF_N_TABLES : f->table_id >= OF_N_TABLES ? first : first + 1u;
     for (unsigned i = first; i < end; i++) {
@@ -284,7 +282,6 @@ static void select_each(struct flow_tables *ft, const struct of_flow_filter *f, 
             }
         }
     }
-    free(match);
 }
 
 /* What a modify or delete applies to.  `cookie_mask` is ignored by adds only (section 6.4). */
@@ -297,7 +294,8 @@ static void select_for_mod(struct flow_tables *ft, const struct of_flow_mod *fm,
         select_each(ft, &f, out);
         return;
     }
-    struct minimatch *match = minimatch_new(&fm->match);
+    union minimatch_room room;
+    const struct minimatch *match = minimatch_build(&room, &fm->match);
     unsigned first = fm->table_id == OFPTT_ALL ? 0 : fm->table_id, end = fm->table_id == OFPTT_ALL ? OF_N_TABLES : first + 1u;
     for (unsigned i = first; i < end; i++) {
         struct flow_entry *e = find_strict(ft, (uint8_t) i, fm->priority, match);
@@ -305,7 +303,6 @@ static void select_for_mod(struct flow_tables *ft, const struct of_flow_mod *fm,
             selection_add(out, e);
         }
     }
-    free(match);
 }
 
 static int by_table_and_priority(const void *a_, const void *b_)
@@ -355,10 +352,19 @@ static bool overlaps(const struct flow_tables *ft, const struct of_flow_mod *fm,
     return false;
 }
 
-static struct flow_entry *entry_new(const struct flow_tables *ft, const struct of_flow_mod *fm, struct minimatch *match)
+/* Zeroed but for the match. */
+static struct flow_entry *entry_alloc(const struct minimatch *match)
 {
-    struct flow_entry *e = XNEW(struct flow_entry);
-    e->match = match;
+    const size_t size = minimatch_size(match);
+    struct flow_entry *e = xmalloc(sizeof *e + size);
+    memset(e, 0, sizeof *e);
+    e->match = memcpy(e + 1, match, size);
+    return e;
+}
+
+static struct flow_entry *entry_new(const struct flow_tables *ft, const struct of_flow_mod *fm, const struct minimatch *match)
+{
+    struct flow_entry *e = entry_alloc(match);
     e->priority = fm->priority;
     e->idle_timeout = fm->idle_timeout;
     e->hard_timeout = fm->hard_timeout;
@@ -374,7 +380,8 @@ static struct flow_entry *entry_new(const struct flow_tables *ft, const struct o
 
 static struct of_error add(struct flow_tables *ft, const struct of_flow_mod *fm)
 {
-    struct minimatch *match = minimatch_new(&fm->match);
+    union minimatch_room room;
+    const struct minimatch *match = minimatch_build(&room, &fm->match);
     struct of_error error = OF_OK;
     if ((fm->flags & OFPFF_CHECK_OVERLAP) && overlaps(ft, fm, match)) {
         error = OF_ERROR(OFPET_FLOW_MOD_FAILED, OFPFMFC_OVERLAP);
@@ -385,7 +392,6 @@ static struct of_error add(struct flow_tables *ft, const struct of_flow_mod *fm)
         error = victim ? OF_OK : OF_ERROR(OFPET_FLOW_MOD_FAILED, OFPFMFC_TABLE_FULL);
     }
     if (!of_ok(error)) {
-        free(match);
         return error;
     }
     struct flow_entry *e = entry_new(ft, fm, match);
@@ -412,12 +418,6 @@ static struct of_error add(struct flow_tables *ft, const struct of_flow_mod *fm)
     return OF_OK;
 }
 
-static struct minimatch *minimatch_copy(const struct minimatch *m)
-{
-    size_t size = sizeof *m + 2 * m->n * sizeof m->words[0];
-    return memcpy(xmalloc(size), m, size);
-}
-
 static void note_modified(struct flow_tables *ft, struct flow_entry *e, const struct instructions *old)
 {
     if (!instructions_equal(&e->instructions, old)) {
@@ -429,9 +429,9 @@ static void note_modified(struct flow_tables *ft, struct flow_entry *e, const st
 /* While staging: a new entry with the new instructions takes the place of each. */
 static struct of_error modify_staged(struct flow_tables *ft, const struct of_flow_mod *fm, struct flow_entry *old)
 {
-    struct flow_entry *e = XNEW(struct flow_entry);
+    struct flow_entry *e = entry_alloc(old->match);
     *e = (struct flow_entry) {
-        .match = minimatch_copy(old->match), .priority = old->priority, .idle_timeout = old->idle_timeout, .hard_timeout = old->hard_timeout,
+        .match = e->match, .priority = old->priority, .idle_timeout = old->idle_timeout, .hard_timeout = old->hard_timeout,
         .flags = old->flags, .importance = old->importance, .table_id = old->table_id, .cookie = old->cookie, .created_ns = old->created_ns,
         .expires_ns = old->expires_ns, .modified_ns = clock_now_ns(&ft->clock), .added_seq = old->added_seq, .changed_seq = old->changed_seq, .first_seq = old->first_seq,
         .replaces = fm->flags & OFPFF_RESET_COUNTS ? NULL : old,

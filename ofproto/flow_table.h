@@ -15,7 +15,7 @@
 
 struct flow_entry {
     struct hmap_node node;      /* By hash of (priority, minimatch) in its table. */
-    struct minimatch *match;
+    struct minimatch *match;    /* In the same piece of memory, behind the entry. */
     uint16_t priority, idle_timeout, hard_timeout, flags, importance;
     uint8_t table_id;
     uint64_t cookie;

@@ -36,8 +36,9 @@ struct flow_tables {
 };
 
 /*
- * When the entry's timeouts would remove it, were it not hit again; UINT64_MAX: never.  Hits are not told to us, so `expires_ns` may be earlier than that.
- * This asks the owner, notes what it says, and puts the entry in its places in the heaps.
+ * When the entry's timeouts would remove it, were it not hit again; UINT64_MAX: never.  Hits are not told to us, so
+ * `expires_ns` may be earlier than that. This asks the owner, notes what it says, and puts the entry in its places in
+ * the heaps.
  */
 uint64_t flow_table_refresh(struct flow_tables *, struct flow_entry *);
 

@@ -1,8 +1,8 @@
 /*
  * Which entries use which group or meter, so that deleting one of them touches its users only.
  *
- * One flow_ref per group or meter that some entry uses; it is made with the first link and goes with the last.  An entry has one link to each, however often its
- * actions name it.  Owned by struct flow_tables; one thread.
+ * One flow_ref per group or meter that some entry uses; it is made with the first link and goes with the last.  An
+ * entry has one link to each, however often its actions name it.  Owned by struct flow_tables; one thread.
  */
 #ifndef OFPROTO_FLOW_TABLE_REFS_H
 #define OFPROTO_FLOW_TABLE_REFS_H 1

@@ -1,6 +1,7 @@
 /*
- * Flow-table semantics against a naive twin: an array of entries and a literal reading of section 6.4, with whole matches and no index.
- * Both get the same random flow-mods, hits, time and group deletions, out of a small world in which requests often meet.
+ * Flow-table semantics against a naive twin: an array of entries and a literal reading of section 6.4, with whole
+ * matches and no index. Both get the same random flow-mods, hits, time and group deletions, out of a small world in
+ * which requests often meet.
  */
 #include "ofproto/flow_table.h"
 

@@ -118,6 +118,9 @@ bool match_has_prereq(const struct match *m, enum field_prereq prereq)
     }
     /* The deciding fields are zero in the value unless matched, and no prerequisite is met by zeros.  A match on fragments does not take away what it says
      * about ports. */
+    if (!m->value.flow.ip_frag) {
+        return field_present(prereq, &m->value.flow);
+    }
     struct flow values = m->value.flow;
     values.ip_frag = 0;
     return field_present(prereq, &values);
@@ -167,11 +170,8 @@ struct of_error match_check_prereqs(const struct match *m)
     return OF_OK;
 }
 
-struct minimatch *minimatch_new(const struct match *m)
+static void build(struct minimatch *mini, const struct match *m, uint64_t map, unsigned n)
 {
-    const uint64_t map = match_words(m);
-    unsigned n = (unsigned) __builtin_popcountll(map);
-    struct minimatch *mini = xmalloc(sizeof *mini + 2 * n * sizeof mini->words[0]);
     mini->map = map;
     mini->n = n;
 
@@ -185,7 +185,22 @@ struct minimatch *minimatch_new(const struct match *m)
         hash = hash_mix64(hash + m->value.w[i]);
     }
     mini->hash = (uint32_t) (hash ^ hash >> 32);
+}
+
+struct minimatch *minimatch_new(const struct match *m)
+{
+    const uint64_t map = match_words(m);
+    unsigned n = (unsigned) __builtin_popcountll(map);
+    struct minimatch *mini = xmalloc(sizeof *mini + 2 * n * sizeof mini->words[0]);
+    build(mini, m, map, n);
     return mini;
+}
+
+const struct minimatch *minimatch_build(union minimatch_room *room, const struct match *m)
+{
+    const uint64_t map = match_words(m);
+    build(&room->mini, m, map, (unsigned) __builtin_popcountll(map));
+    return &room->mini;
 }
 
 void minimatch_expand(const struct minimatch *mini, struct match *m)

@@ -47,6 +47,10 @@ bool match_get(const struct match *, enum field_id, union field_value *, union f
 uint64_t match_words(const struct match *);
 
 struct minimatch *minimatch_new(const struct match *);           /* free() */
+/* The same in a place that the caller has, to look something up by, or to be copied (minimatch_size() bytes). */
+union minimatch_room { struct minimatch mini; uint64_t words[3 + 2 * FLOW_N_WORDS]; };
+const struct minimatch *minimatch_build(union minimatch_room *, const struct match *);
+static inline size_t minimatch_size(const struct minimatch *m) { return sizeof *m + 2 * m->n * sizeof m->words[0]; }
 void minimatch_expand(const struct minimatch *, struct match *);
 bool minimatch_equal(const struct minimatch *, const struct minimatch *);
 static inline const uint64_t *minimatch_masks(const struct minimatch *m) { return m->words; }

@@ -41,8 +41,9 @@ void meter_table_limit(struct meter_table *, unsigned max_meters);      /* For t
 /* May move the bands out of the message. */
 struct of_error meter_table_mod(struct meter_table *, struct of_meter_mod *);
 /*
- * Bundles, as flow_tables_begin() and so on.  A meter that is added is there at once: whatever uses it is not seen yet.  Modified and deleted ones are the owner's to carry out
- * at the commit, and to be told of then; it may not refuse to modify.  Begin, commit and abort stand outside of the flow tables'.
+ * Bundles, as flow_tables_begin() and so on.  A meter that is added is there at once: whatever uses it is not seen yet.
+ * Modified and deleted ones are the owner's to carry out at the commit, and to be told of then; it may not refuse to
+ * modify.  Begin, commit and abort stand outside of the flow tables'.
  */
 void meter_table_begin(struct meter_table *);
 void meter_table_commit(struct meter_table *);

@@ -1,6 +1,7 @@
 /*
- * Matches in Nicira's form: TLVs like OXM's, but with NXM numbers, without ofp_match's header, and with a few fields that OXM has not (the whole VLAN TCI, the ToS byte, a
- * 16-bit ingress port, the cookie).  OpenFlow 1.0 connections use it (NXT_FLOW_MOD, NXST_FLOW, NXT_PACKET_IN); see Open vSwitch's nicira-ext.h.
+ * Matches in Nicira's form: TLVs like OXM's, but with NXM numbers, without ofp_match's header, and with a few fields
+ * that OXM has not (the whole VLAN TCI, the ToS byte, a 16-bit ingress port, the cookie).  OpenFlow 1.0 connections use
+ * it (NXT_FLOW_MOD, NXST_FLOW, NXT_PACKET_IN); see Open vSwitch's nicira-ext.h.
  */
 #ifndef OFPROTO_NXM_H
 #define OFPROTO_NXM_H 1

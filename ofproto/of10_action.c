@@ -1,7 +1,8 @@
 /*
  * Actions of OpenFlow 1.0 (section 5.2.4), and Nicira's that stand for what later versions have as standard actions.
  *
- * Nicira's other actions look the same in every version and go through action_codec.c, one at a time.  Only clone() needs a look of its own, because the list in it is again 1.0's.
+ * Nicira's other actions look the same in every version and go through action_codec.c, one at a time.  Only clone()
+ * needs a look of its own, because the list in it is again 1.0's.
  */
 #include "ofproto/of10.h"
 

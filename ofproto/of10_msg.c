@@ -54,8 +54,8 @@ struct of_error of10_flow_mod_rest(struct cursor *c, struct of_flow_mod *fm)
     if (fm->flags & ~(OFPFF10_SEND_FLOW_REM | OFPFF10_CHECK_OVERLAP | OFPFF10_EMERG)) {
         return OF_ERROR(OFPET_FLOW_MOD_FAILED, OFPFMFC_BAD_FLAGS);
     }
-    if (fm->flags & OFPFF10_EMERG) {    /* There is no emergency table; "OFPFMFC_ALL_TABLES_FULL" is what says so. */
-        return OF_ERROR(OFPET_FLOW_MOD_FAILED, OFPFMFC_TABLE_FULL);
+    if (fm->flags & OFPFF10_EMERG) {    /* "Timeouts must be zero"; there is no emergency table, which OFPFMFC_ALL_TABLES_FULL says. */
+        return OF_ERROR(OFPET_FLOW_MOD_FAILED, fm->idle_timeout || fm->hard_timeout ? OFPFMFC_BAD_TIMEOUT : OFPFMFC_TABLE_FULL);
     }
     if (fm->command == OFPFC_ADD) {     /* Section 4.6 of 1.0: an add that replaces an entry clears its counters. */
         fm->flags |= OFPFF_RESET_COUNTS;

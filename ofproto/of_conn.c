@@ -3,10 +3,11 @@
  * DOWN for an accepted connection that ended.  One timer serves them all: retry, handshake limit, keep-alive, linger.
  *
  * Bytes that cannot be processed yet (reading is paused in the middle of what arrived, or a message is not whole) are kept in `in`.
+ * With a share (of_share.h) they are also kept while the connection waits for its turn: `yielded`.
  * Callbacks may call of_conn_close(): the struct and the bytes of the message at hand live until the outermost call (`depth`) returns.
  */
 #define LOG_MODULE "of_conn"
-#include "ofproto/of_conn.h"
+#include "ofproto/of_conn_impl.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -20,36 +21,6 @@ enum {
     MIN_BACKOFF_MS = 250,
     LINGER_MS = 1000,           /* For the last error to leave. */
     MAX_STALLED = 12,           /* Keep-alive turns without a byte taken by the peer. */
-};
-
-enum state { BACKOFF, CONNECTING, HELLO, UP, CLOSING, DOWN };
-
-struct of_conn {
-    struct event_base *base;
-    struct of_conn_options options;
-    const struct of_conn_ops *ops;
-    void *aux;
-    char *target;               /* NULL: accepted. */
-    char *peer;                 /* Of an accepted stream. */
-    struct tls_config *tls;
-    struct stream *stream;      /* NULL in BACKOFF and DOWN. */
-    enum state state;
-    uint8_t version;
-    uint32_t last_xid;
-    unsigned backoff_ms;
-    struct rng rng;
-    struct event *timer, *resume;
-    struct buf in, out;
-    bool read_wanted;           /* The owner's wish. */
-    bool attempted;
-    bool received, echo_pending;/* Since the last keep-alive turn. */
-    size_t last_backlog;
-    unsigned stalled;
-    bool overflowed;            /* The peer has left more than max_unread unread. */
-    unsigned depth;
-    bool dead;
-    struct of_conn_counters counters;
-    char why[200];              /* Reason to give when CLOSING is over. */
 };
 
 static void go_down(struct of_conn *, const char *why);
@@ -67,6 +38,7 @@ static void destroy(struct of_conn *c)
     }
     event_free(c->timer);
     event_free(c->resume);
+    of_conn_turns_fini(c);
     tls_config_unref(c->tls);
     buf_fini(&c->in);
     buf_fini(&c->out);
@@ -75,13 +47,13 @@ static void destroy(struct of_conn *c)
     free(c);
 }
 
-static void enter(struct of_conn *c)
+void of_conn_enter(struct of_conn *c)
 {
     c->depth++;
 }
 
 /* False when the connection is gone. */
-static bool leave(struct of_conn *c)
+bool of_conn_leave(struct of_conn *c)
 {
     if (!--c->depth && c->dead) {
         destroy(c);
@@ -95,18 +67,18 @@ static uint8_t highest(uint32_t bitmap)
     return (uint8_t) (31 - __builtin_clz(bitmap));
 }
 
-static bool paused(const struct of_conn *c)
+bool of_conn_paused(const struct of_conn *c)
 {
-    return !c->read_wanted || stream_backlog(c->stream) > c->options.max_backlog;
+    return !c->read_wanted || stream_backlog(c->stream) > c->options.max_backlog || (c->options.share && c->options.share->held);
 }
 
 /* Tells the stream whether bytes are wanted now; returns that. */
-static bool set_reading(struct of_conn *c)
+bool of_conn_set_reading(struct of_conn *c)
 {
     if (!c->stream || c->dead) {
         return false;
     }
-    bool on = (c->state == HELLO || c->state == UP) && !paused(c);
+    bool on = (c->state == HELLO || c->state == UP) && !c->yielded && !of_conn_paused(c);
     stream_read_enable(c->stream, on);
     return on;
 }
@@ -114,7 +86,7 @@ static bool set_reading(struct of_conn *c)
 /* After a pause may have ended: what was kept is processed from the loop, not from within the caller. */
 static void update_read(struct of_conn *c)
 {
-    if (set_reading(c) && c->in.size) {
+    if (of_conn_set_reading(c) && c->in.size) {
         event_active(c->resume, 0, 0);
     }
 }
@@ -123,17 +95,22 @@ static void update_read(struct of_conn *c)
 
 static const char unread[] = "the peer does not read what is sent to it";
 
-static void flush_out(struct of_conn *c)
+static void write_messages(struct of_conn *c, const uint8_t *data, size_t size, unsigned n)
 {
-    stream_write(c->stream, c->out.data, c->out.size);
-    buf_clear(&c->out);
-    if (c->out.allocated > 1 << 20) {
-        buf_fini(&c->out);
-    }
-    c->counters.tx_messages++;
+    stream_write(c->stream, data, size);
+    c->counters.tx_messages += n;
     if (c->state == UP && c->options.max_unread && !c->overflowed && stream_backlog(c->stream) > c->options.max_unread) {
         c->overflowed = true;
         arm(c, 0);              /* From the loop: the caller may be anywhere. */
+    }
+}
+
+static void flush_out(struct of_conn *c)
+{
+    write_messages(c, c->out.data, c->out.size, 1);
+    buf_clear(&c->out);
+    if (c->out.allocated > 1 << 20) {
+        buf_fini(&c->out);
     }
 }
 
@@ -181,6 +158,13 @@ uint32_t of_conn_send(struct of_conn *c, struct of_msg *msg)
         send_now(c, msg);
     }
     return msg->xid;
+}
+
+void of_conn_send_encoded(struct of_conn *c, const uint8_t *data, size_t size, unsigned n)
+{
+    if (c->state == UP && !c->dead && !c->overflowed) {
+        write_messages(c, data, size, n);
+    }
 }
 
 void of_conn_send_error(struct of_conn *c, struct of_error error, const uint8_t *raw, size_t size)
@@ -287,6 +271,9 @@ static void receive_up(struct of_conn *c, const uint8_t *raw, size_t size)
     struct of_error error = raw[0] == c->version || raw[1] == OFPT_HELLO ? of_decode(raw, size, &msg) : OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_BAD_VERSION);
     if (!of_ok(error)) {
         c->counters.rx_errors++;
+        if (c->options.share && c->options.share->garbage) {
+            c->options.share->garbage(c->options.share);
+        }
         if (raw[1] != OFPT_ERROR) {     /* Errors are never answered: two peers could go on for ever. */
             of_conn_send_error(c, error, raw, size);
         }
@@ -307,40 +294,38 @@ static void receive_up(struct of_conn *c, const uint8_t *raw, size_t size)
     of_msg_fini(&msg);
 }
 
-/* Processes whole messages until reading is paused or the connection ends; returns the bytes used. */
-static size_t process(struct of_conn *c, const uint8_t *data, size_t size)
+/* The first whole message, if reading is not paused; returns the bytes used, 0: there is none, or the connection ends. */
+size_t of_conn_process_one(struct of_conn *c, const uint8_t *raw, size_t size)
 {
-    size_t used = 0;
-    while (c->stream && !c->dead && (c->state == HELLO || c->state == UP) && !paused(c) && size - used >= OF_HEADER_SIZE) {
-        const uint8_t *raw = data + used;
-        unsigned length = of_frame_length(raw, size - used);
-        if (length < OF_HEADER_SIZE) {
-            uint8_t version = c->state == UP ? c->version : MIN(raw[0], highest(c->options.versions));
-            fail_hello(c, version, wire_get32(raw + 4), OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_BAD_LEN), "a message claims a length below 8");
-            break;
-        }
-        if (c->state == HELLO && raw[1] != OFPT_HELLO && raw[1] != OFPT_ERROR) {
-            receive_hello(c, raw, MIN(size - used, length));    /* No need to wait for all of what is no hello. */
-            break;
-        }
-        if (size - used < length) {
-            break;
-        }
-        used += length;
-        c->received = true;
-        c->counters.rx_messages++;
-        if (c->state == HELLO) {
-            receive_hello(c, raw, length);
-        } else {
-            receive_up(c, raw, length);
-        }
+    if (!c->stream || c->dead || (c->state != HELLO && c->state != UP) || of_conn_paused(c) || size < OF_HEADER_SIZE) {
+        return 0;
     }
-    return used;
+    unsigned length = of_frame_length(raw, size);
+    if (length < OF_HEADER_SIZE) {
+        uint8_t version = c->state == UP ? c->version : MIN(raw[0], highest(c->options.versions));
+        fail_hello(c, version, wire_get32(raw + 4), OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_BAD_LEN), "a message claims a length below 8");
+        return 0;
+    }
+    if (c->state == HELLO && raw[1] != OFPT_HELLO && raw[1] != OFPT_ERROR) {
+        receive_hello(c, raw, MIN(size, length));               /* No need to wait for all of what is no hello. */
+        return 0;
+    }
+    if (size < length) {
+        return 0;
+    }
+    c->received = true;
+    c->counters.rx_messages++;
+    if (c->state == HELLO) {
+        receive_hello(c, raw, length);
+    } else {
+        receive_up(c, raw, length);
+    }
+    return length;
 }
 
 static void process_kept(struct of_conn *c)
 {
-    size_t used = process(c, c->in.data, c->in.size);
+    size_t used = of_conn_process(c, c->in.data, c->in.size);
     if (c->stream) {
         buf_consume(&c->in, used);
     }
@@ -349,12 +334,12 @@ static void process_kept(struct of_conn *c)
 static void on_resume(evutil_socket_t fd UNUSED, short what UNUSED, void *c_)
 {
     struct of_conn *c = c_;
-    enter(c);
+    of_conn_enter(c);
     if (c->stream && c->in.size) {
         process_kept(c);
-        set_reading(c);
+        of_conn_set_reading(c);
     }
-    leave(c);
+    of_conn_leave(c);
 }
 
 /* --- The stream's callbacks --- */
@@ -362,19 +347,19 @@ static void on_resume(evutil_socket_t fd UNUSED, short what UNUSED, void *c_)
 static long on_readable(struct stream *stream UNUSED, const uint8_t *data, size_t size, void *c_)
 {
     struct of_conn *c = c_;
-    enter(c);
+    of_conn_enter(c);
     if (c->in.size) {
         buf_put(&c->in, data, size);
         process_kept(c);
     } else {
-        size_t used = process(c, data, size);
+        size_t used = of_conn_process(c, data, size);
         if (c->stream && !c->dead && used < size) {
             buf_put(&c->in, data + used, size - used);
         }
     }
-    set_reading(c);
+    of_conn_set_reading(c);
     bool gone = !c->stream;
-    return leave(c) && !gone ? (long) size : -1;
+    return of_conn_leave(c) && !gone ? (long) size : -1;
 }
 
 static void on_connected(struct stream *stream UNUSED, void *c_)
@@ -389,7 +374,7 @@ static void on_connected(struct stream *stream UNUSED, void *c_)
 static void on_drained(struct stream *stream UNUSED, void *c_)
 {
     struct of_conn *c = c_;
-    enter(c);
+    of_conn_enter(c);
     if (c->state == CLOSING) {
         go_down(c, c->why);
     } else {
@@ -398,15 +383,15 @@ static void on_drained(struct stream *stream UNUSED, void *c_)
             c->ops->drained(c, c->aux);
         }
     }
-    leave(c);
+    of_conn_leave(c);
 }
 
 static void on_closed(struct stream *stream UNUSED, const char *why, void *c_)
 {
     struct of_conn *c = c_;
-    enter(c);
+    of_conn_enter(c);
     go_down(c, c->state == CLOSING ? c->why : why);
-    leave(c);
+    of_conn_leave(c);
 }
 
 static const struct stream_ops stream_callbacks = { on_connected, on_readable, on_drained, on_closed };
@@ -427,7 +412,7 @@ static void start_connecting(struct of_conn *c)
     arm(c, 2 * c->options.echo_interval_ms);
 }
 
-/* Must run between enter() and leave(): down() may close the connection. */
+/* Must run between of_conn_enter() and of_conn_leave(): down() may close the connection. */
 static void go_down(struct of_conn *c, const char *why)
 {
     char reason[sizeof c->why];
@@ -437,6 +422,7 @@ static void go_down(struct of_conn *c, const char *why)
         stream_close(c->stream);
         c->stream = NULL;
     }
+    of_conn_end_yield(c);
     buf_clear(&c->in);
     c->counters.up_since_ns = 0;
     c->read_wanted = true;
@@ -473,7 +459,7 @@ static void keep_alive(struct of_conn *c)
         go_down(c, unread);
         return;
     }
-    if (c->received || paused(c)) {     /* A silence that we asked for tells nothing. */
+    if (c->received || of_conn_paused(c)) {     /* A silence that we asked for tells nothing. */
         c->received = c->echo_pending = false;
     } else if (c->echo_pending) {
         go_down(c, "no answer to an echo request");
@@ -490,7 +476,7 @@ static void keep_alive(struct of_conn *c)
 static void on_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *c_)
 {
     struct of_conn *c = c_;
-    enter(c);
+    of_conn_enter(c);
     switch (c->state) {
     case BACKOFF:
         c->counters.reconnects += c->attempted;
@@ -512,7 +498,7 @@ static void on_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *c_)
     case DOWN:
         break;
     }
-    leave(c);
+    of_conn_leave(c);
 }
 
 static struct of_conn *conn_new(struct event_base *base, const struct of_conn_options *options, const struct of_conn_ops *ops, void *aux)
@@ -539,6 +525,7 @@ static struct of_conn *conn_new(struct event_base *base, const struct of_conn_op
     rng_seed_random(&c->rng);
     c->timer = evtimer_new(base, on_timer, c);
     c->resume = event_new(base, -1, 0, on_resume, c);
+    of_conn_turns_init(c);
     buf_init(&c->in);
     buf_init(&c->out);
     c->read_wanted = true;
@@ -578,6 +565,7 @@ void of_conn_close(struct of_conn *c)
         c->dead = true;
         event_del(c->timer);
         event_del(c->resume);
+        of_conn_end_yield(c);
         if (!c->depth) {
             destroy(c);
         }

@@ -14,6 +14,7 @@
 #include "ofproto/of_msg.h"
 
 struct of_conn;
+struct of_share;
 struct of_conn_ops {
     void (*up)(struct of_conn *, void *aux);                    /* Hello done; messages may be sent. */
     /* A decoded message, hello and echo excluded; the callee may move parts out of msg, the caller finis the rest. `raw` is the message's bytes (for error replies). */
@@ -28,6 +29,7 @@ struct of_conn_options {
     size_t max_backlog;         /* Above this reading from the peer stops until it drained. 0: 1 MiB */
     size_t max_unread;          /* Bytes that may wait for the peer; above that nothing is sent any more and the connection goes down, from the loop. 0: no limit. */
     struct clock clock;         /* now_ns NULL: monotonic. */
+    struct of_share *share;     /* What this and others may take of the loop (of_share.h); outlives the connection. NULL: all. */
 };
 
 struct of_conn *of_conn_connect(struct event_base *, const char *target, struct tls_config *, const struct of_conn_options *,
@@ -41,9 +43,12 @@ const char *of_conn_peer(const struct of_conn *);
 uint32_t of_conn_next_xid(struct of_conn *);
 /* Sends (version and, when msg->xid is 0 and the type is a request of ours, a new xid are filled in). Returns the xid. Dropped silently when not up. */
 uint32_t of_conn_send(struct of_conn *, struct of_msg *);
+/* The same for n whole messages of the connection's version, encoded by the caller and with xids by of_conn_next_xid(). */
+void of_conn_send_encoded(struct of_conn *, const uint8_t *data, size_t size, unsigned n);
 void of_conn_send_error(struct of_conn *, struct of_error, const uint8_t *raw, size_t size);
 size_t of_conn_backlog(const struct of_conn *);
 void of_conn_read_enable(struct of_conn *, bool);
+void of_conn_resume(struct of_conn *);                          /* Its share is no longer held. */
 struct of_conn_counters { uint64_t rx_messages, tx_messages, rx_errors, reconnects; const char *state; uint64_t up_since_ns;
                           /* The agent's: by its rate limit; bytes that wait for the peer; flow monitors. */
                           uint64_t packet_ins_dropped, unread_bytes, monitors; };

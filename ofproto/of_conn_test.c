@@ -91,6 +91,7 @@ static void test_negotiation(void)
         { "06 00 0010 00000007 0001 0008 00000052", 4, 0, 0 },          /* A higher version with a bitmap that has ours. */
         { "06 00 0008 00000007", 4, 0, 0 },                             /* The smaller of the two. */
         { "04 00 0008 00000007", 4, 0, 0 },
+        { "ff 00 0008 00000007", 4, 0, 0 },                             /* "Experimental" in the ONF's words, and larger all the same. */
         { "01 00 0008 00000007", 0, OFPET_HELLO_FAILED, OFPHFC_INCOMPATIBLE },
         { "04 00 0010 00000007 0001 0008 00000002", 0, OFPET_HELLO_FAILED, OFPHFC_INCOMPATIBLE },
         { "04 05 0008 00000007", 0, OFPET_HELLO_FAILED, OFPHFC_INCOMPATIBLE },

@@ -37,6 +37,7 @@ static const struct { uint16_t type, code; struct wire_error wire; } of10_errors
     { OFPET_FLOW_MOD_FAILED, OFPFMFC_TABLE_FULL, { false, 3, 0 } },
     { OFPET_FLOW_MOD_FAILED, OFPFMFC_OVERLAP, { false, 3, 1 } },
     { OFPET_FLOW_MOD_FAILED, OFPFMFC_EPERM, { false, 3, 2 } },
+    { OFPET_FLOW_MOD_FAILED, OFPFMFC_BAD_TIMEOUT, { false, 3, 3 } },
     { OFPET_FLOW_MOD_FAILED, OFPFMFC_BAD_COMMAND, { false, 3, 4 } },
     { OFPET_FLOW_MOD_FAILED, OFPFMFC_BAD_FLAGS, { true, 3, 258 } },
     { OFPET_FLOW_MOD_FAILED, OFPFMFC_BAD_TABLE_ID, { true, 5, 257 } },

@@ -1,8 +1,10 @@
 /*
- * Flow monitors on the wire: OpenFlow 1.4 section 7.3.5.17, and the same as Nicira's extension to 1.0 and the ONF's to 1.3, which are laid out alike but for the match: Nicira's is
- * bare fields, the ONF's is an ofp_match with its length, without the padding, said once more before it.
+ * Flow monitors on the wire: OpenFlow 1.4 section 7.3.5.17, and the same as Nicira's extension to 1.0 and the ONF's to
+ * 1.3, which are laid out alike but for the match: Nicira's is bare fields, the ONF's is an ofp_match with its length,
+ * without the padding, said once more before it.
  *
- * The forms differ in their numbers: Nicira's flags have no NO_ABBREV (and OWN one bit lower), its events begin with ADDED, and one request may hold several monitors.
+ * The forms differ in their numbers: Nicira's flags have no NO_ABBREV (and OWN one bit lower), its events begin with
+ * ADDED, and one request may hold several monitors.
  */
 #include "ofproto/of_multipart_codec.h"
 

@@ -252,8 +252,11 @@ static const struct of_row rows14[] = {
 /* NULL when the version has no message of that type, or only inside an experimenter message. */
 static const struct of_row *find_row(uint8_t version, enum of_type type)
 {
-    if ((unsigned) type >= OF_N_TYPES || version >= 32) {
+    if ((unsigned) type >= OF_N_TYPES || (version >= 32 && type != OFPT_HELLO)) {
         return NULL;
+    }
+    if (type == OFPT_HELLO) {           /* Hellos of all versions are alike, and a version is agreed on with any (section 6.3.1). */
+        return &rows[type];
     }
     if (version == OF10_VERSION && type > OFPT_ECHO_REPLY) {
         return of10_row(type);
@@ -276,15 +279,18 @@ const char *of_type_name(enum of_type type)
 
 /* --- Whole messages --- */
 
-void of_flow_mod_init(struct of_flow_mod *fm)
+static void set_defaults(struct of_flow_mod *fm)
 {
-    memset(fm, 0, sizeof *fm);
     fm->priority = 0x8000;
     fm->buffer_id = OFP_NO_BUFFER;
     fm->out_port = OFPP_ANY;
     fm->out_group = OFPG_ANY;
-    match_init(&fm->match);
-    instructions_init(&fm->instructions);
+}
+
+void of_flow_mod_init(struct of_flow_mod *fm)
+{
+    memset(fm, 0, sizeof *fm);
+    set_defaults(fm);
 }
 
 void of_flow_filter_init(struct of_flow_filter *f)
@@ -298,26 +304,21 @@ void of_flow_filter_init(struct of_flow_filter *f)
 
 void of_msg_init(struct of_msg *msg, enum of_type type, uint32_t xid)
 {
-    memset(msg, 0, sizeof *msg);
+    memset(msg, 0, sizeof *msg);                        /* Matches that match all and empty lists are zeros. */
     msg->version = OF13_VERSION;
     msg->type = type;
     msg->xid = xid;
     msg->is_reply = type == OFPT_MULTIPART_REPLY;
     switch ((unsigned) type) {
     case OFPT_FLOW_MOD:
-        of_flow_mod_init(&msg->flow_mod);
+        set_defaults(&msg->flow_mod);
         break;
     case OFPT_PACKET_IN:
         msg->packet_in.buffer_id = OFP_NO_BUFFER;
-        match_init(&msg->packet_in.match);
         break;
     case OFPT_PACKET_OUT:
         msg->packet_out.buffer_id = OFP_NO_BUFFER;
         msg->packet_out.in_port = OFPP_CONTROLLER;
-        actions_init(&msg->packet_out.actions);
-        break;
-    case OFPT_FLOW_REMOVED:
-        match_init(&msg->flow_removed.match);
         break;
     }
 }
@@ -389,7 +390,7 @@ static struct of_error find_type(const uint8_t *data, enum of_type *type, const 
     if (version == OF10_VERSION && !of10_type(data[1], type)) {
         return OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_BAD_TYPE);
     }
-    if (version >= 32) {
+    if (version >= 32 && *type != OFPT_HELLO) {
         return OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_BAD_VERSION);
     }
     *row = (unsigned) *type < OF_N_WIRE_TYPES ? find_row(version, *type) : NULL;

@@ -75,6 +75,9 @@ struct of_meter_band { uint16_t type; uint32_t rate, burst_size; uint8_t prec_le
 struct of_meter_mod { enum of_meter_command command; uint16_t flags; uint32_t meter_id; struct of_meter_band *bands; unsigned n_bands; };
 
 enum { OFPPC_PORT_DOWN = 1, OFPPC_NO_RECV = 4, OFPPC_NO_FWD = 0x20, OFPPC_NO_PACKET_IN = 0x40 };
+/* 1.0 alone has these; the last two ask nothing of a switch without a spanning tree of its own (section 5.2.1 there). */
+enum { OFPPC10_NO_FLOOD = 0x10, OFPPC10_NO_STP = 2, OFPPC10_NO_RECV_STP = 8 };
+#define OFPPC_ALL ((uint32_t) (OFPPC_PORT_DOWN | OFPPC_NO_RECV | OFPPC_NO_FWD | OFPPC_NO_PACKET_IN))
 enum { OFPPS_LINK_DOWN = 1, OFPPS_BLOCKED = 2, OFPPS_LIVE = 4 };
 struct of_port { uint32_t port_no; struct mac hw_addr; char name[16]; uint32_t config, state, curr, advertised, supported, peer, curr_speed, max_speed; };
 struct of_port_mod { uint32_t port_no; struct mac hw_addr; uint32_t config, mask, advertise; };

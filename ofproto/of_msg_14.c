@@ -1,8 +1,9 @@
 /*
- * Bodies that OpenFlow 1.4 changed or added: properties in port-mod, table-mod and asynchronous configuration, role-status, table-status, request-forward, bundles.
+ * Bodies that OpenFlow 1.4 changed or added: properties in port-mod, table-mod and asynchronous configuration,
+ * role-status, table-status, request-forward, bundles.
  *
- * A property is type, length (without its padding) and value, padded to 8 bytes (OpenFlow 1.4 section 7.2, "property list").  One that is not known is OFPBPC_BAD_TYPE,
- * since it was sent to have an effect.
+ * A property is type, length (without its padding) and value, padded to 8 bytes (OpenFlow 1.4 section 7.2, "property
+ * list").  One that is not known is OFPBPC_BAD_TYPE, since it was sent to have an effect.
  */
 #include "ofproto/of_msg_codec.h"
 

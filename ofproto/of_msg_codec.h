@@ -1,8 +1,9 @@
 /*
  * What the files of the message codec share: one row per message type, and the pieces that several messages contain.
  *
- * A decoder reads behind the 8-byte header from a cursor that ends with the message, and keeps `msg` such that of_msg_fini() is right at every return; of_decode()
- * finis on error.  An encoder appends the body; of_encode() writes the header.  Included by ofproto/of_msg*.c and of_multipart*.c only.
+ * A decoder reads behind the 8-byte header from a cursor that ends with the message, and keeps `msg` such that
+ * of_msg_fini() is right at every return; of_decode() finis on error.  An encoder appends the body; of_encode() writes
+ * the header.  Included by ofproto/of_msg*.c and of_multipart*.c only.
  */
 #ifndef OFPROTO_OF_MSG_CODEC_H
 #define OFPROTO_OF_MSG_CODEC_H 1
@@ -12,8 +13,9 @@
 #define OF_BAD_LEN OF_ERROR(OFPET_BAD_REQUEST, OFPBRC_BAD_LEN)
 
 /*
- * A stored entry must fit one multipart item later (16 bytes of message header and 48 of ofp_flow_stats around it), so larger instruction or bucket lists are refused
- * when they arrive.  The slack covers encodings that are longer than what was received.
+ * A stored entry must fit one multipart item later (16 bytes of message header and 48 of ofp_flow_stats around it), so
+ * larger instruction or bucket lists are refused when they arrive.  The slack covers encodings that are longer than
+ * what was received.
  */
 #define OF_MAX_ACTION_BYTES 60000u
 

@@ -1,7 +1,8 @@
 /*
- * Messages that travel inside experimenter messages: Nicira's extensions as Open vSwitch publishes them (nicira-ext.h, ofp-msgs.h), and the ONF's extension 230, which is 1.4's
- * bundles for 1.3.  One row per (experimenter, subtype): decode turns the message into the type that it stands for, so that an agent sees one kind of role request,
- * flow-mod or bundle, whatever version it came in.
+ * Messages that travel inside experimenter messages: Nicira's extensions as Open vSwitch publishes them (nicira-ext.h,
+ * ofp-msgs.h), and the ONF's extension 230, which is 1.4's bundles for 1.3.  One row per (experimenter, subtype):
+ * decode turns the message into the type that it stands for, so that an agent sees one kind of role request, flow-mod
+ * or bundle, whatever version it came in.
  */
 #include "ofproto/of_msg_codec.h"
 
@@ -10,6 +11,7 @@
 #include "lib/util.h"
 #include "ofproto/nxm.h"
 #include "ofproto/of10.h"
+#include "ofproto/of_property.h"
 
 #define OF10 (1u << OF10_VERSION)
 #define OF13 (1u << OF13_VERSION)
@@ -257,57 +259,43 @@ static struct of_error packet_in2_get(struct cursor *c, struct of_msg *msg)
     return error;
 }
 
-static size_t property_open(struct buf *b, uint16_t type)
-{
-    size_t start = b->size;
-    buf_put_be16(b, type);
-    buf_put_be16(b, 0);
-    return start;
-}
-
-static void property_close(struct buf *b, size_t start)
-{
-    buf_set_be16(b, start + 2, (uint16_t) (b->size - start));
-    buf_pad(b, start, 8);
-}
-
 /* A packet that does not fit is cut; total_len tells. */
 static void packet_in2_put(const struct of_msg *msg, struct buf *b)
 {
     const struct of_packet_in *pi = &msg->packet_in;
     unsigned room = OF_MAX_MESSAGE - 1024u - pi->userdata_size, size = MIN(pi->size, room);
-    size_t p = property_open(b, NXPINT_PACKET);
+    size_t p = of_property_open(b, NXPINT_PACKET);
     buf_put(b, pi->data, size);
-    property_close(b, p);
+    of_property_close(b, p);
     if (size != pi->total_len) {
-        p = property_open(b, NXPINT_FULL_LEN);
+        p = of_property_open(b, NXPINT_FULL_LEN);
         buf_put_be32(b, pi->total_len);
-        property_close(b, p);
+        of_property_close(b, p);
     }
     if (pi->buffer_id != OFP_NO_BUFFER) {
-        p = property_open(b, NXPINT_BUFFER_ID);
+        p = of_property_open(b, NXPINT_BUFFER_ID);
         buf_put_be32(b, pi->buffer_id);
-        property_close(b, p);
+        of_property_close(b, p);
     }
-    p = property_open(b, NXPINT_TABLE_ID);
+    p = of_property_open(b, NXPINT_TABLE_ID);
     buf_put_u8(b, pi->table_id);
-    property_close(b, p);
+    of_property_close(b, p);
     if (pi->cookie != UINT64_MAX) {
-        p = property_open(b, NXPINT_COOKIE);
+        p = of_property_open(b, NXPINT_COOKIE);
         buf_put_zeros(b, 4);
         buf_put_be64(b, pi->cookie);
-        property_close(b, p);
+        of_property_close(b, p);
     }
-    p = property_open(b, NXPINT_REASON);
+    p = of_property_open(b, NXPINT_REASON);
     buf_put_u8(b, pi->reason);
-    property_close(b, p);
-    p = property_open(b, NXPINT_METADATA);
+    of_property_close(b, p);
+    p = of_property_open(b, NXPINT_METADATA);
     match_encode_oxm(&pi->match, b);
-    property_close(b, p);
+    of_property_close(b, p);
     if (pi->userdata_size) {
-        p = property_open(b, NXPINT_USERDATA);
+        p = of_property_open(b, NXPINT_USERDATA);
         buf_put(b, pi->userdata, pi->userdata_size);
-        property_close(b, p);
+        of_property_close(b, p);
     }
 }
 

@@ -92,7 +92,7 @@ void of_port_put(struct buf *b, const struct of_port *p, uint8_t version)
         buf_put_zeros(b, 2);
     }
     name_put(b, p);
-    buf_put_be32(b, p->config);
+    buf_put_be32(b, version == OF10_VERSION ? p->config : p->config & ~(uint32_t) OFPPC10_NO_FLOOD);
     /* 1.0 knows the link's state only. */
     buf_put_be32(b, version == OF10_VERSION ? p->state & OFPPS_LINK_DOWN : p->state);
     if (version >= OF14_VERSION) {

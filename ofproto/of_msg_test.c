@@ -135,7 +135,7 @@ static void test_errors(void)
         { "01 16 0008 00000001", { OFPET_BAD_REQUEST, OFPBRC_BAD_TYPE } },
         { "05 16 0010 00000001 00000001 00000000", { OFPET_BAD_REQUEST, OFPBRC_BAD_TYPE } },   /* Queue-get-config is gone from 1.4. */
         { "ff 05 0008 00000001", { OFPET_BAD_REQUEST, OFPBRC_BAD_VERSION } },
-        { "ff 00 0008 00000001", { OFPET_BAD_REQUEST, OFPBRC_BAD_VERSION } },
+        { "ff 01 000c 00000001 0000 0000", { OFPET_BAD_REQUEST, OFPBRC_BAD_VERSION } },
         { "01 00 0008 00000001", { 0xffff, 0xffff } },                                      /* Hello of any version. */
         { "04 00 000c 00000001 0001 0004", { OFPET_BAD_REQUEST, OFPBRC_BAD_LEN } },         /* Bitmap without a bitmap. */
         { "04 00 000c 00000001 0001 0003", { OFPET_BAD_REQUEST, OFPBRC_BAD_LEN } },

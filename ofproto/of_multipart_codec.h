@@ -10,8 +10,8 @@
 #define OF14 (1u << OF14_VERSION)
 
 /*
- * The multipart header behind the message's: type and flags, and what leads to extensions.  1.0 has no padding there; Nicira's statistics of 1.0 add their vendor and
- * subtype, the ONF's flow monitor of 1.3 its experimenter header.
+ * The multipart header behind the message's: type and flags, and what leads to extensions.  1.0 has no padding there;
+ * Nicira's statistics of 1.0 add their vendor and subtype, the ONF's flow monitor of 1.3 its experimenter header.
  */
 struct of_error of_multipart_header_get(struct cursor *, struct of_msg *);
 void of_multipart_header_put(const struct of_msg *, struct buf *);
@@ -66,6 +66,20 @@ struct of_error of_queue_stats_get(struct cursor *, void *, uint8_t version);
 void of_queue_stats_put(const void *, struct buf *, uint8_t version);
 struct of_error of_queue_desc_get(struct cursor *, void *, uint8_t version);
 void of_queue_desc_put(const void *, struct buf *, uint8_t version);
+
+/* of_multipart_group.c: statistics and descriptions. */
+struct of_error of_group_item_get(struct cursor *, void *, uint8_t version);
+void of_group_item_put(const void *, struct buf *, uint8_t version);
+void of_group_item_fini(void *);
+struct of_error of_group_desc_item_get(struct cursor *, void *, uint8_t version);
+void of_group_desc_item_put(const void *, struct buf *, uint8_t version);
+void of_group_desc_item_fini(void *);
+struct of_error of_meter_item_get(struct cursor *, void *, uint8_t version);
+void of_meter_item_put(const void *, struct buf *, uint8_t version);
+void of_meter_item_fini(void *);
+struct of_error of_meter_config_item_get(struct cursor *, void *, uint8_t version);
+void of_meter_config_item_put(const void *, struct buf *, uint8_t version);
+void of_meter_config_item_fini(void *);
 
 void of_multipart_reply_fini(struct of_msg *);
 /* Whether the bytes are whole ofp_table_features, one behind the other (section 7.3.5.5.2). */

@@ -1,8 +1,10 @@
 /*
- * Queues on the wire: statistics, descriptions and the configuration that 1.0 and 1.3 ask for, in each version's layout.
+ * Queues on the wire: statistics, descriptions and the configuration that 1.0 and 1.3 ask for, in each version's
+ * layout.
  *
- * One struct of_queue serves all three.  Properties that this code does not know (experimenters') are skipped; a rate that is not configured has no property.
- * Specification: OpenFlow 1.0 section 5.3.4, 1.3.5 sections 7.2.2 and 7.3.5.8, 1.4 sections 7.3.5.8 and 7.3.5.19.
+ * One struct of_queue serves all three.  Properties that this code does not know (experimenters') are skipped; a rate
+ * that is not configured has no property. Specification: OpenFlow 1.0 section 5.3.4, 1.3.5 sections 7.2.2 and 7.3.5.8,
+ * 1.4 sections 7.3.5.8 and 7.3.5.19.
  */
 #include "ofproto/of_multipart_codec.h"
 

@@ -121,7 +121,6 @@ struct of_error match_decode_oxm(struct cursor c, struct match *m)
 
 struct of_error match_decode(struct cursor *c, struct match *m)
 {
-    match_init(m);
     uint16_t type = cursor_be16(c);
     uint16_t length = cursor_be16(c);
     if (c->failed) {

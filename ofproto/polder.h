@@ -36,6 +36,7 @@ enum polder_message { POLDER_REQUEST = 1, POLDER_REPLY = 2 };
     X(14, BAD_ACTION,        "bad-action",        "an action did not apply to this frame (no such header)") \
     X(15, PORT_CONFIG,       "port-config",       "the port is configured not to receive or forward") \
     X(16, QUEUE_FULL,        "queue-full",        "the output port's queue was full") \
+    X(17, FRAGMENT,          "fragment",          "the frame was a fragment, and a controller has the switch drop those (OFPC_FRAG_DROP)") \
     /* Reasons that controllerd's rules give (from 32 on). */ \
     X(32, ANTI_SPOOF,        "anti-spoof",        "the frame's source MAC or IP is not one of its port's addresses") \
     X(33, UNKNOWN_UNICAST,   "unknown-unicast",   "the destination MAC is no port of this network") \

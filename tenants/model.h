@@ -11,9 +11,9 @@
  * "red/lab/s1", its port "red/lab/s1/p1", virtual link "red/lab/l1"; edges and fabric switches have flat names. Names
  * are unique within a kind, and no VPC and slice are called alike. Objects of a kind are kept sorted by name.
  *
- * A slice's virtual switch is a `struct network` and its ports are `struct port`s, so that the address plan, landings and
- * everything that is compiled from them serve both; what differs is who programs them. Ids of networks and ports are
- * therefore from one space each.
+ * A slice's virtual switch is a `struct network` and its ports are `struct port`s, so that the address plan, landings
+ * and everything that is compiled from them serve both; what differs is who programs them. Ids of networks and ports
+ * are therefore from one space each.
  *
  * Address plan (DESIGN.md decision 4). An edge has an `index` (1..2^16-1, but below 2^hostbits of the IPv4 pool). A
  * network has an id (1..2^24-1). A port has an id (1..2^31-1, never reused while the store lives), and while bound to

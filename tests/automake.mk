@@ -16,7 +16,8 @@ tests_oracle_site_test_LDADD = controller/libcontroller.a vswitch/libdatapath.a 
 
 check_PROGRAMS += tests/oracle/slice_test
 TESTS += tests/oracle/slice_test
-tests_oracle_slice_test_SOURCES = tests/oracle/slice_test.c tests/oracle/slice_program.c tests/oracle/slice_program.h tests/oracle/site.c tests/oracle/site.h
+tests_oracle_slice_test_SOURCES = tests/oracle/slice_test.c \
+	tests/oracle/slice_audit.c tests/oracle/slice_audit.h tests/oracle/slice_program.c tests/oracle/slice_program.h tests/oracle/site.c tests/oracle/site.h
 tests_oracle_slice_test_LDADD = $(tests_oracle_site_test_LDADD)
 
 # What system tests judge physical rules by.
@@ -29,4 +30,13 @@ EXTRA_DIST += tests/system tests/tsan.supp
 check-conformance-slow: all
 	POLDER_CONFORMANCE_SLOW=1 POLDER_BUILDDIR="$(abs_top_builddir)" $(abs_top_srcdir)/tests/system/run groups_and_meters
 
-.PHONY: check-conformance-slow
+# Ten thousand slices that come and go, and another tenant that notices nothing; minutes.
+check-slice-cycles: all
+	POLDER_SLICE_CYCLES=10000 POLDER_BUILDDIR="$(abs_top_builddir)" $(abs_top_srcdir)/tests/system/run slice_life.cycles
+
+.PHONY: check-conformance-slow check-slice-cycles
+
+# What a flow-mod costs controllerd, without sockets (utilities/control-bench/README.md).
+noinst_PROGRAMS += tests/bench/vsw_bench
+tests_bench_vsw_bench_SOURCES = tests/bench/vsw_bench.c utilities/bench/latency.h
+tests_bench_vsw_bench_LDADD = controller/libcontroller.a tenants/libtenants.a ofproto/libofproto.a lib/libpolder.a $(SQLITE_LIBS) $(POLDER_LIBS)

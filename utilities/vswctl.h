@@ -1,8 +1,9 @@
 /*
  * vswctl: looks into the vswitchd of this host.
  *
- * One command per run: a request to the control socket, its answer as a table (or raw, -o json). The files: vswctl.c (options, commands),
- * vswctl_client.c (the socket), vswctl_print.c (tables), vswctl_trace.c (a trace as a story), vswctl_capture.c (pcap files).
+ * One command per run: a request to the control socket, its answer as a table (or raw, -o json). The files: vswctl.c
+ * (options, commands), vswctl_client.c (the socket), vswctl_print.c (tables), vswctl_trace.c (a trace as a story),
+ * vswctl_capture.c (pcap files).
  */
 #ifndef UTILITIES_VSWCTL_H
 #define UTILITIES_VSWCTL_H 1

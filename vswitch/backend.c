@@ -182,9 +182,6 @@ static struct of_error of_port_mod(void *vs_, const struct of_port_mod *pm)
     if (mac_u64(pm->hw_addr) != mac_u64(p->mac)) {
         return OF_ERROR(OFPET_PORT_MOD_FAILED, OFPPMFC_BAD_HW_ADDR);
     }
-    if (pm->mask & ~(uint32_t) (OFPPC_PORT_DOWN | OFPPC_NO_RECV | OFPPC_NO_FWD | OFPPC_NO_PACKET_IN)) {
-        return OF_ERROR(OFPET_PORT_MOD_FAILED, OFPPMFC_BAD_CONFIG);
-    }
     if (pm->advertise) {
         return OF_ERROR(OFPET_PORT_MOD_FAILED, OFPPMFC_BAD_ADVERTISE);
     }
@@ -264,6 +261,11 @@ static void of_misses_wanted(void *vs, bool wanted)
     dp_set_misses(((struct vswitch *) vs)->dp, wanted);
 }
 
+static void of_drop_fragments(void *vs, bool drop)
+{
+    dp_set_drop_fragments(((struct vswitch *) vs)->dp, drop);
+}
+
 static void of_bundle(void *vs, enum of_bundle_step step)
 {
     struct dp *dp = ((struct vswitch *) vs)->dp;
@@ -277,5 +279,6 @@ static void of_bundle(void *vs, enum of_bundle_step step)
 const struct of_backend_ops backend_of_ops = {
     .features = of_features, .desc = of_desc, .flows = of_flows, .groups = of_groups, .meters = of_meters, .table_stats = of_table_stats, .ports = of_ports,
     .port_stats = of_port_stats, .queues = of_queues, .group_stats = of_group_stats, .port_mod = of_port_mod, .packet_out = of_packet_out, .barrier = of_barrier,
-    .polder_request = of_polder_request, .controllers_changed = of_controllers_changed, .misses_wanted = of_misses_wanted, .bundle = of_bundle,
+    .polder_request = of_polder_request, .controllers_changed = of_controllers_changed, .misses_wanted = of_misses_wanted,
+    .drop_fragments = of_drop_fragments, .bundle = of_bundle,
 };

@@ -1,9 +1,10 @@
 /*
  * Capture: copies of a port's frames for `vswctl capture`, at no cost when nobody captures.
  *
- * A port's tap is an immutable, RCU-published list of the captures on it, or NULL: poll-mode threads load it once per batch. A thread
- * runs each capture's filter (classic BPF, compiled by the client, validated here) over every frame, and puts a truncated copy into the capture's
- * ring; the control thread drains the ring into the client's stream. A full ring, a slow client or no buffers lose copies, which are counted, never frames.
+ * A port's tap is an immutable, RCU-published list of the captures on it, or NULL: poll-mode threads load it once per
+ * batch. A thread runs each capture's filter (classic BPF, compiled by the client, validated here) over every frame,
+ * and puts a truncated copy into the capture's ring; the control thread drains the ring into the client's stream. A
+ * full ring, a slow client or no buffers lose copies, which are counted, never frames.
  */
 #ifndef VSWITCH_CAPTURE_H
 #define VSWITCH_CAPTURE_H 1

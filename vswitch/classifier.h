@@ -1,28 +1,32 @@
 /*
  * One flow table as poll-mode threads read it: merged tuple space search.
  *
- * What.  Rules sit in *subtables*, each a hash table over some masked words of the flow key.  Plain tuple space search has a subtable per distinct mask,
- * so that a hundred masks cost a hundred probes.  Here a rule goes into a subtable whose mask asks for less than its own (as TupleMerge does: Daly et
- * al., 2019), as long as the chain that it joins is short: whoever finds a chain compares each rule in it with the key.  Tables with few masks keep one
- * subtable for each; from CLS_EXACT_MASKS on new ones are made with wide masks (prefixes cut to a few lengths, ports and protocols left out), so that
- * most rules that come later find room there.  2,000 rules of 100 masks come to 9 subtables.
+ * What.  Rules sit in *subtables*, each a hash table over some masked words of the flow key.  Plain tuple space search
+ * has a subtable per distinct mask, so that a hundred masks cost a hundred probes.  Here a rule goes into a subtable
+ * whose mask asks for less than its own (as TupleMerge does: Daly et al., 2019), as long as the chain that it joins is
+ * short: whoever finds a chain compares each rule in it with the key.  Tables with few masks keep one subtable for
+ * each; from CLS_EXACT_MASKS on new ones are made with wide masks (prefixes cut to a few lengths, ports and protocols
+ * left out), so that most rules that come later find room there.  2,000 rules of 100 masks come to 9 subtables.
  *
- * Structure.  A subtable's hash is open addressing over 64-bit slots (16 bits of hash, 48 of pointer), so a miss rarely touches a rule.  All rules of one 32-bit hash hang behind one
- * slot, best priority first; the first that matches is the subtable's answer.  Subtables are visited by descending priority of their best rule; the search ends as
- * soon as no later one can do better.  They are a small vector, replaced as a whole when the order changes.
+ * Structure.  A subtable's hash is open addressing over 64-bit slots (16 bits of hash, 48 of pointer), so a miss rarely
+ * touches a rule.  All rules of one 32-bit hash hang behind one slot, best priority first; the first that matches is
+ * the subtable's answer.  Subtables are visited by descending priority of their best rule; the search ends as soon as
+ * no later one can do better.  They are a small vector, replaced as a whole when the order changes.
  *
- * Concurrency.  One writer, many readers, no locks.  Every slot and every vector is one release store by the writer and one acquire load by a reader.  A rule that
- * replaces another of equal match and priority is inserted first (it goes before the old one) and the old one removed afterwards: at any moment a reader finds one
- * of them.  What readers may still hold (arrays, vectors, subtables) goes to `defer`; rules are the owner's to defer after classifier_remove(). Insert and remove
- * are amortised O(1) in the number of rules: arrays double and halve; a subtable's best priority may be overestimated for a while after removals (it only costs a
- * probe) and is recounted after as many removals as there are distinct priorities.
+ * Concurrency.  One writer, many readers, no locks.  Every slot and every vector is one release store by the writer and
+ * one acquire load by a reader.  A rule that replaces another of equal match and priority is inserted first (it goes
+ * before the old one) and the old one removed afterwards: at any moment a reader finds one of them.  What readers may
+ * still hold (arrays, vectors, subtables) goes to `defer`; rules are the owner's to defer after classifier_remove().
+ * Insert and remove are amortised O(1) in the number of rules: arrays double and halve; a subtable's best priority may
+ * be overestimated for a while after removals (it only costs a probe) and is recounted after as many removals as there
+ * are distinct priorities.
  */
 /*
  * Versions.  A bundle (OpenFlow 1.4) changes many rules at once, and no packet may see a part of it.  Its new rules are
- * inserted with a version that nobody has yet, its removed ones are marked with it and stay; then the owner publishes the
- * version, by which packets that begin from now on see all of it, and takes the marked rules out after a grace period.  A
- * rule is seen from version `added` on and before `removed`.  Rules outside bundles have `added` 0 and come and go by
- * insert and remove alone.
+ * inserted with a version that nobody has yet, its removed ones are marked with it and stay; then the owner publishes
+ * the version, by which packets that begin from now on see all of it, and takes the marked rules out after a grace
+ * period.  A rule is seen from version `added` on and before `removed`.  Rules outside bundles have `added` 0 and come
+ * and go by insert and remove alone.
  */
 #ifndef VSWITCH_CLASSIFIER_H
 #define VSWITCH_CLASSIFIER_H 1

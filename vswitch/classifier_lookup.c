@@ -42,8 +42,9 @@ static struct cls_rule *search(const struct cls_array *a, size_t i, uint32_t has
 }
 
 /*
- * In two passes over a block of subtables: first all hashes and first slots, without a branch that depends on the packet; then those whose slot was not empty, which are few.
- * One pass costs a mispredicted branch or two for each subtable.
+ * In two passes over a block of subtables: first all hashes and first slots, without a branch that depends on the
+ * packet; then those whose slot was not empty, which are few. One pass costs a mispredicted branch or two for each
+ * subtable.
  */
 #define BLOCK 32
 

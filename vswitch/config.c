@@ -325,6 +325,7 @@ static void read_openflow(struct json_reader *root, struct config *c)
     c->max_groups = c->max_meters = 65536;
     c->max_connections = c->max_bundles = c->max_bundle_mb = c->max_unread_mb = 64;
     c->max_monitors = 1024;
+    c->packet_in_rate = 10000;
     if (!json_member(root, "openflow", false, &of)) {
         read_listen(NULL, c);
         return;
@@ -349,6 +350,7 @@ static void read_openflow(struct json_reader *root, struct config *c)
         c->max_bundles = (unsigned) json_u64(&limits, "bundles", 1, 10000, c->max_bundles);
         c->max_bundle_mb = (unsigned) json_u64(&limits, "bundle_mb", 1, 4096, c->max_bundle_mb);
         c->max_unread_mb = (unsigned) json_u64(&limits, "unread_mb", 2, 4096, c->max_unread_mb);
+        c->packet_in_rate = (unsigned) json_u64(&limits, "packet_in_rate", 1, 10000000, c->packet_in_rate);
         json_end(&limits);
     }
     json_end(&of);

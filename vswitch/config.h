@@ -1,9 +1,10 @@
 /*
  * vswitchd's configuration: strict JSON in, a plain struct out, or an error that names the field.
  *
- * Everything that can be known to be wrong before anything is started is found here: unknown keys, two ports with one name or
- * number, CPUs that the process may not use, TLS targets without TLS files.  The reader of one port is also the reader of
- * port-add's parameters, so that both take the same words and give the same errors.  Pure but for reading the file; no DPDK.
+ * Everything that can be known to be wrong before anything is started is found here: unknown keys, two ports with one
+ * name or number, CPUs that the process may not use, TLS targets without TLS files.  The reader of one port is also the
+ * reader of port-add's parameters, so that both take the same words and give the same errors.  Pure but for reading the
+ * file; no DPDK.
  */
 #ifndef VSWITCH_CONFIG_H
 #define VSWITCH_CONFIG_H 1
@@ -68,7 +69,7 @@ struct config {
     char *tls_private_key, *tls_certificate, *tls_ca;   /* NULL without a "tls" member. */
     unsigned max_flows, max_groups, max_meters, max_connections;
     unsigned max_table_flows;   /* 0: as many as max_flows. */
-    unsigned max_monitors, max_bundles, max_bundle_mb, max_unread_mb;   /* Per connection. */
+    unsigned max_monitors, max_bundles, max_bundle_mb, max_unread_mb, packet_in_rate;   /* Per connection. */
 };
 
 /* The CPUs that this process may run on (sched_getaffinity). */

@@ -1,7 +1,9 @@
 /*
- * The configuration of a port's queues: {"rate_mbps": N, "queues": [{"id", "min_rate", "max_rate"}]}, in a port's object and in port-queues' parameters.
+ * The configuration of a port's queues: {"rate_mbps": N, "queues": [{"id", "min_rate", "max_rate"}]}, in a port's
+ * object and in port-queues' parameters.
  *
- * Checked here: ids differ, rates are 1 to 1000 (1/10 % of the port's speed) with min_rate not above max_rate, and the minimum rates together are no more than the port.
+ * Checked here: ids differ, rates are 1 to 1000 (1/10 % of the port's speed) with min_rate not above max_rate, and the
+ * minimum rates together are no more than the port.
  */
 #ifndef VSWITCH_CONFIG_QOS_H
 #define VSWITCH_CONFIG_QOS_H 1

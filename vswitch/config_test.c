@@ -64,7 +64,7 @@ static void test_everything(void)
         "\"listen\":[\"ptcp:6654:127.0.0.1\"],\"fail_mode\":\"standalone\","
         "\"tls\":{\"private_key\":\"k\",\"certificate\":\"c\",\"ca_certificate\":\"a\"},"
         "\"limits\":{\"flows\":10,\"groups\":11,\"meters\":12,\"connections\":13,"
-        "\"table_flows\":5,\"monitors\":14,\"bundles\":15,\"bundle_mb\":16,\"unread_mb\":17}}}", &c, &err));
+        "\"packet_in_rate\":18,\"table_flows\":5,\"monitors\":14,\"bundles\":15,\"bundle_mb\":16,\"unread_mb\":17}}}", &c, &err));
     CU_ASSERT_EQUAL(c.log_level, LOG_DEBUG);
     CU_ASSERT_EQUAL(c.hugepages, HUGEPAGES_OFF);
     CU_ASSERT_EQUAL(c.n_eal_args, 1);
@@ -89,7 +89,7 @@ static void test_everything(void)
     CU_ASSERT_TRUE(c.standalone);
     CU_ASSERT_STRING_EQUAL(c.tls_ca, "a");
     CU_ASSERT_EQUAL(c.max_connections, 13);
-    CU_ASSERT_TRUE(c.max_table_flows == 5 && c.max_monitors == 14 && c.max_bundles == 15 && c.max_bundle_mb == 16 && c.max_unread_mb == 17);
+    CU_ASSERT_TRUE(c.max_table_flows == 5 && c.max_monitors == 14 && c.max_bundles == 15 && c.max_bundle_mb == 16 && c.max_unread_mb == 17 && c.packet_in_rate == 18);
     config_fini(&c);
 }
 

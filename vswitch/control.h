@@ -1,8 +1,9 @@
 /*
  * The control socket: JSON lines over a unix socket, for vswctl.
  *
- * One request per line, one reply per line, in order. A connection whose client does not read is not served further until it does. Long answers are
- * jobs: they write as the stream drains and give the loop back in between; while a job runs, further requests of its connection wait.
+ * One request per line, one reply per line, in order. A connection whose client does not read is not served further
+ * until it does. Long answers are jobs: they write as the stream drains and give the loop back in between; while a job
+ * runs, further requests of its connection wait.
  */
 #ifndef VSWITCH_CONTROL_H
 #define VSWITCH_CONTROL_H 1

@@ -1,9 +1,10 @@
 /*
  * The flows method: flow entries as text, streamed.
  *
- * Formatting a hundred thousand entries takes longer than the loop may be away. So the first turn only notes which entries pass the filter (table, priority and a
- * copy of the match: an entry's identity, which stays meaningful when the entry goes), and later turns look up and print some hundred each.
- * What was removed in between is left out; what was added is not shown.
+ * Formatting a hundred thousand entries takes longer than the loop may be away. So the first turn only notes which
+ * entries pass the filter (table, priority and a copy of the match: an entry's identity, which stays meaningful when
+ * the entry goes), and later turns look up and print some hundred each. What was removed in between is left out; what
+ * was added is not shown.
  */
 #include "vswitch/control.h"
 

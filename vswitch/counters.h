@@ -1,15 +1,18 @@
 /*
  * Packet and byte counters of rules, groups, buckets and meters: numbers, and one dense array per thread.
  *
- * Why numbers.  The flow cache counts without touching a rule: an entry holds the numbers of what its packets hit, and a thread's counters for
- * them lie in an array of its own, 32 bytes each.  So a thousand rules that are in use are 32 KiB, which stay in the first-level cache, and no two
- * threads ever write one line.  The arrays grow in chunks that the control thread makes before a number is given out.
+ * Why numbers.  The flow cache counts without touching a rule: an entry holds the numbers of what its packets hit, and
+ * a thread's counters for them lie in an array of its own, 32 bytes each.  So a thousand rules that are in use are 32
+ * KiB, which stay in the first-level cache, and no two threads ever write one line.  The arrays grow in chunks that the
+ * control thread makes before a number is given out.
  *
- * Exactness.  Everything is counted where it happens; nothing is folded later.  A counter only ever grows: clearing one, and giving its number to
- * somebody else, remembers what it stood at.  A table's lookups and matches are sums over its rules' counters, those of rules that are gone, and
- * the table's misses, which have counters of their own (numbers 0 to OF_N_TABLES - 1).
+ * Exactness.  Everything is counted where it happens; nothing is folded later.  A counter only ever grows: clearing
+ * one, and giving its number to somebody else, remembers what it stood at.  A table's lookups and matches are sums over
+ * its rules' counters, those of rules that are gone, and the table's misses, which have counters of their own (numbers
+ * 0 to OF_N_TABLES - 1).
  *
- * Threads: a thread writes its own cells with relaxed stores; the control thread reads them all, and writes everything else.
+ * Threads: a thread writes its own cells with relaxed stores; the control thread reads them all, and writes everything
+ * else.
  */
 #ifndef VSWITCH_COUNTERS_H
 #define VSWITCH_COUNTERS_H 1

@@ -328,6 +328,11 @@ void dp_set_misses(struct dp *dp, bool on)
     cache_note_all(dp);
 }
 
+void dp_set_drop_fragments(struct dp *dp, bool on)
+{
+    atomic_store_explicit(&dp->drop_fragments, on, memory_order_relaxed);
+}
+
 void dp_set_standalone(struct dp *dp, bool on)
 {
     atomic_store_explicit(&dp->standalone, on, memory_order_relaxed);

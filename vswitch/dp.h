@@ -96,6 +96,8 @@ void dp_bundle_commit(struct dp *);
 void dp_bundle_abort(struct dp *);
 /* Fail-standalone: while true, packets that miss in table 0 with no entries at all are bridged by a learning table (section 6.3.3). [control] */
 void dp_set_standalone(struct dp *, bool);
+/* While true, fragments that come from ports are dropped before any table sees them (section 7.3.2: OFPC_FRAG_DROP). [control] */
+void dp_set_drop_fragments(struct dp *, bool);
 /* While true, packets that match no entry are packet-ins of reason OFPR_IMPLICIT_MISS, as OpenFlow 1.0 has it. [control] */
 void dp_set_misses(struct dp *, bool);
 

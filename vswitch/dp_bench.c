@@ -3,9 +3,10 @@
  *
  *     vswitch/dp_bench RULES FLOWS [--packets=N] [--cache=FLOWS] [--fresh] [--mods=EVERY] [--verbose]
  *
- * RULES: entries as ovs-ofctl takes them, one a line.  FLOWS: as utilities/bench/flows.h has them (`utilities/bench/rules.py RULES FLOWS` makes both).  Flows are sent in
- * turn, in batches of 32, from port 1.  --fresh: a new source port in each round.  --mods: a flow-mod that no packet meets every so many packets.
- * What the loop costs without dp_receive() is measured first and taken off.
+ * RULES: entries as ovs-ofctl takes them, one a line.  FLOWS: as utilities/bench/flows.h has them
+ * (`utilities/bench/rules.py RULES FLOWS` makes both).  Flows are sent in turn, in batches of 32, from port 1.
+ * --fresh: a new source port in each round.  --mods: a flow-mod that no packet meets every so many packets. What the
+ * loop costs without dp_receive() is measured first and taken off.
  */
 #include <stdio.h>
 #include <stdlib.h>

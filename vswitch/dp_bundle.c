@@ -1,11 +1,14 @@
 /*
  * Bundles in the datapath: many changes that become visible in one store.
  *
- * While a bundle is at work, what the flow and group tables do is carried out under the next version (vswitch/classifier.h): new rules are in the classifier but seen by
- * nobody, removed ones are marked and stay, groups lie over the former ones in their slots.  A list remembers each step in order.  Commit publishes the version and then
- * retires what it removed; abort walks the list backwards.  Between the two nothing else happens on the control thread, so no other change comes in between.
+ * While a bundle is at work, what the flow and group tables do is carried out under the next version
+ * (vswitch/classifier.h): new rules are in the classifier but seen by nobody, removed ones are marked and stay, groups
+ * lie over the former ones in their slots.  A list remembers each step in order.  Commit publishes the version and then
+ * retires what it removed; abort walks the list backwards.  Between the two nothing else happens on the control thread,
+ * so no other change comes in between.
  *
- * A rule that a committed bundle removed is taken out of the classifier after the grace period only: a packet on its way with the former version still finds it.
+ * A rule that a committed bundle removed is taken out of the classifier after the grace period only: a packet on its
+ * way with the former version still finds it.
  */
 #include <assert.h>
 #include <stdlib.h>

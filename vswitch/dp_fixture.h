@@ -1,6 +1,6 @@
 /*
- * A datapath with a recorder around it: every output, packet-in and free is noted, so that a test can say what became of each packet and that none leaked.
- * Flow-mods are written as ovs-ofctl writes flows.  Single-threaded.
+ * A datapath with a recorder around it: every output, packet-in and free is noted, so that a test can say what became
+ * of each packet and that none leaked. Flow-mods are written as ovs-ofctl writes flows.  Single-threaded.
  */
 #ifndef VSWITCH_DP_FIXTURE_H
 #define VSWITCH_DP_FIXTURE_H 1

@@ -1,8 +1,9 @@
 /*
  * A learning table for fail-standalone (section 6.3.3) and OFPP_NORMAL.
  *
- * Fixed size, four places per hash.  A place is one word of MAC address (48 bits) and port (16), and beside it the second of its latest frame.  Every thread reads and writes
- * with relaxed atomics; a lost update costs a flooded frame, and a time that meets another thread's new word costs nothing, since both are of now.
+ * Fixed size, four places per hash.  A place is one word of MAC address (48 bits) and port (16), and beside it the
+ * second of its latest frame.  Every thread reads and writes with relaxed atomics; a lost update costs a flooded frame,
+ * and a time that meets another thread's new word costs nothing, since both are of now.
  */
 #include "vswitch/dp_private.h"
 #include "lib/util.h"

@@ -116,6 +116,7 @@ struct dp {
     _Atomic(struct port_list *) port_list;
     _Atomic bool standalone;
     _Atomic bool misses;                        /* dp_set_misses() */
+    _Atomic bool drop_fragments;                /* dp_set_drop_fragments() */
     struct station *stations;                   /* dp_learn.c; DP_N_STATIONS, written by every thread. */
     uint64_t (*drop_base)[DROP_N_REASONS];      /* Control: per port, what was cleared. */
     struct dp_thread *threads[];
@@ -156,6 +157,8 @@ static inline uint32_t dp_port_state(const struct dp *dp, uint32_t port_no)
     return port_no < DP_MAX_PORTS ? atomic_load_explicit(&dp->ports[port_no], memory_order_relaxed) : 0;
 }
 
+/* dp_receive.c [any]: why a packet that came from a port in that state is not even looked at; DROP_N_REASONS: it is. */
+enum drop_reason dp_refuses(const struct dp *, struct packet *, uint32_t port_state);
 /* dp_learn.c [any]: notes where eth_src lives and says where eth_dst does: a port, or OFPP_FLOOD. */
 uint32_t dp_learn(struct dp *, struct mac src, struct mac dst, uint32_t in_port, uint64_t now_ns);
 

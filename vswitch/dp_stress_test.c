@@ -1,6 +1,7 @@
 /*
- * Two poll-mode threads run packets while the control thread replaces, modifies and deletes everything under them.  No packet may fall into a gap, none may leak,
- * and every one is counted.  Under TSan this is also the proof that readers and the writer share nothing but atomics.
+ * Two poll-mode threads run packets while the control thread replaces, modifies and deletes everything under them.  No
+ * packet may fall into a gap, none may leak, and every one is counted.  Under TSan this is also the proof that readers
+ * and the writer share nothing but atomics.
  */
 #include <pthread.h>
 #include <stdatomic.h>

@@ -1,9 +1,9 @@
 /*
  * DPDK's environment: one call, once per process.
  *
- * Works with hugepages and without (guest memory is shared by the guest's own memfd either way); virtual addresses as IOVA; no telemetry, no
- * shared configuration files, PCI devices only as ports name them. lcore 0 is the control thread, lcores 1.. are the poll-mode threads, each
- * pinned to one CPU.
+ * Works with hugepages and without (guest memory is shared by the guest's own memfd either way); virtual addresses as
+ * IOVA; no telemetry, no shared configuration files, PCI devices only as ports name them. lcore 0 is the control
+ * thread, lcores 1.. are the poll-mode threads, each pinned to one CPU.
  */
 #ifndef VSWITCH_EAL_H
 #define VSWITCH_EAL_H 1

@@ -27,14 +27,17 @@ static void send(struct exec *e, uint32_t port, bool tail)
     e->ops->output(e->thread, p, port, e->aux);
 }
 
-/* Section 7.2.1: ALL is every standard port but the ingress port and those configured not to forward; FLOOD is the same here, since no port is ever blocked. */
-static void flood(struct exec *e, bool tail)
+/*
+ * Section 7.2.1: ALL is every standard port but the ingress port and those configured not to forward.  FLOOD and NORMAL leave out those that 1.0's NO_FLOOD names, too
+ * (section 5.2.1 there); no port is ever blocked here.
+ */
+static void flood(struct exec *e, uint32_t excluded, bool tail)
 {
     const struct port_list *list = atomic_load_explicit(&e->dp->port_list, memory_order_acquire);
     uint32_t ingress = be32_get(e->flow.flow.in_port), pending = 0;
     for (unsigned i = 0; list && i < list->n; i++) {
         uint32_t port = list->ports[i], state = dp_port_state(e->dp, port);
-        if (port == ingress || !(state & PORT_PRESENT) || state & (OFPPC_PORT_DOWN | OFPPC_NO_FWD)) {
+        if (port == ingress || !(state & PORT_PRESENT) || state & (OFPPC_PORT_DOWN | OFPPC_NO_FWD | excluded)) {
             continue;
         }
         if (pending) {
@@ -93,7 +96,8 @@ void exec_output(struct exec *e, uint32_t port, uint16_t max_len, bool tail)
     switch (port) {
     case OFPP_IN_PORT: send(e, ingress, tail); return;
     case OFPP_CONTROLLER: exec_packet_in(e, e->origin, &(struct dp_controller) { .max_len = max_len }); return;
-    case OFPP_ALL: case OFPP_FLOOD: flood(e, tail); return;
+    case OFPP_ALL: flood(e, 0, tail); return;
+    case OFPP_FLOOD: flood(e, OFPPC10_NO_FLOOD, tail); return;
     case OFPP_TABLE: submit(e, tail); return;
     case OFPP_NORMAL: {
         const struct flow *f = &e->flow.flow;

@@ -5,17 +5,17 @@
  * the instant at which all that has been taken will have been paid for (the virtual scheduling form of the same
  * algorithm, ITU-T I.371 annex A): a bucket of depth D is full while that instant is D or more in the past and empty
  * once it is not in the past at all.  A packet that finds anything in the bucket passes and may leave a debt, so that a
- * bucket that is smaller than a packet still gives its rate.  All threads share the word by compare and exchange, so the
- * rate holds for the whole switch however packets spread over threads.
+ * bucket that is smaller than a packet still gives its rate.  All threads share the word by compare and exchange, so
+ * the rate holds for the whole switch however packets spread over threads.
  *
  * Time is counted in ticks of 1/64 ns since the meter was made.  That keeps a rate of 100 Gb/s of the smallest frames
  * exact to 0.3 % (costs are rounded down to a tick), and lasts for four years of one configuration.
  *
- * A meter is immutable once published but for its policers and counters; programs reach it through a slot, as they reach
- * groups.
+ * A meter is immutable once published but for its policers and counters; programs reach it through a slot, as they
+ * reach groups.
  *
- * Specification: OpenFlow 1.3.5 sections 5.7 and 7.3.4.4.  "The meter applies the meter band with the highest configured
- * rate that is lower than the current measured rate"; a band's rate is exceeded when its bucket is empty.
+ * Specification: OpenFlow 1.3.5 sections 5.7 and 7.3.4.4.  "The meter applies the meter band with the highest
+ * configured rate that is lower than the current measured rate"; a band's rate is exceeded when its bucket is empty.
  */
 #ifndef VSWITCH_METER_H
 #define VSWITCH_METER_H 1

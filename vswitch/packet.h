@@ -1,12 +1,14 @@
 /*
  * Reading and editing one frame.
  *
- * Invariant of the whole datapath: the packet-derived half of `struct flow` is exactly what packet_extract() would find in the frame now.  Every edit writes the frame and the key
- * together, at once; what changes the layout (tags, protocol numbers, ICMP types) parses again.  So nothing has to be committed before an output,
- * and a copy of the frame is a copy of the truth.
+ * Invariant of the whole datapath: the packet-derived half of `struct flow` is exactly what packet_extract() would find
+ * in the frame now.  Every edit writes the frame and the key together, at once; what changes the layout (tags, protocol
+ * numbers, ICMP types) parses again.  So nothing has to be committed before an output, and a copy of the frame is a
+ * copy of the truth.
  *
  * An edit of a header that the frame does not have (absent, cut off, malformed) changes nothing and returns false.
- * Checksums: see vswitch/checksum.h.  First fragments have their layer-4 checksum updated, later ones have none; an SCTP fragment's CRC covers bytes that are not here and stays.
+ * Checksums: see vswitch/checksum.h.  First fragments have their layer-4 checksum updated, later ones have none; an
+ * SCTP fragment's CRC covers bytes that are not here and stays.
  *
  * Specification: OpenFlow 1.3.5 sections 5.12 (order of tags), 5.13 (defaults of pushed headers), 7.2.3.8 (fields).
  * Threads: a packet belongs to one thread.  No allocation, no logging: this is the poll path.

@@ -1,8 +1,9 @@
 /*
  * A frame from a key, for traces and tests: what packet_extract() finds in it is the key again.
  *
- * Where a key cannot say something, the frame has what a well-formed one would: TTL 64 for 0, "no next header" for an IPv6 protocol of 0, TPID 0x8100 for a tag
- * without one, an 802.2 header for a frame without an Ethernet type, right lengths and checksums.
+ * Where a key cannot say something, the frame has what a well-formed one would: TTL 64 for 0, "no next header" for an
+ * IPv6 protocol of 0, TPID 0x8100 for a tag without one, an 802.2 header for a frame without an Ethernet type, right
+ * lengths and checksums.
  */
 #include "vswitch/checksum.h"
 #include "vswitch/packet.h"

@@ -1,8 +1,8 @@
 /*
  * Set-field: one field in the frame and in the key, with every checksum that covers it.
  *
- * Each writer locates the header by the offsets that packet_extract() left, so an absent header cannot be written.  `change()` is the only place that
- * stores into a checksummed header: it knows which checksums a byte is part of.
+ * Each writer locates the header by the offsets that packet_extract() left, so an absent header cannot be written.
+ * `change()` is the only place that stores into a checksummed header: it knows which checksums a byte is part of.
  */
 #include "vswitch/packet.h"
 

@@ -1,14 +1,16 @@
 /*
  * Where poll-mode threads spend their time: cycles per stage, sizes of batches, what the flow cache did.
  *
- * Each thread has a `struct perf` of its own (dp_thread_perf()), written by that thread alone; the control thread reads it, relaxed, and sums. Nothing here is
- * ever cleared by a reader: who wants to start anew remembers what he read.
+ * Each thread has a `struct perf` of its own (dp_thread_perf()), written by that thread alone; the control thread reads
+ * it, relaxed, and sums. Nothing here is ever cleared by a reader: who wants to start anew remembers what he read.
  *
- * Counts (batches, their sizes, events) are exact and added once per batch. Times are a sample: in one round of the polling loop out of PERF_EVERY that
- * had frames the thread notes the time stamp counter at the end of each stage and charges the stage with what has passed since the end of the one before
- * ("lap"). In all other rounds a lap is one test of a flag that is in the first cache line of the thread's own structure, so all of it costs well under one percent
- * (utilities/bench/README.md has the figures). A stage may be lapped once per batch or many times; the packets given with the laps say how many it worked on, so
- * that cycles per packet of a stage that few packets reach (a walk of the tables, say) are right, too.
+ * Counts (batches, their sizes, events) are exact and added once per batch. Times are a sample: in one round of the
+ * polling loop out of PERF_EVERY that had frames the thread notes the time stamp counter at the end of each stage and
+ * charges the stage with what has passed since the end of the one before ("lap"). In all other rounds a lap is one test
+ * of a flag that is in the first cache line of the thread's own structure, so all of it costs well under one percent
+ * (utilities/bench/README.md has the figures). A stage may be lapped once per batch or many times; the packets given
+ * with the laps say how many it worked on, so that cycles per packet of a stage that few packets reach (a walk of the
+ * tables, say) are right, too.
  *
  *     perf_begin(p);  n = rx();  perf_lap(p, PERF_RX, n);  extract all;  perf_lap(p, PERF_PARSE, n);  …
  */

@@ -1,16 +1,19 @@
 /*
  * Poll-mode threads: receive, run the pipeline, transmit; sleep when nothing comes.
  *
- * Each thread has a plan (the receive queues it polls), replaced whole by the control thread and read once per iteration. A queue belongs to one thread from
- * port-add to port-del, so no queue ever has two readers, however plans change. Frames that the control thread sends (packet-out) go through a ring per
- * poll-mode thread: queues of devices are touched by poll-mode threads only.
+ * Each thread has a plan (the receive queues it polls), replaced whole by the control thread and read once per
+ * iteration. A queue belongs to one thread from port-add to port-del, so no queue ever has two readers, however plans
+ * change. Frames that the control thread sends (packet-out) go through a ring per poll-mode thread: queues of devices
+ * are touched by poll-mode threads only.
  *
- * Idle: after POLL_SPIN_US without a frame a thread turns on the wake-ups of its queues, looks once more (a frame that came before the wake-up was on is
- * seen by that look), leaves the RCU protocol and waits in ppoll(). vhost queues wake it by the guest's kick; a queue without a descriptor (an ethdev)
- * bounds the wait, 50 µs at first and doubling to 1 ms. With all queues waking, the wait is bounded by POLL_SLEEP_MAX_US all the same.
+ * Idle: after POLL_SPIN_US without a frame a thread turns on the wake-ups of its queues, looks once more (a frame that
+ * came before the wake-up was on is seen by that look), leaves the RCU protocol and waits in ppoll(). vhost queues wake
+ * it by the guest's kick; a queue without a descriptor (an ethdev) bounds the wait, 50 µs at first and doubling to 1
+ * ms. With all queues waking, the wait is bounded by POLL_SLEEP_MAX_US all the same.
  *
- * Busy: a look at an empty vhost queue costs about as much as forwarding a frame to the end, so beside busy queues those that have been empty for long are looked at in one
- * round out of POLL_QUIET_EVERY, each in another. A round without any frame is followed by one that looks everywhere.
+ * Busy: a look at an empty vhost queue costs about as much as forwarding a frame to the end, so beside busy queues
+ * those that have been empty for long are looked at in one round out of POLL_QUIET_EVERY, each in another. A round
+ * without any frame is followed by one that looks everywhere.
  */
 #ifndef VSWITCH_POLL_H
 #define VSWITCH_POLL_H 1

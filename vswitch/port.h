@@ -1,9 +1,10 @@
 /*
  * Ports: a device with a number, a name and counters.
  *
- * The table is the control thread's; poll-mode threads reach a port by number through an array of pointers that the control thread
- * publishes (release/acquire).  A removed port is unpublished first, then its device closed, then all of it freed after a grace period.
- * Counters and transmit buffers are per thread (`threads[]`): only their own thread writes them, anybody reads counters, relaxed.
+ * The table is the control thread's; poll-mode threads reach a port by number through an array of pointers that the
+ * control thread publishes (release/acquire).  A removed port is unpublished first, then its device closed, then all of
+ * it freed after a grace period. Counters and transmit buffers are per thread (`threads[]`): only their own thread
+ * writes them, anybody reads counters, relaxed.
  */
 #ifndef VSWITCH_PORT_H
 #define VSWITCH_PORT_H 1

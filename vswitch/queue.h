@@ -1,13 +1,16 @@
 /*
  * A port's queues: OpenFlow's set_queue on the way out.
  *
- * A port without queues has none of this (struct port's `queues` is NULL) and sends as ever.  A port with queues has one bounded ring for each, and one for the frames that
- * name none of them, which is queue 0 if that is configured.  Any poll-mode thread puts frames in, without locks; a full ring drops the newcomer (drop reason queue-full).
- * One thread, the one that polls the port's first receive queue, takes them out as vswitch/queue_sched.h says and hands them to the device.  What the device does not take
- * waits; so with a slow guest queues fill and the scheduler decides who is served, where a port without queues drops what does not fit (tx-full).
+ * A port without queues has none of this (struct port's `queues` is NULL) and sends as ever.  A port with queues has
+ * one bounded ring for each, and one for the frames that name none of them, which is queue 0 if that is configured.
+ * Any poll-mode thread puts frames in, without locks; a full ring drops the newcomer (drop reason queue-full). One
+ * thread, the one that polls the port's first receive queue, takes them out as vswitch/queue_sched.h says and hands
+ * them to the device.  What the device does not take waits; so with a slow guest queues fill and the scheduler decides
+ * who is served, where a port without queues drops what does not fit (tx-full).
  *
- * Lifetime: made by the control thread, published in struct port, replaced as a whole; after a grace period its frames are taken out and sent through what replaced it.
- * Rates are in 1/10 % of the port's speed (OpenFlow 1.3.5 section 7.2.2), which is `rate_mbps` if configured, else the device's, else QUEUE_DEFAULT_MBPS.
+ * Lifetime: made by the control thread, published in struct port, replaced as a whole; after a grace period its frames
+ * are taken out and sent through what replaced it. Rates are in 1/10 % of the port's speed (OpenFlow 1.3.5 section
+ * 7.2.2), which is `rate_mbps` if configured, else the device's, else QUEUE_DEFAULT_MBPS.
  */
 #ifndef VSWITCH_QUEUE_H
 #define VSWITCH_QUEUE_H 1

@@ -1,13 +1,16 @@
 /*
  * Which of a port's queues sends next: deficit round robin weighted by minimum rates, under maximum rates.
  *
- * What.  A class is a queue as the scheduler sees it: a weight, perhaps a ceiling, and the size of the frame at its head.  Each round gives every class with a frame
- * weight × SCHED_QUANTUM bytes of credit, and a class sends while its credit covers its head; so classes that always have frames share the port in proportion to their
- * weights, whatever the sizes of their frames, and what one does not use is the others'.  With minimum rates as weights, and their sum at most the port's rate, each class
- * has its minimum.  A ceiling (a class's, or the port's) is a token bucket, vswitch/meter.h's: a class whose bucket is empty is passed over and keeps its credit.
+ * What.  A class is a queue as the scheduler sees it: a weight, perhaps a ceiling, and the size of the frame at its
+ * head.  Each round gives every class with a frame weight × SCHED_QUANTUM bytes of credit, and a class sends while its
+ * credit covers its head; so classes that always have frames share the port in proportion to their weights, whatever
+ * the sizes of their frames, and what one does not use is the others'.  With minimum rates as weights, and their sum at
+ * most the port's rate, each class has its minimum.  A ceiling (a class's, or the port's) is a token bucket,
+ * vswitch/meter.h's: a class whose bucket is empty is passed over and keeps its credit.
  *
- * Why rounds are not run one by one: a class of weight 1 needs 47 of them for a frame of 1,500 bytes.  When a round has sent nothing, the number of rounds until somebody
- * can is known, and their credit is given at once.  So a pick costs two or three passes over the classes.
+ * Why rounds are not run one by one: a class of weight 1 needs 47 of them for a frame of 1,500 bytes.  When a round has
+ * sent nothing, the number of rounds until somebody can is known, and their credit is given at once.  So a pick costs
+ * two or three passes over the classes.
  *
  * No time passes in here and no frame is known; the caller (vswitch/queue.c) keeps `head` up to date.  One thread.
  * Reference: Shreedhar and Varghese, "Efficient fair queuing using deficit round robin", 1995.

@@ -1,10 +1,11 @@
 /*
  * Freeing what poll-mode threads may still be reading.
  *
- * A thin front to rte_rcu_qsbr: one writer (the control thread) retires objects with rcu_defer(); poll-mode threads say once per
- * iteration that they hold nothing (rcu_quiescent) and leave the protocol altogether while they sleep (rcu_offline), so that a
- * sleeping switch never delays the writer.  Deferred calls run on the control thread, in the order they were deferred,
- * never from within rcu_defer() itself: the caller may be walking the structure it retires from.
+ * A thin front to rte_rcu_qsbr: one writer (the control thread) retires objects with rcu_defer(); poll-mode threads say
+ * once per iteration that they hold nothing (rcu_quiescent) and leave the protocol altogether while they sleep
+ * (rcu_offline), so that a sleeping switch never delays the writer.  Deferred calls run on the control thread, in the
+ * order they were deferred, never from within rcu_defer() itself: the caller may be walking the structure it retires
+ * from.
  *
  * Thread ids are the datapath's: 1..n for poll-mode threads (0, the control thread, never reads unprotected).
  */

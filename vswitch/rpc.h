@@ -1,8 +1,9 @@
 /*
  * Methods: what the control socket and Polder's OpenFlow messages can ask of vswitchd.
  *
- * One row per method (name, function, who may call it). A method reads its parameters through a strict reader, and gives a result object or an error
- * that names the parameter. Methods whose answers are long (flows) or endless (capture) are the control socket's alone, and streams.
+ * One row per method (name, function, who may call it). A method reads its parameters through a strict reader, and
+ * gives a result object or an error that names the parameter. Methods whose answers are long (flows) or endless
+ * (capture) are the control socket's alone, and streams.
  */
 #ifndef VSWITCH_RPC_H
 #define VSWITCH_RPC_H 1

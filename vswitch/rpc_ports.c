@@ -49,6 +49,7 @@ static cJSON *describe(struct vswitch *vs, const struct port *p)
 {
     static const struct { uint32_t bit; const char *name; } flags[] = {
         { OFPPC_PORT_DOWN, "port-down" }, { OFPPC_NO_RECV, "no-recv" }, { OFPPC_NO_FWD, "no-fwd" }, { OFPPC_NO_PACKET_IN, "no-packet-in" },
+        { OFPPC10_NO_FLOOD, "no-flood" },
     };
     char mac[MAC_STRLEN];
     cJSON *o = cJSON_CreateObject();

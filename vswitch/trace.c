@@ -186,9 +186,9 @@ cJSON *dp_trace(struct dp *dp, const struct packet *packet, uint32_t in_port)
     t.outputs = json_add_array(verdict, "outputs");
     t.drops = json_add_array(verdict, "drops");
 
-    uint32_t refused = dp_port_state(dp, in_port) & (OFPPC_PORT_DOWN | OFPPC_NO_RECV);
-    if (refused || p->len < ETH_HEADER_SIZE) {
-        exec_count_drop(&e, refused ? DROP_PORT_CONFIG : DROP_RUNT);
+    enum drop_reason refused = dp_refuses(dp, p, dp_port_state(dp, in_port));
+    if (refused != DROP_N_REASONS) {
+        exec_count_drop(&e, refused);
         free(p);
     } else {
         exec_run(&e);

@@ -272,7 +272,7 @@ static bool init_agent(struct vswitch *vs, struct err *err)
     struct of_agent_config ac = {
         .n_controllers = c->n_controllers, .listen = xcalloc(c->n_listen + 1, sizeof *ac.listen), .n_listen = c->n_listen, .tls = vs->tls,
         .max_connections = c->max_connections, .max_monitors = c->max_monitors, .max_bundles = c->max_bundles,
-        .max_bundle_bytes = (size_t) c->max_bundle_mb << 20, .max_unread = (size_t) c->max_unread_mb << 20,
+        .max_bundle_bytes = (size_t) c->max_bundle_mb << 20, .max_unread = (size_t) c->max_unread_mb << 20, .packet_in_rate = c->packet_in_rate,
         .versions = 1u << OF10_VERSION | 1u << OF13_VERSION | 1u << OF14_VERSION,
     };
     ac.controllers = xcalloc(c->n_controllers + 1, sizeof *ac.controllers);

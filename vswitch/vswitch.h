@@ -1,8 +1,9 @@
 /*
  * The root of vswitchd: what main() builds, and what everything else is given instead of globals.
  *
- * Owned and used by the control thread, but for what says otherwise in its own header (pools, rcu, ports, poll, punt). Built in the order of the members
- * below and torn down in reverse: poll-mode threads stop before anything that they might touch goes.
+ * Owned and used by the control thread, but for what says otherwise in its own header (pools, rcu, ports, poll, punt).
+ * Built in the order of the members below and torn down in reverse: poll-mode threads stop before anything that they
+ * might touch goes.
  */
 #ifndef VSWITCH_VSWITCH_H
 #define VSWITCH_VSWITCH_H 1

@@ -1,6 +1,6 @@
 /*
- * Instructions and actions: decoding gives an error or a list that encodes in no more bytes than it came in, decodes to itself, can be checked and copied, and, if a
- * switch would take it, has a text that parses.
+ * Instructions and actions: decoding gives an error or a list that encodes in no more bytes than it came in, decodes to
+ * itself, can be checked and copied, and, if a switch would take it, has a text that parses.
  */
 #include <assert.h>
 #include "ofproto/action.h"

@@ -1,9 +1,10 @@
 /*
- * Framing, negotiation and the agent: a peer that connects and sends any bytes is answered by whole OpenFlow messages or left alone, and by the same ones however its bytes
- * are cut on their way.
+ * Framing, negotiation and the agent: a peer that connects and sends any bytes is answered by whole OpenFlow messages
+ * or left alone, and by the same ones however its bytes are cut on their way.
  *
- * The input is what the peer sends.  It is sent twice, each time to a switch of its own (an agent on a unix socket over the fake backend): at once, and in pieces whose size
- * the input's last byte gives.  What the switch answers is framed and decoded here; what was answered before the connection ended has to be the same.
+ * The input is what the peer sends.  It is sent twice, each time to a switch of its own (an agent on a unix socket over
+ * the fake backend): at once, and in pieces whose size the input's last byte gives.  What the switch answers is framed
+ * and decoded here; what was answered before the connection ended has to be the same.
  */
 #include <assert.h>
 #include <errno.h>

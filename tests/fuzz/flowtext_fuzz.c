@@ -1,5 +1,6 @@
 /*
- * The text of flows: whatever is typed, parsing gives an error that names something, or a model whose text and whose wire bytes mean the same model again.
+ * The text of flows: whatever is typed, parsing gives an error that names something, or a model whose text and whose
+ * wire bytes mean the same model again.
  */
 #include <assert.h>
 #include <stdlib.h>

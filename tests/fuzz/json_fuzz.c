@@ -1,6 +1,6 @@
 /*
- * Whatever json_parse() accepts, cJSON alone accepts as the same tree, it prints, and the print parses to the same tree.
- * Reading it as a configuration must end in an error with a field and a message, or in none.
+ * Whatever json_parse() accepts, cJSON alone accepts as the same tree, it prints, and the print parses to the same
+ * tree. Reading it as a configuration must end in an error with a field and a message, or in none.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,7 @@
 /*
  * A frame from anywhere is refused or is what lldp_build() makes of the same fields, byte for byte in its signed part.
- * The input's own bytes as fields, signed with the key, are always accepted; with one bit of the signature wrong, never.
+ * The input's own bytes as fields, signed with the key, are always accepted; with one bit of the signature wrong,
+ * never.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,7 @@
 /*
- * The OpenFlow message codec: whatever bytes come, decoding gives an error or a message that encodes; and what was encoded decodes, and encodes to the same bytes
- * again (the first encoding may differ from the input in padding and in the spelling of fields).
+ * The OpenFlow message codec: whatever bytes come, decoding gives an error or a message that encodes; and what was
+ * encoded decodes, and encodes to the same bytes again (the first encoding may differ from the input in padding and in
+ * the spelling of fields).
  */
 #include <assert.h>
 #include <stdlib.h>

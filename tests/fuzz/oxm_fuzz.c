@@ -1,5 +1,6 @@
 /*
- * OXM matches: whatever bytes come, decoding gives an error or a match whose prerequisites hold, that encodes and decodes to itself, and that its text means again.
+ * OXM matches: whatever bytes come, decoding gives an error or a match whose prerequisites hold, that encodes and
+ * decodes to itself, and that its text means again.
  */
 #include <assert.h>
 #include <stdlib.h>

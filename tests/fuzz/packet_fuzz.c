@@ -1,6 +1,6 @@
 /*
- * Any bytes as a frame, and edits that the bytes choose: no read or write outside the frame, a key that a second parse confirms, edits that say no and change nothing,
- * and set-field there and back giving the same bytes.
+ * Any bytes as a frame, and edits that the bytes choose: no read or write outside the frame, a key that a second parse
+ * confirms, edits that say no and change nothing, and set-field there and back giving the same bytes.
  *
  * Input: one byte n, n edits of three bytes (what, field, value), then the frame.
  */

@@ -1,9 +1,10 @@
 /*
  * main() for a fuzz target without a fuzzer: replays the corpus, every prefix of each small file, and random mutations.
  *
- * FOO_replay looks for $srcdir/tests/fuzz/corpus/FOO ("make check" exports srcdir), or takes directories and files as arguments
- * and runs those unmutated.  An input that crashes is left in FOO.crash in the current directory for the next run.
- * With clang the same target is a real fuzzer, see tests/fuzz/campaign: POLDER_LIBFUZZER leaves main() to libFuzzer.
+ * FOO_replay looks for $srcdir/tests/fuzz/corpus/FOO ("make check" exports srcdir), or takes directories and files as
+ * arguments and runs those unmutated.  An input that crashes is left in FOO.crash in the current directory for the next
+ * run. With clang the same target is a real fuzzer, see tests/fuzz/campaign: POLDER_LIBFUZZER leaves main() to
+ * libFuzzer.
  */
 #ifndef POLDER_LIBFUZZER
 #include <dirent.h>

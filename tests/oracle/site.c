@@ -230,7 +230,7 @@ struct site *site_new(unsigned n_edges)
     site->now_ns = 1000000000;
     c->base = event_base_new();
     c->clock = (struct clock) { site_now, site };
-    c->config.intern_pairs_per_network = 64;
+    c->config.intern_pairs_per_network = 256;
     c->config.intern_idle_s = 300;
     bool ok = prefix_parse("100.64.0.0/10", &c->config.provider.v4) && prefix_parse("fd64:706f:6c64::/48", &c->config.provider.v6);
     assert(ok);

@@ -312,11 +312,11 @@ static void test_exact(void)
         random_frame(&f);
         const struct port *port = find_port(site, f.network, f.from);
         site_send(site, place[f.network][f.from], site_device(site, port), f.frame.data, f.frame.size);
-        if (site->n_packet_in) {                        /* A pair that is new: known everywhere after this. */
+        for (unsigned again = 0; site->n_packet_in && again < 8; again++) {     /* A pair that is new, until it is known everywhere. */
             site_sync(site);
             site_send(site, place[f.network][f.from], site_device(site, port), f.frame.data, f.frame.size);
-            CU_ASSERT_EQUAL(site->n_packet_in, 0);
         }
+        CU_ASSERT_EQUAL(site->n_packet_in, 0);
         check_wire(site, &f);
         if (!check_delivered(site, &f)) {
             printf("\n  frame %u of network %u port %u:", i, f.network, f.from);

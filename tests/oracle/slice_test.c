@@ -1,10 +1,11 @@
 /*
- * Slices against what they promise: a tenant's program on virtual switches does what the same program does on real ones.
+ * Slices against what they promise: a tenant's program on virtual switches does what the same program does on real
+ * ones.
  *
  * Random flow-mods, group-mods, frames and packet-outs go to virtual switches, compiled to the edges of a site
  * (tests/oracle/site.h), and to one reference datapath for each virtual switch, joined by wires where the slice has
- * virtual links. What leaves by which virtual port, byte for byte, and what comes as packet-in must be the same. And the
- * rules that were edited one by one must be those that compiling all at once gives.
+ * virtual links. What leaves by which virtual port, byte for byte, and what comes as packet-in must be the same. And
+ * the rules that were edited one by one must be those that compiling all at once gives.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include "controller/fabric_impl.h"
 #include "controller/slice.h"
 #include "tests/oracle/site.h"
+#include "tests/oracle/slice_audit.h"
 #include "tests/oracle/slice_program.h"
 #include "tests/unit.h"
 
@@ -474,87 +476,11 @@ static void check_edits(struct world *w)
     CU_ASSERT_EQUAL(ruleset_sequence(rulesets), before);
 }
 
-/* --- Isolation over all rules --- */
-
-struct audit { struct world *w; unsigned n, n_bad; };
-
-static bool is_ours(const struct world *w, uint32_t network)
-{
-    for (unsigned i = 0; i < w->shape->n_switches; i++) {
-        if (w->vsws[i]->id == network) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Registers that an action list writes (bit i: reg i); false when reg0 gets anything but a switch of this slice. */
-static bool written(const struct world *w, const struct actions *actions, unsigned *regs)
-{
-    bool ok = true;
-    for (unsigned i = 0; i < actions->n; i++) {
-        const struct action *a = &actions->list[i];
-        const struct field *dst = a->type == ACTION_LOAD ? a->load.dst.field : a->type == ACTION_MOVE ? a->move.dst.field
-                                  : a->type == ACTION_SET_FIELD ? a->set_field.field : NULL;
-        if (a->type == ACTION_CLONE) {
-            ok &= written(w, &a->nested, regs);
-        }
-        for (unsigned r = 0; dst && r < FLOW_N_REGS; r++) {
-            unsigned start = offsetof(struct flow, regs) + 4 * r;
-            *regs |= dst->offset < start + 4 && dst->offset + dst->size > start ? 1u << r : 0;
-        }
-        ok &= !dst || dst != field_row(R_VSW) || (a->type == ACTION_LOAD && a->load.dst.n_bits == 32 && is_ours(w, (uint32_t) a->load.value));
-        ok &= a->type != ACTION_RESUBMIT || a->resubmit.table >= T_VIRT;
-    }
-    return ok;
-}
-
-/* A tenant's entry matches its switch, and writes nothing of the context but the out-port (and whose output it is); only LANDING, and links, choose the switch. */
-static void audit_rule(uint8_t table, uint16_t priority UNUSED, const struct match *m, uint64_t cookie, const struct instructions *in, uint32_t owner, void *audit_)
-{
-    struct audit *audit = audit_;
-    struct world *w = audit->w;
-    unsigned regs = 0;
-    bool ok = written(w, &in->apply, &regs) & written(w, &in->write, &regs);
-    if (owner == OWNER_SUBSTRATE) {
-        return;                                         /* site_test looks at these. */
-    }
-    uint32_t network = OWNER_NETWORK(owner), id = (uint32_t) cookie;
-    bool exact = be32_get(m->mask.flow.regs[0]) == UINT32_MAX && be32_get(m->value.flow.regs[0]) == network;
-    audit->n++;
-    ok &= cookie >> 32 == network && is_ours(w, network);
-    if (owner != network) {
-        ok &= table >= T_VIRT && table <= T_VIRT_LAST && exact && id >= COOKIE_FIRST_VFLOW;
-        ok &= !(regs & ~(1u << (R_OUT - FIELD_REG0) | 1u << (R_ENTRY - FIELD_REG0)));
-        ok &= !in->has_goto || (in->goto_table > table && in->goto_table <= T_VIRT_LAST);
-    } else {
-        bool entry = table == T_CLASSIFY || table == T_LANDING, link = table == T_DELIVER || table == T_LAND;
-        ok &= (table < T_VIRT || table > T_VIRT_LAST) && (id < COOKIE_FIRST_VFLOW || id > COOKIE_LAST_VFLOW) && (entry || exact);
-        ok &= entry || link || !(regs & 1);
-        ok &= !in->has_goto || in->goto_table == T_VIRT || in->goto_table < T_VIRT || in->goto_table > T_VIRT_LAST;
-    }
-    audit->n_bad += !ok;
-}
-
-static void audit_group(uint32_t id, enum of_group_type type UNUSED, const struct of_bucket *buckets, unsigned n, uint32_t owner, void *audit_)
-{
-    struct audit *audit = audit_;
-    for (unsigned i = 0; owner != OWNER_SUBSTRATE && i < n; i++) {
-        unsigned regs = 0;
-        bool ok = written(audit->w, &buckets[i].actions, &regs) && !(regs & 1);
-        audit->n_bad += !ok || (owner != OWNER_NETWORK(owner) && id > TENANT_GROUP_MAX && id != ALIVE_GROUP(OWNER_NETWORK(owner)));
-    }
-}
-
 static void audit(struct world *w)
 {
-    struct audit audit = { .w = w };
-    for (unsigned i = 0; i < w->site->n_edges; i++) {
-        ruleset_each(w->site->controller.rulesets, i + 1, audit_rule, &audit);
-        ruleset_each_group(w->site->controller.rulesets, i + 1, audit_group, &audit);
-    }
-    CU_ASSERT(audit.n > 20);
-    CU_ASSERT_EQUAL(audit.n_bad, 0);
+    unsigned n_rules;
+    CU_ASSERT_EQUAL(slice_audit(w->site, w->vsws, w->shape->n_switches, &n_rules), 0);
+    CU_ASSERT(n_rules > 20);
 }
 
 static bool run_packet_out(struct world *w, unsigned place, const uint8_t *frame, unsigned size)

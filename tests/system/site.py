@@ -58,18 +58,18 @@ class Endpoint:
         for ip in self.ips:
             self.box.run(["ip", "addr", "add", f"{ip}/{64 if ':' in ip else 24}", "dev", "eth0"])
 
-    def ping(self, ip, count=3):
-        """The number of replies; a duplicate is an error."""
-        out = self.box.run(["ping", "-c", str(count), "-i", "0.2", "-W", "2", ip], check=False).output
+    def ping(self, ip, count=3, wait=2):
+        """The number of replies that come within `wait` seconds; a duplicate is an error."""
+        out = self.box.run(["ping", "-c", str(count), "-i", "0.2", "-W", str(wait), ip], check=False).output
         if "DUP!" in out or "+" in out:
             raise LabError(f"{self} pings {ip}:\n{out}")
         return next((int(part.split()[0]) for part in out.split(",") if part.strip().endswith("received")), 0)
 
     def pings_all(self, others):
-        """Fails unless every address of the others answers three times."""
+        """Fails unless every address of the others answers three times; late is good, too, for this machine may stand still."""
         for other in others:
             for ip in other.ips:
-                got = self.ping(ip)
+                got = self.ping(ip, wait=10)
                 if got != 3:
                     raise LabError(f"{self} pings {other} at {ip}: {got} of 3 replies\n{self.host_story()}")
 

@@ -14,6 +14,7 @@ from tests.system import frames as f
 from tests.system.site import Site, all_heard, drop_delta
 from tests.system.test_vpcctl import GOOD, OPERATOR, TENANT_RED, apply, expect, remote, vpcctl
 from tests.system.tls import Authority
+from utilities.lab.cleanup import LabError
 from utilities.lab.daemons import Controllerd, Vswitchd, program
 
 def tenant_site(lab, fabric=None, **kwargs):
@@ -47,6 +48,17 @@ def identities(ctl):
 
 # --- Restarts ---
 
+def pings_some_time(a, others):
+    """As pings_all(), in the best of three tries: where this machine stands still a ring may overflow. What needs controllerd fails in all of them."""
+    for n in range(3):
+        try:
+            a.pings_all(others)
+            return
+        except LabError:
+            if n == 2:
+                raise
+
+
 def restart_of_controllerd(lab, signum):
     site = tenant_site(lab).start()
     ctl, (a, b, c, d) = site.ctl, site.endpoints
@@ -59,16 +71,17 @@ def restart_of_controllerd(lab, signum):
     lasting = a.box.spawn("lasting-ping", ["ping", "-i", "0.05", "-W", "1", "-w", "60", b.ipv4])
     ctl.stop(signum)
     time.sleep(1)
-    a.pings_all([b, d])                         # the edges go on by themselves
+    pings_some_time(a, [b, d])                  # the edges go on by themselves
     ctl.start()
     site.wait_links()
     site.wait_synced()
+    answers = lambda: [int(n) for n in re.findall(r"icmp_seq=(\d+) ttl", lasting.log_text())]
+    so_far = len(answers())
+    lab.wait_for("the ping to go on", lambda: len(answers()) >= max(40, so_far + 10))
     lasting.stop(signum=signal.SIGINT)
     lab.forget(lasting)
-    answers = [int(n) for n in re.findall(r"icmp_seq=(\d+) ttl", lasting.log_text())]
-    transmitted = int(re.search(r"(\d+) packets transmitted", lasting.log_text())[1])
-    # The very last one may have been under way.
-    assert answers == list(range(1, len(answers) + 1)) and len(answers) >= max(40, transmitted - 1), lasting.log_tail()
+    # None is missing before the last answer; what was sent after it may have been under way.
+    assert answers() == list(range(1, len(answers()) + 1)), lasting.log_tail()
     assert identities(ctl) == before
     for edge, old in zip(site.edges, rules):
         now = flows(edge)

@@ -306,9 +306,9 @@ NEVER = {
 # --- OpenFlow 1.0: its own numbers (section 5.4.4 there); 0xb0c2 is Nicira's vendor error, for what it has no number for ---
 
 
-def flow10(command=0, actions=b"", flags=0, buffer=NO_BUFFER, wildcards=0x3fffff, port=0):
+def flow10(command=0, actions=b"", flags=0, buffer=NO_BUFFER, wildcards=0x3fffff, port=0, idle=0):
     where = struct.pack("!IH", wildcards, port) + bytes(34)
-    return message(FLOW_MOD, where + struct.pack("!QHHHHIHH", 0, command, 0, 0, 5, buffer, 0xffff, flags) + actions, 1)
+    return message(FLOW_MOD, where + struct.pack("!QHHHHIHH", 0, command, idle, 0, 5, buffer, 0xffff, flags) + actions, 1)
 
 
 def output10(port, length=8):
@@ -339,6 +339,7 @@ OF10 = {
     (2, 8): [flow10(actions=struct.pack("!HHH6xI", 11, 16, 1, 0xffffffff))],
     (3, 0): [*(flow10(wildcards=0x3ffffe, port=i) for i in range(1, 7)), flow10(wildcards=0x3ffffe, port=7)],
     (3, 1): [flow10(wildcards=0x3ffffe, port=1), flow10(wildcards=0x3fffff, flags=2)],
+    (3, 3): [flow10(flags=4, idle=9)],
     (3, 4): [flow10(command=9)],
     (4, 0): [message(15, struct.pack("!H6sIII4x", 99, bytes(6), 0, 0, 0), 1)],
     (4, 1): [message(15, struct.pack("!H6sIII4x", 1, bytes(6), 0, 0, 0), 1)],
@@ -351,7 +352,6 @@ NEVER10 = {
     (1, 7): NEVER["OFPBRC_BUFFER_EMPTY"],
     (2, 6): PERMISSION,
     (3, 2): PERMISSION,
-    (3, 3): "all timeouts are supported (OFPFMFC_BAD_EMERG_TIMEOUT)",
     (3, 5): "action lists are carried out in any order (OFPFMFC_UNSUPPORTED)",
     (5, 2): PERMISSION,
 }

@@ -249,6 +249,15 @@ def test_actions_of_10(lab):
     expect(got.hex(), got[36:38] == b"\x12\x34" and got[30:34] == bytes([1, 2, 3, 4]))
     switch.ofctl("packet-out", "CONTROLLER", "output:2", udp.hex(), version="OpenFlow10")
     expect("a packet-out of 1.0", taps[1].receive(5) == udp)
+    # NO_FLOOD is 1.0's alone: FLOOD leaves the port out, ALL does not, and later versions do not see it.
+    switch.ofctl("mod-port", "p2", "no-flood", version="OpenFlow10")
+    expect("NO_FLOOD in 1.0", "config:     NO_FLOOD" in switch.ofctl("show", version="OpenFlow10") and "NO_FLOOD" not in switch.ofctl("show", version="OpenFlow13"))
+    switch.ofctl("packet-out", "CONTROLLER", "flood", udp.hex(), version="OpenFlow10")
+    switch.ofctl("packet-out", "CONTROLLER", "all", (udp + b"all").hex(), version="OpenFlow10")
+    expect("FLOOD went to a port that has NO_FLOOD", taps[1].receive(5) == udp + b"all")
+    switch.ofctl("mod-port", "p2", "flood", version="OpenFlow10")
+    switch.ofctl("packet-out", "none", "flood", udp.hex(), version="OpenFlow13")
+    expect("FLOOD again, in_port=ANY in 1.3", taps[1].receive(5) == udp)
 
 
 def test_packet_in2(lab):

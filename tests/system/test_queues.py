@@ -33,9 +33,10 @@ def bench(lab, **more):
 
 
 def flood(source, sink, ports, seconds):
-    """Sends more than the port takes to each of the UDP ports, for so long, and waits for the last frame; bytes that arrived, by port."""
+    """Sends more than the port takes to each of the UDP ports, for so long, and waits for the last frame: (bytes that arrived, by port, and Mb/s until the last one)."""
     got, batch = dict.fromkeys(ports, 0), [frame(p) for p in ports]
-    end = time.monotonic() + seconds
+    began = last = time.monotonic()
+    end = began + seconds
     while time.monotonic() < end:
         for one in batch:
             source.send(one)
@@ -44,7 +45,8 @@ def flood(source, sink, ports, seconds):
         time.sleep(0.001)
     while (data := sink.receive(0.5)) is not None:
         got[udp_port(data)] += len(data)
-    return got
+        last = time.monotonic()
+    return got, sum(got.values()) * 8 / (last - began) / 1e6
 
 
 def sent_bytes(switch):
@@ -62,13 +64,17 @@ def test_queues_share_a_port(lab):
 
     switch.vswctl("port-queues", "x2", f"rate_mbps={MBPS}", "queue=1,min_rate=600", "queue=2,min_rate=300,max_rate=900")
     expect("the port's speed", f"{MBPS} Mbps now" in switch.ofctl("dump-ports-desc", "2"))
-    began = time.monotonic()
-    got = flood(a, b, (5001, 5002), SECONDS)
-    rate = sum(got.values()) * 8 / (time.monotonic() - began) / 1e6
-    expect(f"{rate:.2f} Mb/s went through a port of {MBPS}", rate < 1.1 * MBPS)
+    told = {1: 0, 2: 0}
+    for _ in range(5):          # Never more than the port's rate; not less in the best of five tries, for this machine may stand still.
+        got, rate = flood(a, b, (5001, 5002), SECONDS)
+        expect(f"{rate:.2f} Mb/s went through a port of {MBPS}", rate < 1.1 * MBPS)
+        before, told = told, sent_bytes(switch)
+        if rate > 0.9 * MBPS:
+            break
+    expect(f"{rate:.2f} Mb/s went through a port of {MBPS}", rate > 0.9 * MBPS)
     drops = switch.drops()
     expect(f"drops: {drops}", drops.get(("x1", "queue-full"), 0) > 100)
-    expect(f"queues sent {sent_bytes(switch)}, the wire had {got}", sent_bytes(switch) == {1: got[5001], 2: got[5002]})
+    expect(f"queues sent {told}, before {before}, the wire had {got}", {i: told[i] - before[i] for i in told} == {1: got[5001], 2: got[5002]})
 
 
 test_queues_share_a_port.seconds = 90

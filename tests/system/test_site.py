@@ -329,20 +329,35 @@ def test_open_ports(lab):
 
 
 def test_intern_quota(lab):
-    """A tenant's address pairs are bounded; beyond, frames are dropped and counted, and nobody else is touched."""
-    site, ends = two_tenants(lab, None, "ab", ctl_extra={"intern": {"pairs_per_network": 4, "idle_s": 4}})
-    a, b, blue_a, blue_b = (ends[name] for name in ("red/a", "red/b", "blue/a", "blue/b"))
+    """A tenant's address pairs are bounded, groups have half of them, and nobody else is touched; the frames of others are carried, or dropped and counted."""
+    site = Site(lab, ctl_extra={"intern": {"pairs_per_network": 4, "idle_s": 20}})
+    a, b, blue_a, blue_b = (site.endpoint(tenant, name, i, MAC[name], f"10.0.0.{11 + i}", anti_spoofing=False) for tenant in TENANTS for i, name in enumerate("ab"))
+    site.start()
     groups = [f.ethernet(f"03:00:00:00:01:{i:02x}", a.mac, f.EXPERIMENT, payload(50, i)) for i in range(5)]
-    exchange(site, [(a, frame) for frame in groups[:4]], {b: groups[:4]}, [])
-    assert drop_delta(site.edges[0], lambda: a.send(groups[4]), (a.device, "intern-limit")) == 1, a.host_story()
-    assert b.heard() == []
-    exchange(site, [(a, frame) for frame in groups[:4]], {b: groups[:4]}, [])
-    exchange(site, [(blue_a, frame) for frame in groups[1:]], {blue_b: groups[1:]}, [])
-    # What is not used for the idle time goes, and its place is free again.
     metrics = site.ctl.metrics
-    lab.wait_for("idle pairs to be reclaimed", lambda: metrics()["polder_intern_reclaimed_total"] >= 8, 40)
-    exchange(site, [(a, groups[4])], {b: [groups[4]]}, [])
-    assert metrics()["polder_intern_interned_total"] == 9
+
+    def metric(name):
+        return metrics()[f"polder_intern_{name}_total"]
+    # Four times each is no repeating, and all arrive.
+    for _ in range(4):
+        exchange(site, [(a, frame) for frame in groups], {b: groups}, [])
+    assert metric("interned") == 0 and metric("relayed") == 20 and metric("unrelayed") == 0, metrics()
+    for _ in range(3):                  # Two of five get an id, and the others are carried as before.
+        exchange(site, [(a, frame) for frame in groups], {b: groups}, [])
+    assert metric("interned") == 2, metrics()
+    for _ in range(5):
+        exchange(site, [(blue_a, frame) for frame in groups[1:]], {blue_b: groups[1:]}, [])
+    assert metric("interned") == 4, metrics()
+    # Sources that are no port's, to one that answers: these fill the rest, and then the edge drops.
+    others = [f.ethernet(b.mac, f"00:16:3e:00:00:{i:02x}", f.EXPERIMENT, payload(50, i)) for i in range(3)]
+    exchange(site, [(a, frame) for frame in others[:2]], {b: others[:2]}, [])
+    assert metric("interned") == 6, metrics()
+    assert drop_delta(site.edges[0], lambda: a.send(others[2]), (a.device, "intern-limit")) == 1, a.host_story()
+    assert b.heard() == []
+    # What is not used for the idle time goes, and its place is free again.
+    lab.wait_for("idle pairs to be reclaimed", lambda: metric("reclaimed") >= 6, 60)
+    exchange(site, [(a, others[2])], {b: [others[2]]}, [])
+    assert metric("interned") == 7
 
 
 # --- More hosts, moving ports ---

@@ -4,6 +4,7 @@ After each attack every physical rule is held to one tenant by an oracle of its 
 """
 import random
 import struct
+import time
 
 from tests.system import frames as f
 from tests.system import isolation
@@ -188,3 +189,36 @@ def test_scans(lab):
         scene.ra.send(f.arp_request(scene.ra, f"10.0.{n // 200}.{n % 200 + 20}"), f.ethernet(mac, MACS[0], f.EXPERIMENT, b"scan"))
     scene.unharmed("scans")
     assert pairs() == before, (before, pairs())
+
+
+def test_flooded_scan(lab):
+    """The same through tables that flood whatever they do not know, as a learning switch does: each frame arrives, none takes an id, and pairs that are answered get theirs meanwhile."""
+    scene = Scene(lab)
+    site, rng = scene.site, random.Random(8)
+
+    def pairs(tenant="red"):
+        return site.ctl.json("get", "switch", f"{tenant}/lab/big")["status"]["interned_pairs"]
+    scene.red("priority=0,actions=flood")
+    scene.rb.listen()
+    probes = [f.ethernet("52:54:00:" + ":".join(f"{b:02x}" for b in rng.randbytes(3)), MACS[0], f.EXPERIMENT, b"scan") for _ in range(300)]
+    groups = [f.ethernet(f"33:33:ff:00:{n // 256:02x}:{n % 256:02x}", MACS[0], f.IPV6, b"scan by neighbour solicitation") for n in range(50) for _ in range(3)]
+    for n, frame in enumerate(probes + groups):
+        scene.ra.send(frame)
+        time.sleep(0.002)                       # Under the rate at which controllerd carries them.
+    heard = scene.rb.heard(len(probes + groups), seconds=PATIENCE)
+    assert heard == probes + groups, (len(heard), len(probes + groups))
+    assert pairs() == 0
+    scene.unharmed("a flooded scan")
+    # Faster than it carries: what is too much is lost, and machines that no port names still find each other.
+    x, y = "00:16:3e:00:00:01", "00:16:3e:00:00:02"
+    call, answer, more = f.ethernet(f.BROADCAST, x, f.EXPERIMENT, b"call"), f.ethernet(x, y, f.EXPERIMENT, b"answer"), f.ethernet(y, x, f.EXPERIMENT, b"more")
+    scene.ra.send(*(f.ethernet("52:54:01:" + ":".join(f"{b:02x}" for b in rng.randbytes(3)), MACS[0], f.EXPERIMENT, b"scan") for _ in range(5000)))
+    for here, there, frame in ((scene.ra, scene.rb, call), (scene.rb, scene.ra, answer), (scene.ra, scene.rb, more)):
+        def arrives(here=here, there=there, frame=frame):
+            here.send(frame)
+            return frame in there.heard(1, seconds=1)
+        lab.wait_for("a machine's frame", arrives, PATIENCE)
+    assert 0 < pairs() <= 3, pairs()
+    assert site.ctl.metrics()["polder_intern_interned_total"] == pairs()
+    assert pairs("blue") == 0
+    scene.unharmed("a fast flooded scan")

@@ -1,9 +1,11 @@
 /*
- * control-sim: N simulated switches and M simulated tenants' controllers in one process, and what is measured between them.
+ * control-sim: N simulated switches and M simulated tenants' controllers in one process, and what is measured between
+ * them.
  *
- * Tenant 0 has two switches: its virtual one, behind controllerd, and a simulated one that is connected to it directly (the two lanes).  Every measurement
- * is made on both in turns, so that what this process, the kernel and a busy machine cost is in both figures; the difference is controllerd's.
- * With `spin` the loop never sleeps while latency is measured, or the time of waking this process up would be in both.
+ * Tenant 0 has two switches: its virtual one, behind controllerd, and a simulated one that is connected to it directly
+ * (the two lanes).  Every measurement is made on both in turns, so that what this process, the kernel and a busy
+ * machine cost is in both figures; the difference is controllerd's. With `spin` the loop never sleeps while latency is
+ * measured, or the time of waking this process up would be in both.
  *
  * Phases run in the order of the command line, each prints one JSON object on a line.  Loop thread only.
  */

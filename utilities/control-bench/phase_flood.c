@@ -1,8 +1,9 @@
 /*
  * Phases about a bad neighbour: what tenant 1 does while tenant 0's latency is measured.
  *
- * The flood is made between samples, in this thread, as much as controllerd takes: its sockets are full when a sample begins, so controllerd has
- * the flood to read all the time, and making it costs no sample anything.  A sample still counts what the flood's rules cost the simulated switch.
+ * The flood is made between samples, in this thread, as much as controllerd takes: its sockets are full when a sample
+ * begins, so controllerd has the flood to read all the time, and making it costs no sample anything.  A sample still
+ * counts what the flood's rules cost the simulated switch.
  */
 #include "utilities/control-bench/control_sim.h"
 

@@ -97,6 +97,7 @@ struct sim_net *sim_net_new(struct event_base *base, const struct sim_plan *plan
     for (unsigned i = 0; i < net->n_switches; i++) {
         net->switches[i] = sim_switch_new(net, i < net->n_edges ? i + 1 : SIM_FABRIC_DPID, i < net->n_edges ? plan->n_devices : 0);
         net->switches[i]->first_counted = SIM_FIRST_TENANT_TABLE;
+        net->switches[i]->last_counted = SIM_LAST_TENANT_TABLE;
     }
     wire_up(net, plan->wiring);
     return net;

@@ -29,7 +29,7 @@ enum sim_wiring {
 struct sim_port { struct of_port of; struct sim_switch *peer; uint32_t peer_port; };    /* peer NULL: no cable. */
 
 struct sim_hooks {              /* Each may be NULL; aux is the bench's. */
-    /* An entry of a table >= first_counted was added or changed. */
+    /* An entry of a tenant's table was added or changed. */
     void (*changed)(struct sim_switch *, const struct flow_entry *, void *aux);
     /* A packet-out that is not link discovery (EtherType 0x88cc); it is counted and goes nowhere. */
     void (*packet_out)(struct sim_switch *, const struct of_packet_out *, void *aux);
@@ -44,7 +44,7 @@ struct sim_switch {
     struct meter_table *meters;
     struct sim_port *ports; unsigned n_ports;           /* ports[i] is number i + 1. */
     unsigned n_devices;
-    uint8_t first_counted;      /* 16 on the network's switches, where tenants' tables begin (controller/edge_tables.h); 0 on one outside. */
+    uint8_t first_counted, last_counted;                /* Tenants' tables: on the network's switches as controller/edge_tables.h has them, on one outside all. */
     unsigned n_controllers;     /* That are connected. */
     uint64_t n_changed, n_removed, n_packet_outs, n_packet_ins;
 };

@@ -5,6 +5,7 @@
 #include "utilities/control-bench/sim.h"
 
 #define SIM_FIRST_TENANT_TABLE 16
+#define SIM_LAST_TENANT_TABLE 239
 #define SIM_LLDP_ETHERTYPE 0x88cc
 
 /* Puts a copy of the frame on the cable of the port, if there is one. */

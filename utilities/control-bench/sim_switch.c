@@ -14,7 +14,7 @@ enum { MAX_FLOWS = 1 << 21, MAX_GROUPS = 1 << 16, MAX_METERS = 1 << 16, MAX_BACK
 
 static void note_change(struct sim_switch *sw, const struct flow_entry *e)
 {
-    if (e->table_id >= sw->first_counted) {
+    if (e->table_id >= sw->first_counted && e->table_id <= sw->last_counted) {
         sw->n_changed++;
         if (sw->net->hooks.changed) {
             sw->net->hooks.changed(sw, e, sw->net->hooks_aux);
@@ -237,6 +237,7 @@ struct sim_switch *sim_switch_new(struct sim_net *net, uint64_t dpid, unsigned n
 {
     struct sim_switch *sw = XNEW(struct sim_switch);
     sw->net = net;
+    sw->last_counted = UINT8_MAX;
     sw->dpid = dpid;
     sw->flows = flow_tables_new(MAX_FLOWS, net->clock, &flow_ops, sw);
     sw->groups = group_table_new(MAX_GROUPS, net->clock, &group_ops, sw);

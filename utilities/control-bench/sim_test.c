@@ -218,6 +218,8 @@ static void test_rules(void)
     CU_ASSERT_EQUAL(r.n_changed, 0);            /* Table 0 is none of a tenant's on the network's switches. */
     add(sw, 16, 1, 1, "", "drop");
     CU_ASSERT_EQUAL(r.n_changed, 1);
+    add(sw, 240, 1, 1, "", "drop");             /* Nor are those behind tenants' tables. */
+    CU_ASSERT_EQUAL(r.n_changed, 1);
     tenant_delete_all(tc);
     tenant_barrier(tc);
     CU_ASSERT(reaches(&r, &r.n_barriers, 2));

@@ -1,8 +1,9 @@
 /*
  * Simulated controllers of tenants: each listens on a port of loopback, and speaks to whatever switch connects.
  *
- * One is as small as a controller can be: it asks a switch that comes for its features, and what happens then is the bench's (tenant_hooks).  A switch
- * may be a virtual one of controllerd's or a simulated one that is connected directly; nothing here knows the difference.  One thread: the loop's.
+ * One is as small as a controller can be: it asks a switch that comes for its features, and what happens then is the
+ * bench's (tenant_hooks).  A switch may be a virtual one of controllerd's or a simulated one that is connected
+ * directly; nothing here knows the difference.  One thread: the loop's.
  */
 #ifndef CONTROL_BENCH_TENANT_H
 #define CONTROL_BENCH_TENANT_H 1

@@ -108,6 +108,7 @@ class Bench:
     """vswitchd and Open vSwitch in one namespace."""
 
     ours = "vswitchd"
+    burst = 1 << 20             # Frames that may be under way.
 
     def __init__(self, lab):
         self.lab, host = lab, lab.host("diff")

@@ -109,23 +109,27 @@ class Campaign:
         if not self._install(program, index):
             return
         before = self._counters(tags, program.n_tables)
-        at, n, ratio = 0, 10, 1
+        at, n, ratio = 0, min(10, self._most(program)), 1
         while at < len(batch):
             part = batch[at:at + n]
             at += n
             ours, theirs = bench.run(part)
             self._count(theirs)
             if not same(ours, theirs):
-                self._narrow(index, program, part)
+                self._narrow(index, program, part, ours, theirs)
                 break
             ratio = max(ratio, 100 * len(theirs[1]) // len(part))
-            n = max(1, min(BATCH, RING // program.cost, 100 * PACKET_INS // ratio))
+            n = max(1, min(self._most(program), 100 * PACKET_INS // ratio))
             self._pause()
         else:
             self._statistics(index, program, before, batch, tags)
         self.n_done += len(batch)
         self.n_programs += 1
         bench.clear()
+
+    def _most(self, program):
+        """Packets at a time."""
+        return max(1, min(BATCH, min(RING, self.bench.burst) // program.cost))
 
     def _pause(self, least=PACKET_INS + 1):
         """Lets vswitchd's budget of packet-ins recover."""
@@ -198,8 +202,10 @@ class Campaign:
                 break
         self._fail(index, "counters differ:\n" + lines)
 
-    def _narrow(self, index, program, part):
+    def _narrow(self, index, program, part, ours, theirs):
         """Finds the packets that make the difference."""
+        whole = "".join(f"  port {n + 1}: {len(a)} frames and {len(b)}; only one has {sorted(f.hex() for f in set(a) ^ set(b))[:2]}\n"
+                        for n, (a, b) in enumerate(zip(ours[0], theirs[0])) if a != b) + f"  {len(ours[1])} packet-ins and {len(theirs[1])}\n"
         self.bench.fresh_channels()
         self.n_since_fresh = 0
         for in_port, frame in part:
@@ -210,7 +216,7 @@ class Campaign:
                 self._fail(index, f"in_port {in_port}, frame {frame.hex()}\n  {self.bench.ours}:\n{shown(ours, theirs)}  Open vSwitch:\n{shown(theirs, ours)}"
                            + "".join(f"  {g}\n" for g in program.groups) + self.bench.traces(in_port, frame))
                 return
-        self._fail(index, f"a batch of {len(part)} packets differs, though none of them does alone")
+        self._fail(index, f"a batch of {len(part)} packets differs, though none of them does alone:\n{whole}")
 
     def _fail(self, index, text):
         self.failures.append(f"program {index} of seed {self.seed}: {text}\n  {self.bench.story()}")

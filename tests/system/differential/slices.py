@@ -18,6 +18,7 @@ LISTEN = 7001
 FABRIC_DPID = 0xfa
 LATE_S = 3                      # What is not there then does not come.
 PLENTY = 1000000
+HELD = 16                       # Frames that controllerd keeps while a pair of addresses is being interned (controller/intern.c); the others of a burst are lost.
 
 
 class SliceSide(Side):
@@ -79,6 +80,8 @@ class SliceBench(Bench):
 
     def __init__(self, lab, n_edges=1):
         self.n_edges = n_edges
+        if n_edges > 1:
+            self.burst = HELD
         super().__init__(lab)
 
     def edge_of(self, port):
@@ -86,7 +89,7 @@ class SliceBench(Bench):
 
     def _our_side(self):
         lab = self.lab
-        self.ctl = Controllerd(lab.host("control"), extra={"lldp": {"interval_ms": 200}, "intern": {"pairs_per_network": PLENTY, "idle_s": 3600}})
+        self.ctl = Controllerd(lab.host("control"), extra={"lldp": {"interval_ms": 1000}, "intern": {"pairs_per_network": PLENTY, "idle_s": 3600}})
         hosts = [lab.host(f"host{i + 1}") for i in range(self.n_edges)]
         self._apply(hosts)
         if self.n_edges > 1:

@@ -1,0 +1,119 @@
+/* When a connection's messages are handled: as they come, or with a share (of_share.h) in turns. */
+#include "ofproto/of_conn_impl.h"
+
+#include <event2/event.h>
+
+static void yield(struct of_conn *c)
+{
+    static const struct timeval now = { 0 }, late = { .tv_usec = OF_SHARE_LATE_MS * 1000 };
+    c->yielded = true;
+    c->options.share->group->n_waiting++;
+    event_add(c->turn, &now);   /* A timer, so that the loop looks for others' events first. */
+    event_add(c->late, &late);
+}
+
+void of_conn_end_yield(struct of_conn *c)
+{
+    if (c->yielded) {
+        c->yielded = false;
+        c->options.share->group->n_waiting--;
+        event_del(c->turn);
+        event_del(c->late);
+    }
+}
+
+/* Whole messages until there are no more, reading is paused, the connection ends, or `limit_ns` have been used; returns the bytes used. */
+static size_t process_timed(struct of_conn *c, const uint8_t *data, size_t size, uint64_t now, uint64_t limit_ns)
+{
+    struct of_share_group *group = c->options.share->group;
+    size_t used = 0, n = 1;
+    for (uint64_t spent = 0; spent < limit_ns && n; ) {
+        n = of_conn_process_one(c, data + used, size - used);
+        used += n;
+        uint64_t then = now;
+        now = clock_now_ns(&c->options.clock);
+        of_share_use(group, now - then);
+        spent += now - then;
+    }
+    return used;
+}
+
+/* The same at the loop's usual priority, as much as the share has left. */
+size_t of_conn_process(struct of_conn *c, const uint8_t *data, size_t size)
+{
+    size_t used = 0;
+    if (c->options.share) {
+        struct of_share_group *group = c->options.share->group;
+        uint64_t now = clock_now_ns(&c->options.clock);
+        of_share_pass(group, now);
+        if (!c->yielded && group->recent_ns < group->quantum_ns) {
+            used = process_timed(c, data, size, now, group->quantum_ns - group->recent_ns);
+        }
+        if (!c->yielded && group->recent_ns >= group->quantum_ns && c->stream && !c->dead && !of_conn_paused(c)) {
+            yield(c);
+        }
+        return used;
+    }
+    for (size_t n; (n = of_conn_process_one(c, data + used, size - used)); ) {
+        used += n;
+    }
+    return used;
+}
+
+static bool has_whole_message(const struct of_conn *c)
+{
+    if (c->in.size < OF_HEADER_SIZE) {
+        return false;
+    }
+    unsigned length = of_frame_length(c->in.data, c->in.size);
+    return length >= OF_HEADER_SIZE && length <= c->in.size;
+}
+
+/* A turn has come. */
+static void on_turn(evutil_socket_t fd UNUSED, short what UNUSED, void *c_)
+{
+    struct of_conn *c = c_;
+    struct of_share_group *group = c->options.share->group;
+    uint64_t limit = group->quantum_ns / MAX(group->n_waiting, 1u), now = clock_now_ns(&c->options.clock);
+    of_conn_end_yield(c);
+    of_conn_enter(c);
+    of_share_pass(group, now);
+    group->n_turns++;
+    if (c->stream && c->in.size) {
+        size_t used = process_timed(c, c->in.data, c->in.size, now, limit);
+        if (c->stream) {
+            buf_consume(&c->in, used);
+        }
+    }
+    if (c->stream && !c->dead && has_whole_message(c) && !of_conn_paused(c)) {
+        yield(c);
+    }
+    of_conn_set_reading(c);
+    of_conn_leave(c);
+}
+
+/* What was held waits for a turn: it has been too much already. */
+void of_conn_resume(struct of_conn *c)
+{
+    if (of_conn_set_reading(c) && has_whole_message(c)) {
+        yield(c);
+        of_conn_set_reading(c);
+    }
+}
+
+void of_conn_turns_init(struct of_conn *c)
+{
+    if (c->options.share) {
+        c->turn = evtimer_new(c->base, on_turn, c);
+        c->late = evtimer_new(c->base, on_turn, c);
+        event_priority_set(c->turn, event_base_get_npriorities(c->base) - 1);
+    }
+}
+
+void of_conn_turns_fini(struct of_conn *c)
+{
+    if (c->turn) {
+        event_free(c->turn);
+        event_free(c->late);
+    }
+}
