@@ -64,8 +64,10 @@ static void read_openflow(struct json_reader *root, struct controller_config *c)
 static void read_slices(struct json_reader *root, struct controller_config *c)
 {
     struct json_reader r;
+    c->slice_hold_s = 60;
     if (json_member(root, "slices", false, &r) && json_is_object(&r)) {
         read_tls(&r, true, &c->slice_key, &c->slice_cert, &c->slice_ca);
+        c->slice_hold_s = (unsigned) json_u64(&r, "hold_s", 0, 3600, 60);
         json_end(&r);
     }
 }
@@ -163,16 +165,6 @@ static void read_intern(struct json_reader *root, struct controller_config *c)
     }
 }
 
-static void read_slices(struct json_reader *root, struct controller_config *c)
-{
-    struct json_reader r;
-    c->slice_hold_s = 60;
-    if (json_member(root, "slices", false, &r) && json_is_object(&r)) {
-        c->slice_hold_s = (unsigned) json_u64(&r, "hold_s", 0, 3600, 60);
-        json_end(&r);
-    }
-}
-
 bool config_load(const char *path, struct controller_config *c, enum log_level *level, struct err *err)
 {
     memset(c, 0, sizeof *c);
@@ -205,7 +197,6 @@ bool config_load(const char *path, struct controller_config *c, enum log_level *
         read_fabric(&r, c);
         read_provider(&r, c);
         read_intern(&r, c);
-        read_slices(&r, c);
         json_end(&r);
     }
     cJSON_Delete(tree);

@@ -246,6 +246,19 @@ static const struct port *find_port(const struct site *site, unsigned network, u
     return model_find(site->controller.model, KIND_PORT, name);
 }
 
+/* Where what the transport translates ends: behind it the bytes are the tenant's own, and may be anything, an address of four bytes by chance, too. */
+static size_t headers_end(const uint8_t *data, size_t size)
+{
+    size_t at = 12;
+    while (at + 6 <= size && (wire_get16(data + at) == 0x8100 || wire_get16(data + at) == 0x88a8)) {
+        at += 4;
+    }
+    uint16_t type = at + 2 <= size ? wire_get16(data + at) : 0;
+    at += 2;
+    size_t header = type == 0x0800 && at < size ? (data[at] & 15u) * 4u : type == 0x86dd ? 40 : type == 0x0806 ? 28 : 0;
+    return at + header < size ? at + header : size;
+}
+
 static void check_wire(const struct site *site, const struct test_frame *sent)
 {
     for (unsigned i = 0; i < site->n_wire; i++) {
@@ -259,7 +272,7 @@ static void check_wire(const struct site *site, const struct test_frame *sent)
             struct ip v6 = port_v6(p);
             wire_put32(v4, port_v4(p));
             CU_ASSERT_PTR_NULL(memmem(w->data, w->size, mac.b, 6));
-            CU_ASSERT_PTR_NULL(memmem(w->data, w->size, v4, 4));
+            CU_ASSERT_PTR_NULL(memmem(w->data, headers_end(w->data, w->size), v4, 4));
             CU_ASSERT_PTR_NULL(memmem(w->data, w->size, &v6, 16));
         }
     }
