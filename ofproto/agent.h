@@ -2,7 +2,7 @@
  * The switch side of OpenFlow, once: an agent over a table of backend operations.
  *
  * The agent owns the connections to controllers (out and listening), roles and generation ids, asynchronous configuration, multipart segmentation,
- * barriers, errors; the backend answers questions and carries out changes.  vswitchd's backend is the datapath; controllerd's (later) a virtual switch.
+ * barriers, errors; the backend answers questions and carries out changes.  vswitchd's backend is the datapath; controllerd's is a virtual switch of a slice.
  * Loop thread only.
  */
 #ifndef OFPROTO_AGENT_H

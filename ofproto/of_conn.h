@@ -1,7 +1,7 @@
 /*
  * One OpenFlow connection: framing, version negotiation (hello with bitmap, section 6.3.1), echo keep-alive, decode, encode, backpressure.
  *
- * Both sides use it: vswitchd towards controllers, controllerd towards switches (and, later, tenants).  Outgoing connections reconnect by themselves with exponential
+ * Both sides use it: vswitchd towards controllers, controllerd towards switches and tenants' controllers.  Outgoing connections reconnect by themselves with exponential
  * backoff (jittered); accepted ones end for good.  Decode errors are answered with the OpenFlow error here and the connection lives, except where the specification closes it
  * (hello failed, a length below 8, garbage version before hello).  Loop thread only.
  */
