@@ -227,23 +227,6 @@ void vsw_stats_refresh(struct vsw_stats *s, struct vsw *vsw, unsigned kinds, voi
     }
 }
 
-void vsw_stats_cancel(struct vsw_stats *s, void *token)
-{
-    struct tally *t;
-    HMAP_FOR_EACH (t, node, &s->tallies) {
-        struct list *lists[] = { &t->now, &t->next };
-        for (unsigned i = 0; i < ARRAY_SIZE(lists); i++) {
-            struct waiter *w;
-            LIST_FOR_EACH (w, node, lists[i]) {
-                if (w->token == token) {
-                    list_remove(&w->node);
-                    free(w);
-                }
-            }
-        }
-    }
-}
-
 /* --- Answers --- */
 
 static struct question *question_find(struct vsw_stats *s, uint64_t datapath_id, uint32_t xid)

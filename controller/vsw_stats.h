@@ -53,8 +53,6 @@ void vsw_stats_free(struct vsw_stats *);
 
 /* Reads counters of these kinds (bits) and calls done(token), from the loop or at once when there is nobody to ask. */
 void vsw_stats_refresh(struct vsw_stats *, struct vsw *, unsigned kinds, void (*done)(void *token), void *token);
-/* The one who waits with this token does not any more. */
-void vsw_stats_cancel(struct vsw_stats *, void *token);
 /* From substrate_ops.reply: true if it was asked here. */
 bool vsw_stats_reply(struct vsw_stats *, struct sw *, const struct of_msg *);
 void vsw_stats_sw_down(struct vsw_stats *, struct sw *);        /* It will not answer. */
