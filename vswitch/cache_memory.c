@@ -119,6 +119,7 @@ void cache_fini(struct dp *dp)
         cache_free(&dp->threads[i]->cache);
     }
     cache_plan_free(dp->cache->plan);
+    cache_lanes_fini(dp->cache);
     free(dp->cache);
 }
 
