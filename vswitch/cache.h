@@ -8,7 +8,8 @@
  *
  * Where rules ask for addresses and ports, a key does not have their very values, but for each 16 bits one that stands for all those which the rules
  * answer alike (vswitch/value_classes.h).  So flows that differ only in what no rule tells apart, as in their source ports, are one flow here: what other
- * switches get from a tuple space of wildcarded flows, without its masks.  Bits that an action reads are left as they are.
+ * switches get from a tuple space of wildcarded flows, without its masks.  Bits that an action reads are left as they are.  Since it costs a load for
+ * each 16 bits, this is done only while many packets miss (cache_lanes.c).
  *
  * Files.  cache_plan.c [control]: the mask, kept up as rules come and go, and what has changed of late.  cache_lanes.c [control]: which bits
  * have classes.  cache_memory.c [control]: the table's life.  cache_key.c [poll]: a batch's keys.  cache.c [poll]: the table.  exec_record.h, cache_record.c [poll]: what a walk writes down.
@@ -179,8 +180,17 @@ struct dp_rule;
 struct program;
 struct minimatch;
 
+/* Whether plans have lanes, and what speaks for it (cache_lanes.c). */
+struct cache_lanes {
+    bool on;
+    unsigned n_bad;                     /* Ticks in a row with many misses. */
+    uint64_t hits, misses;              /* By the latest tick. */
+    uint64_t turned_ns, hold_ns;        /* When it was turned on or off; how long it stays on. */
+};
+
 struct cache_control {
     bool check;
+    struct cache_lanes lanes;
     size_t max_flows;                   /* Per thread; 0: no cache. */
     uint64_t next_serial;
     uint64_t seeds[CACHE_MAX_WORDS + 2];
@@ -229,6 +239,8 @@ void cache_lanes_clear(struct cache_control *);
 /* Once no new reader can come to classes that were given up, since a plan without them is published. */
 void cache_lanes_free_retired(struct dp *);
 void cache_lanes_fini(struct cache_control *);
+/* Now and then: lanes come when many packets miss.  In the test mode they are always there. */
+void cache_lanes_tick(struct dp *, uint64_t now_ns);
 /* Of the bits that a rule asks for in a word of the key, when not the whole of its mask, those that a key with classes can answer. */
 uint64_t cache_lanes_answerable(const struct cache_plan *, unsigned word, uint64_t mask, uint64_t asks);
 

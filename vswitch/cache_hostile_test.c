@@ -39,7 +39,7 @@ static uint64_t pass(struct fixture *fx, struct buf *frame, uint32_t first, unsi
         set_source(frame, first + i);
         fixture_receive(fx, 1, frame->data, (uint32_t) frame->size);
         right += fx->n_out == 1 && fx->out[0].port == 2;
-        if (i % 2000 == 1999) {
+        if (i % 10000 == 9999) {
             fx->now_ns += 20000000;
             dp_tick(fx->dp);
         }
@@ -230,8 +230,50 @@ static void test_classes(void)
     free(fx);
 }
 
+/* Source ports that never come back: after half a second all flows are one; a minute later it is tried without, which does not last, and then for longer. */
+static void test_turns(void)
+{
+    struct buf frame = BUF_INIT;
+    struct fixture *fx = XNEW(struct fixture);
+    struct dp_cache_stats stats, before = { .hits = 0 };
+    unsigned n_on[2] = { 0, 0 }, n_turns = 0;
+    fixture_init(fx);
+    dp_set_cache(fx->dp, 1000, false);
+    fixture_add(fx, "priority=5,udp,tp_src=7,actions=drop");
+    fixture_add(fx, "priority=1,actions=output:2");
+    fixture_compose("udp,nw_src=10.0.0.1,nw_dst=10.0.0.2,tp_src=9,tp_dst=9", &frame);
+    for (unsigned tick = 0; tick < 10000; tick++) {             /* 200 seconds */
+        for (unsigned i = 0; i < 256; i++) {
+            set_bytes(&frame, PORT_OFS, (1000 + (tick * 256 + i) % 60000) << 16 | 9);
+            fixture_receive(fx, 1, frame.data, (uint32_t) frame.size);
+        }
+        fx->now_ns += 20000000;
+        dp_tick(fx->dp);
+        dp_cache_stats(fx->dp, 1, &stats);
+        n_turns += stats.lanes != before.lanes;
+        n_on[tick >= 5000] += stats.lanes != 0;
+        if (before.lanes && stats.lanes && stats.hits - before.hits < 255) {
+            CU_FAIL("misses with lanes");
+        }
+        before = stats;
+    }
+    CU_ASSERT_EQUAL(n_turns, 5);        /* On, off after a minute, on, off after two, on. */
+    CU_ASSERT_TRUE(n_on[0] > 4900 && n_on[1] > 4900);
+    /* Few flows: nothing speaks for it after the next trial. */
+    for (unsigned tick = 0; tick < 60000 && stats.lanes; tick++) {
+        fixture_receive(fx, 1, frame.data, (uint32_t) frame.size);
+        fx->now_ns += 20000000;
+        dp_tick(fx->dp);
+        dp_cache_stats(fx->dp, 1, &stats);
+    }
+    CU_ASSERT_EQUAL(stats.lanes, 0);
+    buf_fini(&frame);
+    fixture_fini(fx);
+    free(fx);
+}
+
 void cache_hostile_test_suite(void)
 {
     UNIT_SUITE("cache, hostile", { "flood", test_flood }, { "collisions", test_collisions }, { "masks", test_masks }, { "shape", test_shape },
-               { "what no rule tells apart", test_classes });
+               { "what no rule tells apart", test_classes }, { "only while it pays", test_turns });
 }

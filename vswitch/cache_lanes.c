@@ -4,6 +4,10 @@
  * Only addresses of layer 3 and ports have lanes, since there flows differ in more than rules ask.  Of each lane that some rule asks for there are the classes of its
  * values, whichever table asks: that may tell more apart than one walk does, never less.  They only ever get more, until they are worked out anew;
  * a lane with too many of them is left as it is.
+ *
+ * A lane costs a load for each packet: eight nanoseconds for six of them, of forty for a packet through six tables.  So plans have lanes only when it pays: when
+ * for half a second more than an eighth of all packets met no entry.  After a minute it is tried without them; whenever they had to come back soon, the next
+ * trial waits twice as long.
  */
 #include "vswitch/cache.h"
 
@@ -12,6 +16,11 @@
 
 #define LANE_MASK UINT64_C(0xffff)
 #define MIN_BITS 8              /* That rules ask for; with fewer there is little to gain. */
+#define MANY_MISSES 200         /* In a tick. */
+#define PATIENCE 25             /* Ticks, of 20 ms. */
+#define HOLD_NS UINT64_C(60000000000)
+#define MAX_HOLD_NS (64 * HOLD_NS)
+#define SOON_NS UINT64_C(10000000000)
 #define SLACK 1024              /* So many values may be asked for anew before it is looked whether the old ones still are. */
 
 static const union flow_words has_lanes = { .flow = {
@@ -75,7 +84,7 @@ bool cache_lanes_cover(struct dp *dp, const struct minimatch *m)
 
 void cache_lanes_choose(const struct cache_control *cc, struct cache_plan *p, const union flow_words *reads)
 {
-    for (unsigned k = 0; k < p->n_words; k++) {
+    for (unsigned k = 0; k < p->n_words && (cc->lanes.on || cc->check); k++) {
         for (unsigned lane = 0; lane < CACHE_WORD_LANES && p->n_lanes < CACHE_MAX_LANES; lane++) {
             unsigned word = p->index[k];
             uint64_t bits = LANE_MASK << shift_of(lane);
@@ -109,6 +118,38 @@ bool cache_lanes_are_stale(const struct cache_control *cc, size_t n_rules)
         }
     }
     return cc->n_asked > 2 * cc->n_asked_counted + SLACK;
+}
+
+static void turn(struct dp *dp, bool on, uint64_t now)
+{
+    struct cache_lanes *l = &dp->cache->lanes;
+    if (on) {
+        bool soon = l->hold_ns && now - l->turned_ns < SOON_NS;
+        l->hold_ns = soon ? MIN(2 * l->hold_ns, MAX_HOLD_NS) : HOLD_NS;
+    }
+    l->on = on;
+    l->turned_ns = now;
+    l->n_bad = 0;
+    cache_replan(dp);
+}
+
+void cache_lanes_tick(struct dp *dp, uint64_t now)
+{
+    struct cache_lanes *l = &dp->cache->lanes;
+    uint64_t hits = 0, misses = 0;
+    for (unsigned i = 1; i < dp->n_threads; i++) {
+        hits += atomic_load_explicit(&dp->threads[i]->cache.counters.hits, memory_order_relaxed);
+        misses += atomic_load_explicit(&dp->threads[i]->cache.counters.misses, memory_order_relaxed);
+    }
+    bool bad = misses - l->misses >= MANY_MISSES && 7 * (misses - l->misses) > hits - l->hits;
+    l->n_bad = bad ? l->n_bad + 1 : 0;
+    l->hits = hits;
+    l->misses = misses;
+    if (!l->on && l->n_bad >= PATIENCE) {
+        turn(dp, true, now);
+    } else if (l->on && now - l->turned_ns > l->hold_ns) {
+        turn(dp, false, now);
+    }
 }
 
 void cache_lanes_clear(struct cache_control *cc)
