@@ -435,6 +435,13 @@ static void test_keys(void)
         cache_keys(&plan, &p, 1, 1, &got, &hash);
         CU_ASSERT_FALSE(memcmp(got.w, (const uint8_t *) &full + offsetof(struct flow, eth_dst), plan.n_words * sizeof(uint64_t)));
         CU_ASSERT_EQUAL(got.w[plan.n_words], shape);
+        /* And in a batch that has others in it. */
+        struct packet short_one = { .data = p->data, .len = ETH_HEADER_SIZE }, *both[2] = { p, &short_one };
+        struct cache_key keys[2];
+        uint64_t hashes[2];
+        cache_keys(&plan, both, 2, 1, keys, hashes);
+        CU_ASSERT_FALSE(memcmp(&keys[0], &got, plan.n_key * sizeof got.w[0]));
+        CU_ASSERT_EQUAL(hashes[0], hash);
         free(p);
     }
 }
