@@ -230,6 +230,44 @@ static void test_classes(void)
     free(fx);
 }
 
+static void tell_apart(struct fixture *fx)
+{
+    fixture_add(fx, "priority=9,tcp,tp_src=20,actions=output:4");
+}
+
+/* A rule cuts a class in two between a packet's key and its walk: what the walk finds holds for its part only. */
+static void test_split_in_batch(void)
+{
+    struct fixture *fx = XNEW(struct fixture);
+    struct buf frames[3] = { BUF_INIT, BUF_INIT, BUF_INIT };
+    struct packet *packets[2];
+    fixture_init(fx);
+    dp_set_cache(fx->dp, 1000, true);
+    fixture_add(fx, "priority=5,tcp,tp_src=7,actions=CONTROLLER");
+    fixture_add(fx, "priority=1,actions=output:2");
+    fixture_compose("tcp,tp_src=7", &frames[0]);
+    fixture_compose("tcp,tp_src=20", &frames[1]);
+    fixture_compose("tcp,tp_src=21", &frames[2]);
+    for (unsigned i = 0; i < 2; i++) {
+        packets[i] = fixture_packet(fx, frames[i].data, (uint32_t) frames[i].size);
+    }
+    fx->on_packet_in = tell_apart;
+    dp_receive(dp_thread(fx->dp, 1), packets, 2, 1, fx->now_ns);
+    CU_ASSERT_STRING_EQUAL(fixture_ports(fx), "4");
+    fx->on_packet_in = NULL;
+    for (unsigned i = 0; i < 4; i++) {
+        const struct buf *frame = &frames[1 + i % 2];
+        fixture_receive(fx, 1, frame->data, (uint32_t) frame->size);
+        CU_ASSERT_STRING_EQUAL(fixture_ports(fx), i % 2 ? "2" : "4");
+    }
+    CU_ASSERT_EQUAL(fixture_hits(fx), 2);
+    for (unsigned i = 0; i < 3; i++) {
+        buf_fini(&frames[i]);
+    }
+    fixture_fini(fx);
+    free(fx);
+}
+
 /* Source ports that never come back: after half a second all flows are one; a minute later it is tried without, which does not last, and then for longer. */
 static void test_turns(void)
 {
@@ -275,5 +313,6 @@ static void test_turns(void)
 void cache_hostile_test_suite(void)
 {
     UNIT_SUITE("cache, hostile", { "flood", test_flood }, { "collisions", test_collisions }, { "masks", test_masks }, { "shape", test_shape },
-               { "what no rule tells apart", test_classes }, { "only while it pays", test_turns });
+               { "what no rule tells apart", test_classes }, { "a class cut in a batch", test_split_in_batch },
+               { "only while it pays", test_turns });
 }
