@@ -9,6 +9,7 @@ lib_libpolder_a_SOURCES = \
 	lib/json_read.c \
 	lib/json_scan.c lib/json_scan.h \
 	lib/log.c lib/log.h \
+	lib/policer.c lib/policer.h \
 	lib/stream.c lib/stream.h \
 	lib/stream_accept.h \
 	lib/stream_listener.c \
@@ -28,8 +29,9 @@ lib_lib_test_SOURCES = \
 	lib/hmap_test.c \
 	lib/json_test.c \
 	lib/log_test.c \
+	lib/policer_test.c \
 	lib/stream_test.c lib/stream_test.h \
 	lib/stream_tls_test.c \
 	lib/util_test.c \
 	tests/unit.h
-lib_lib_test_LDADD = lib/libpolder.a $(CUNIT_LIBS) $(POLDER_LIBS)
+lib_lib_test_LDADD = lib/libpolder.a $(CUNIT_LIBS) $(POLDER_LIBS) -lm

@@ -17,7 +17,7 @@
 #include "lib/target.h"
 #include "lib/util.h"
 
-enum { ACCEPTS_PER_TURN = 64, UNIX_MODE = 0660 };
+enum { UNIX_MODE = 0660 };
 
 struct stream_listener {
     struct event_base *base;
@@ -65,22 +65,18 @@ static void pause_accepting(struct stream_listener *l, int error)
     stream_listener_pause(l, 100);
 }
 
+/* One each turn of the loop: making a connection takes tens of microseconds, and others wait no longer than that however many come at once. */
 static void on_acceptable(evutil_socket_t fd UNUSED, short what UNUSED, void *l_)
 {
     struct stream_listener *l = l_;
     l->accepting = true;
-    for (int i = 0; i < ACCEPTS_PER_TURN && !l->closed && !l->paused; i++) {
-        struct target peer = { .tls = l->target.tls, .addr_len = sizeof peer.addr };
-        int conn = accept4(l->fd, (struct sockaddr *) (void *) &peer.addr, &peer.addr_len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (conn >= 0) {
-            l->accept(stream_new_accepted(l->base, conn, &peer, l->tls), l->aux);
-        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            break;
-        } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            pause_accepting(l, errno);
-            break;
-        }                       /* Otherwise the peer left before it was accepted (accept(2), "Error handling"). */
-    }
+    struct target peer = { .tls = l->target.tls, .addr_len = sizeof peer.addr };
+    int conn = accept4(l->fd, (struct sockaddr *) (void *) &peer.addr, &peer.addr_len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (conn >= 0) {
+        l->accept(stream_new_accepted(l->base, conn, &peer, l->tls), l->aux);
+    } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        pause_accepting(l, errno);
+    }                           /* Otherwise the peer left before it was accepted (accept(2), "Error handling"), or another turn has done it. */
     l->accepting = false;
     if (l->closed) {
         listener_free(l);

@@ -65,6 +65,7 @@ ofproto_libofproto_a_SOURCES += \
 	ofproto/flow_table_filter.c ofproto/flow_table_filter.h \
 	ofproto/flow_table_refs.c ofproto/flow_table_refs.h \
 	ofproto/group_table.c \
+	ofproto/meter_bands.c ofproto/meter_bands.h \
 	ofproto/meter_table.c ofproto/meter_table.h \
 	ofproto/of_conn.c ofproto/of_conn.h ofproto/of_conn_impl.h \
 	ofproto/of_conn_turn.c \

@@ -5,67 +5,31 @@
 #include "vswitch/exec.h"
 #include "vswitch/packet.h"
 
-#define FRACTION_BITS 28
-#define TICKS_PER_S (METER_TICKS_PER_NS * UINT64_C(1000000000))
-#define MAX_DEPTH (INT64_C(1) << 61)
-
-/* --- Policers --- */
-
-static int64_t ticks_for(const struct policer *p, uint64_t units)
-{
-    unsigned __int128 ticks = (unsigned __int128) units * p->ticks_per_unit >> FRACTION_BITS;
-    return ticks < MAX_DEPTH ? (int64_t) ticks : MAX_DEPTH;
-}
-
-void policer_init(struct policer *p, uint64_t units_per_s, uint64_t burst_units)
-{
-    p->ticks_per_unit = (uint64_t) (((unsigned __int128) TICKS_PER_S << FRACTION_BITS) / units_per_s);
-    p->depth = MAX(ticks_for(p, burst_units), 1);
-    atomic_init(&p->paid_until, -p->depth);
-}
-
-bool policer_take(struct policer *p, uint64_t units, int64_t now)
-{
-    int64_t cost = ticks_for(p, units), until = atomic_load_explicit(&p->paid_until, memory_order_relaxed), from;
-    do {
-        from = MAX(until, now - p->depth);
-        if (from >= now) {
-            return false;
-        }
-    } while (!atomic_compare_exchange_weak_explicit(&p->paid_until, &until, from + cost, memory_order_relaxed, memory_order_relaxed));
-    return true;
-}
-
 /* --- The control side --- */
+
+static void meter_free(void *m_)
+{
+    struct dp_meter *m = m_;
+    free(m->bands);
+    free(m);
+}
 
 static void meter_retire(struct dp *dp, struct dp_meter *m)
 {
-    for (unsigned i = 0; i < m->n_bands; i++) {
-        counters_put(dp, m->bands[i].counters);
+    for (unsigned i = 0; i < m->bands->n; i++) {
+        counters_put(dp, m->band_counters[i]);
     }
     counters_put(dp, m->counters);
-    dp_defer(free, m, dp);
+    dp_defer(meter_free, m, dp);
 }
 
-/* "The rate value is in kilobit per seconds, unless the flags field includes OFPMF_PKTPS"; so is the burst, which counts
- * only with OFPMF_BURST. */
 static struct dp_meter *meter_build(struct dp *dp, const struct meter *meter, struct counters *counters)
 {
-    struct dp_meter *m = xcalloc(1, sizeof *m + meter->n_bands * sizeof m->bands[0]);
-    m->epoch_ns = clock_now_ns(&dp->clock);
-    m->packets = meter->flags & OFPMF_PKTPS;
+    struct dp_meter *m = xcalloc(1, sizeof *m + meter->n_bands * sizeof m->band_counters[0]);
+    m->bands = meter_bands_new(meter, clock_now_ns(&dp->clock));
     m->counters = counters;
-    m->n_bands = meter->n_bands;
-    uint64_t unit = m->packets ? 1 : 1000;
     for (unsigned i = 0; i < meter->n_bands; i++) {
-        const struct of_meter_band *from = &meter->bands[i];
-        struct dp_meter_band *b = &m->bands[i];
-        uint64_t rate = from->rate * unit;
-        b->type = (uint8_t) from->type;
-        b->prec_level = from->prec_level;
-        b->rate = from->rate;
-        b->counters = counters_new(dp, COUNTER_NO_TABLE);
-        policer_init(&b->policer, rate, meter->flags & OFPMF_BURST ? from->burst_size * unit : rate * METER_DEFAULT_BURST_MS / 1000);
+        m->band_counters[i] = counters_new(dp, COUNTER_NO_TABLE);
     }
     return m;
 }
@@ -113,8 +77,8 @@ static void counters(const struct meter *meter, struct of_meter_stats *out, void
     const struct dp_meter *m = atomic_load_explicit(&slot->current, memory_order_relaxed);
     uint64_t used;
     counters_sum(m->counters, &out->packet_in_count, &out->byte_in_count, &used);
-    for (unsigned i = 0; i < m->n_bands; i++) {
-        counters_sum(m->bands[i].counters, &out->bands[i].packet_count, &out->bands[i].byte_count, &used);
+    for (unsigned i = 0; i < m->bands->n; i++) {
+        counters_sum(m->band_counters[i], &out->bands[i].packet_count, &out->bands[i].byte_count, &used);
     }
 }
 
@@ -164,40 +128,33 @@ static void raise_precedence(struct exec *e, unsigned by)
 }
 
 /* Counts the packet and gives the band that applies to it, if any. */
-static const struct dp_meter_band *measure(struct exec *e, struct meter_slot *slot)
+static const struct meter_band *measure(struct exec *e, struct meter_slot *slot)
 {
     struct dp_meter *m = atomic_load_explicit(&slot->current, memory_order_acquire);
     if (!m || e->observe) {             /* A trace takes nothing from anybody's rate. */
         return NULL;
     }
     count(e, m->counters);
-    int64_t now = (int64_t) (e->now_ns - m->epoch_ns) * METER_TICKS_PER_NS;
-    uint64_t units = m->packets ? 1 : e->packet->len * UINT64_C(8);
-    const struct dp_meter_band *band = NULL;
-    for (unsigned i = 0; i < m->n_bands; i++) {
-        if (!policer_take(&m->bands[i].policer, units, now) && (!band || m->bands[i].rate > band->rate)) {
-            band = &m->bands[i];
-        }
-    }
+    const struct meter_band *band = meter_bands_measure(m->bands, e->packet->len, e->now_ns);
     if (band) {
-        count(e, band->counters);
+        count(e, m->band_counters[band - m->bands->band]);
     }
     return band;
 }
 
 bool exec_meter_allows(struct exec *e, struct meter_slot *slot)
 {
-    const struct dp_meter_band *band = slot ? measure(e, slot) : NULL;
+    const struct meter_band *band = slot ? measure(e, slot) : NULL;
     return !band || band->type != OFPMBT_DROP;
 }
 
 bool exec_meter(struct exec *e, struct meter_slot *slot)
 {
     const struct dp_meter *m = atomic_load_explicit(&slot->current, memory_order_acquire);
-    for (unsigned i = 0; e->rec && m && i < m->n_bands; i++) {
-        e->rec->tainted = e->rec->tainted || m->bands[i].type == OFPMBT_DSCP_REMARK;
+    for (unsigned i = 0; e->rec && m && i < m->bands->n; i++) {
+        e->rec->tainted = e->rec->tainted || m->bands->band[i].type == OFPMBT_DSCP_REMARK;
     }
-    const struct dp_meter_band *band = measure(e, slot);
+    const struct meter_band *band = measure(e, slot);
     if (!band) {
         return true;
     }

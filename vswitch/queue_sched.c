@@ -68,7 +68,7 @@ static bool wind(struct sched *s, int64_t now)
 
 int sched_pick(struct sched *s, uint64_t now_ns)
 {
-    int64_t now = (int64_t) ((now_ns - s->epoch_ns) * METER_TICKS_PER_NS);
+    int64_t now = (int64_t) ((now_ns - s->epoch_ns) * POLICER_TICKS_PER_NS);
     if (s->limited && !policer_open(&s->rate, now)) {
         return -1;
     }

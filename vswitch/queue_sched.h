@@ -6,7 +6,7 @@
  * credit covers its head; so classes that always have frames share the port in proportion to their weights, whatever
  * the sizes of their frames, and what one does not use is the others'.  With minimum rates as weights, and their sum at
  * most the port's rate, each class has its minimum.  A ceiling (a class's, or the port's) is a token bucket,
- * vswitch/meter.h's: a class whose bucket is empty is passed over and keeps its credit.
+ * lib/policer.h's: a class whose bucket is empty is passed over and keeps its credit.
  *
  * Why rounds are not run one by one: a class of weight 1 needs 47 of them for a frame of 1,500 bytes.  When a round has
  * sent nothing, the number of rounds until somebody can is known, and their credit is given at once.  So a pick costs
@@ -18,7 +18,7 @@
 #ifndef VSWITCH_QUEUE_SCHED_H
 #define VSWITCH_QUEUE_SCHED_H 1
 
-#include "vswitch/meter.h"
+#include "lib/policer.h"
 
 #define SCHED_QUANTUM 32        /* Bytes per weight and round. */
 #define SCHED_BURST_MS 10       /* Depth of the buckets: what the thread may oversleep without losing rate; */

@@ -25,6 +25,7 @@ static const char usage[] =
     "  --tenants N           tenants' controllers (default 1), listening on 127.0.0.1\n"
     "  --port N              the first one's port; each has the next (default 16600)\n"
     "  --switches N          virtual switches that each tenant has (default 1)\n"
+    "  --flood-at TARGET     where tenant 1's switch listens (tcp:IP:PORT), for flood-reconnect\n"
     "\n"
     "Phases, in the order given:\n"
     "  go                    waits for a line on standard input; time counts from then\n"
@@ -36,16 +37,18 @@ static const char usage[] =
     "  packet-in=SECONDS     packet-ins answered by flow-mods;  packet-out=SECONDS: by packet-outs\n"
     "  packet-in-latency=N   one at a time\n"
     "  clear                 tenant 0 deletes its entries\n"
-    "  flood-flow-mods       from now on tenant 1 sends flow-mods as fast as it may;  flood-packet-ins: its machine causes packet-ins;\n"
-    "  flood-stall           it asks for statistics and reads nothing;  flood-end: it has done with that\n"
+    "  flood-KIND=N          latency in N turns while nobody else does anything, and N turns between them while tenant 1 floods:\n"
+    "                        flow-mods, packet-ins (its machine causes them), unmetered (the same at a switch without meters),\n"
+    "                        stall (it asks for statistics and reads nothing), garbage, reconnect (to where its switch listens)\n"
     "  idle=SECONDS          nothing is done\n";
 
 static const struct phase { const char *name; phase_fn *run; bool has_argument; } phases[] = {
     { "go", phase_go, false }, { "connect", phase_connect, false }, { "program", phase_program, true }, { "fill", phase_fill, true },
     { "latency", phase_latency, true }, { "rate", phase_rate, true }, { "packet-in", phase_packet_in, true },
     { "packet-out", phase_packet_out, true }, { "packet-in-latency", phase_packet_in_latency, true }, { "clear", phase_clear, false },
-    { "idle", phase_idle, true }, { "flood-flow-mods", phase_flood_flow_mods, false }, { "flood-packet-ins", phase_flood_packet_ins, false },
-    { "flood-stall", phase_flood_stall, false }, { "flood-end", phase_flood_end, false },
+    { "idle", phase_idle, true }, { "flood-flow-mods", phase_flood_flow_mods, true }, { "flood-packet-ins", phase_flood_packet_ins, true },
+    { "flood-unmetered", phase_flood_unmetered, true }, { "flood-stall", phase_flood_stall, true }, { "flood-garbage", phase_flood_garbage, true },
+    { "flood-reconnect", phase_flood_reconnect, true },
 };
 
 /* --- Hooks --- */
@@ -103,6 +106,8 @@ static void on_gone(struct tenant_conn *tc, void *b_)
     if (lane_of(b, tc, &lane)) {
         b->conn[lane] = NULL;
         b->lost = true;
+    } else if (tc->tenant == 1) {
+        flood_gone(b);
     }
 }
 
@@ -115,6 +120,8 @@ static void on_barrier(struct tenant_conn *tc, uint32_t xid UNUSED, void *b_)
         b->n_programmed++;
     } else if (lane_of(b, tc, &lane)) {
         b->n_barriers[lane]--;
+    } else if (tc->tenant == 1) {
+        flood_barrier(b);
     }
 }
 
@@ -234,7 +241,8 @@ static bool parse_options(int argc, char **argv, struct sim_options *o)
     static const struct option options[] = {
         { "openflow", required_argument, NULL, 'o' }, { "edges", required_argument, NULL, 'e' }, { "devices", required_argument, NULL, 'd' },
         { "wiring", required_argument, NULL, 'w' }, { "vswitchd", no_argument, NULL, 'v' }, { "tenants", required_argument, NULL, 't' },
-        { "port", required_argument, NULL, 'p' }, { "switches", required_argument, NULL, 's' }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 },
+        { "port", required_argument, NULL, 'p' }, { "switches", required_argument, NULL, 's' },
+        { "flood-at", required_argument, NULL, 'f' }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 },
     };
     *o = (struct sim_options) { .plan = { .n_edges = 1, .n_devices = 4 }, .n_tenants = 1, .first_port = 16600, .n_switches_each = 1 };
     bool ok = true;
@@ -248,6 +256,7 @@ static bool parse_options(int argc, char **argv, struct sim_options *o)
         case 't': ok = parse_number(optarg, 10000, &o->n_tenants) && o->n_tenants; break;
         case 'p': ok = parse_number(optarg, UINT16_MAX, &o->first_port) && o->first_port; break;
         case 's': ok = parse_number(optarg, 1000, &o->n_switches_each) && o->n_switches_each; break;
+        case 'f': o->flood_at = optarg; break;
         case 'h':
             fputs(usage, stdout);
             exit(0);

@@ -21,12 +21,13 @@
 #define WAIT_NS UINT64_C(60000000000)           /* No phase waits longer for anything. */
 
 enum lane { LANE_DIRECT, LANE_SLICE, N_LANES };
-enum flood { FLOOD_NONE, FLOOD_FLOW_MODS, FLOOD_PACKET_INS, FLOOD_STALL };
+struct flood;
 enum answer { ANSWER_NOTHING, ANSWER_FLOW_MOD, ANSWER_PACKET_OUT };
 
 struct sim_options {
     struct sim_plan plan;
     const char *openflow;       /* Where controllerd takes switches; NULL: it has no part (only the direct lane is measured). */
+    const char *flood_at;       /* Where tenant 1's switch listens; NULL: nowhere. */
     unsigned n_tenants, first_port, n_switches_each;
     uint64_t seconds_wait;
 };
@@ -34,7 +35,7 @@ struct sim_options {
 /* What a switch sends again and again: a packet-in that its tables make, each time of another source address. */
 struct packet_source {
     struct sim_switch *sw;
-    struct of_packet_in in;
+    struct sim_packet_in packet;
     uint8_t frame[60];
     uint32_t next;
 };
@@ -55,9 +56,7 @@ struct bench {
     struct of_error last_error;
     bool lost;                  /* A switch of tenant 0 went away: nothing more is measured. */
     enum answer answer;         /* What tenant 0 does with a packet-in. */
-    enum flood flood;           /* What tenant 1 does all the time. */
-    struct packet_source flood_source;
-    uint64_t n_flooded;
+    struct flood *flood;        /* What tenant 1 does; NULL: nothing. */
     /* While each new switch of a tenant is programmed at once (phase program). */
     unsigned program;           /* Entries; 0: not. */
     unsigned n_programmed;      /* Switches that answered the barrier. */
@@ -81,14 +80,18 @@ bool bench_late(const struct bench *, enum lane, const char *what, struct err *)
 /* A port of the lane's switches whose packets come as packet-ins to a tenant now; false when there is none.  `s` must stay where it is. */
 bool packet_source_find(struct bench *, enum lane, struct packet_source *);
 void packet_source_send(struct packet_source *);
-/* Lets tenant 1 do its part of the flood; called before each sample, and never while one is timed. */
-void flood_turn(struct bench *);
+/* An entry is added, timed until it is in the switch and until the barrier behind it is answered, and deleted again, untimed: the number of entries stays. */
+bool sample_flow_mod(struct bench *, enum lane, uint32_t key, struct latency *to_switch, struct latency *to_barrier, struct err *);
+
+/* Tenant 1 had a barrier answered, or lost a switch. */
+void flood_barrier(struct bench *);
+void flood_gone(struct bench *);
 
 /* Each: true and a result to print, or false and why not.  `n` is the phase's argument. */
 typedef bool phase_fn(struct bench *, uint64_t n, cJSON *result, struct err *);
 phase_fn phase_latency, phase_fill, phase_rate, phase_clear;            /* phase_flow.c */
 phase_fn phase_packet_in, phase_packet_out, phase_packet_in_latency;    /* phase_packet.c */
-phase_fn phase_flood_flow_mods, phase_flood_packet_ins, phase_flood_stall, phase_flood_end;     /* phase_flood.c */
+phase_fn phase_flood_flow_mods, phase_flood_packet_ins, phase_flood_unmetered, phase_flood_stall, phase_flood_garbage, phase_flood_reconnect;  /* phase_flood.c */
 phase_fn phase_go, phase_connect, phase_program, phase_idle;            /* phase_start.c */
 
 #endif

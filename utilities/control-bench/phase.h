@@ -5,6 +5,8 @@
 #include "lib/json.h"
 #include "utilities/bench/latency.h"
 
+#define SAMPLE_KEY 0xf00000u    /* Of entries that are added and deleted again; those of fill and rate are below. */
+
 /* {"p50", "p99", "max", "mean"} of nanoseconds, in microseconds. */
 static inline void phase_add_latency(cJSON *object, const char *key, const struct latency *l)
 {

@@ -10,7 +10,6 @@
 enum {
     BATCH = 64,                 /* Flow-mods in front of each barrier. */
     WINDOW = 64,                /* Barriers that may be open. */
-    LATENCY_KEY = 0xf00000,     /* Keys of fill and rate are below. */
     RATE_KEYS = 16384,          /* More than the window holds: no entry is changed twice on its way. */
 };
 #define SLICE_NS UINT64_C(250000000)            /* The lanes take turns of that length. */
@@ -25,10 +24,8 @@ static bool has_arrived(struct bench *b, void *s_)
     return !b->n_barriers[s->lane] && b->n_changed[s->lane] > s->changed;
 }
 
-/* One entry is added, timed, and deleted again, untimed: the number of entries stays. */
-static bool measure_one(struct bench *b, enum lane lane, uint32_t key, struct latency *to_switch, struct latency *to_barrier, struct err *err)
+bool sample_flow_mod(struct bench *b, enum lane lane, uint32_t key, struct latency *to_switch, struct latency *to_barrier, struct err *err)
 {
-    flood_turn(b);
     struct sample s = { lane, b->n_changed[lane] };
     const uint64_t begun = bench_now();
     tenant_add(b->conn[lane], key, 1);
@@ -47,11 +44,10 @@ bool phase_latency(struct bench *b, uint64_t n, cJSON *result, struct err *err)
 {
     struct { struct latency to_switch, to_barrier; } *l = xcalloc(N_LANES, sizeof *l);
     bool ok = bench_check_lanes(b, err);
-    const uint64_t flooded = b->n_flooded;
     json_add_u64(result, "rules", flow_tables_count(b->direct->flows, OFPTT_ALL));
     for (uint64_t i = 0; ok && i < n; i++) {
         for (enum lane lane = 0; ok && lane < N_LANES; lane++) {
-            ok = !bench_has_lane(b, lane) || measure_one(b, lane, LATENCY_KEY + (uint32_t) (i % 0x1000), &l[lane].to_switch, &l[lane].to_barrier, err);
+            ok = !bench_has_lane(b, lane) || sample_flow_mod(b, lane, SAMPLE_KEY + (uint32_t) (i % 0x1000), &l[lane].to_switch, &l[lane].to_barrier, err);
         }
     }
     for (enum lane lane = 0; ok && lane < N_LANES; lane++) {
@@ -60,9 +56,6 @@ bool phase_latency(struct bench *b, uint64_t n, cJSON *result, struct err *err)
             phase_add_latency(o, "to_switch_us", &l[lane].to_switch);
             phase_add_latency(o, "to_barrier_us", &l[lane].to_barrier);
         }
-    }
-    if (b->flood) {
-        json_add_u64(result, "flooded", b->n_flooded - flooded);
     }
     free(l);
     return ok;

@@ -25,7 +25,7 @@ static void number_frame(struct packet_source *s)
 void packet_source_send(struct packet_source *s)
 {
     number_frame(s);
-    of_agent_packet_in(s->sw->agent, &s->in);
+    sim_switch_packet_in(s->sw, &s->packet);
 }
 
 /* A port of the lane's switches whose tables send an unknown frame to a tenant: a cookie with a network's id in the upper half (controller/edge_tables.h). */
@@ -38,8 +38,8 @@ bool packet_source_find(struct bench *b, enum lane lane, struct packet_source *s
     for (unsigned i = 0; i < (lane == LANE_DIRECT ? 1 : b->net->n_edges); i++) {
         s->sw = lane == LANE_DIRECT ? b->direct : b->net->switches[i];
         for (uint32_t port = 1; port <= s->sw->n_devices; port++) {
-            if (sim_packet_in_example(s->sw, port, s->frame, sizeof s->frame, &s->in) && (lane == LANE_DIRECT || s->in.cookie >> 32)) {
-                s->in.data = s->frame;
+            if (sim_packet_in_example(s->sw, port, s->frame, sizeof s->frame, &s->packet) && (lane == LANE_DIRECT || s->packet.in.cookie >> 32)) {
+                s->packet.in.data = s->frame;
                 return true;
             }
         }

@@ -4,7 +4,8 @@
  * A simulated switch is the real switch side of OpenFlow (ofproto/agent.h: handshake, roles, barriers, errors, statistics of every kind) over tables
  * that forget nothing (ofproto/flow_table.h and its siblings), without a datapath: no frame is ever edited.  What arrives is looked up by a pass
  * over all entries of a table, the slow and obvious way, and only for what a controller cannot do without: its discovery frames, which cross cables
- * and come back as packet-ins, and one example of each packet-in that a phase repeats (sim_packet_in_example()).
+ * and come back as packet-ins, and one example of each packet-in that a phase repeats (sim_packet_in_example()).  Meters measure packet-ins, with
+ * vswitchd's own code (ofproto/meter_bands.h).
  *
  * A switch has `n_devices` ports without a cable (d1, d2 …, for tenants' ports to be bound to) with numbers from 1, then as many uplinks (u1, u2 …) as
  * the wiring gives it.  To controllerd it is an Open vSwitch (it knows no Polder request), or with `vswitchd` one of ours.  One thread: the loop's.
@@ -46,8 +47,10 @@ struct sim_switch {
     unsigned n_devices;
     uint8_t first_counted, last_counted;                /* Tenants' tables: on the network's switches as controller/edge_tables.h has them, on one outside all. */
     unsigned n_controllers;     /* That are connected. */
-    uint64_t n_changed, n_removed, n_packet_outs, n_packet_ins;
+    uint64_t n_changed, n_removed, n_packet_outs, n_packet_ins, n_metered;      /* n_metered: packet-ins that a meter dropped. */
 };
+
+struct sim_packet_in { struct of_packet_in in; uint32_t meter_id; };        /* meter_id: of the action that sends it (Nicira's controller action); 0: none. */
 
 struct sim_net {
     struct event_base *base;
@@ -79,7 +82,9 @@ void sim_switch_free(struct sim_switch *);
 
 /* What the switch does with a frame: packet-ins go to its controllers, outputs to cables. */
 void sim_switch_receive(struct sim_switch *, uint32_t in_port, const uint8_t *data, unsigned size);
-/* The packet-in that the switch's tables make of a frame, not sent; false when they make none.  `out->data` is the caller's `data`. */
-bool sim_packet_in_example(struct sim_switch *, uint32_t in_port, const uint8_t *data, unsigned size, struct of_packet_in *out);
+/* The packet-in that the switch's tables make of a frame, not sent; false when they make none.  `out->in.data` is the caller's `data`. */
+bool sim_packet_in_example(struct sim_switch *, uint32_t in_port, const uint8_t *data, unsigned size, struct sim_packet_in *out);
+/* Sends it to the controllers, as long as its meter lets it pass. */
+void sim_switch_packet_in(struct sim_switch *, const struct sim_packet_in *);
 
 #endif

@@ -14,7 +14,7 @@ void sim_transmit(struct sim_switch *, uint32_t port_no, const uint8_t *data, un
 /* What a pass through the tables wants done. */
 struct sim_verdict {
     void (*output)(struct sim_switch *, uint32_t port_no, void *aux);
-    void (*packet_in)(struct sim_switch *, const struct of_packet_in *, void *aux);     /* Without data. */
+    void (*packet_in)(struct sim_switch *, const struct sim_packet_in *, void *aux);    /* Without data. */
     void *aux;
 };
 void sim_pipeline(struct sim_switch *, const struct flow *, const struct sim_verdict *);

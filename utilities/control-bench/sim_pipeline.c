@@ -92,24 +92,25 @@ static void run_table(struct pass *p, uint8_t table)
     p->entry = outer;
 }
 
-static void packet_in(struct pass *p, uint8_t reason)
+static void packet_in(struct pass *p, uint8_t reason, uint32_t meter_id)
 {
-    struct of_packet_in in = {
+    struct sim_packet_in out = { .meter_id = meter_id, .in = {
         .buffer_id = OFP_NO_BUFFER, .reason = reason,
         .table_id = p->entry ? p->entry->table_id : 0, .cookie = p->entry ? p->entry->cookie : UINT64_MAX,
-    };
-    match_init(&in.match);
+    } };
+    struct match *match = &out.in.match;
+    match_init(match);
     for (unsigned i = 0; i < FLOW_N_REGS; i++) {        /* As Open vSwitch: registers that are not zero, and the port. */
         uint32_t value = be32_get(p->key.regs[i]);
         if (value) {
-            match_set_u64(&in.match, (enum field_id) (FIELD_REG0 + i), value);
+            match_set_u64(match, (enum field_id) (FIELD_REG0 + i), value);
         }
     }
     if (be64_get(p->key.metadata)) {
-        match_set_u64(&in.match, FIELD_METADATA, be64_get(p->key.metadata));
+        match_set_u64(match, FIELD_METADATA, be64_get(p->key.metadata));
     }
-    match_set_u64(&in.match, FIELD_IN_PORT, be32_get(p->key.in_port));
-    p->verdict->packet_in(p->sw, &in, p->verdict->aux);
+    match_set_u64(match, FIELD_IN_PORT, be32_get(p->key.in_port));
+    p->verdict->packet_in(p->sw, &out, p->verdict->aux);
 }
 
 static void set_bits(struct pass *p, const struct subfield *dst, const union field_value *value, unsigned src_ofs)
@@ -124,7 +125,7 @@ static void output(struct pass *p, uint32_t port_no)
 {
     if (port_no == OFPP_CONTROLLER) {
         bool miss = p->entry && !p->entry->priority && !p->entry->match->n;
-        packet_in(p, miss ? OFPR_NO_MATCH : OFPR_ACTION);
+        packet_in(p, miss ? OFPR_NO_MATCH : OFPR_ACTION, 0);
     } else {
         p->verdict->output(p->sw, port_no == OFPP_IN_PORT ? be32_get(p->key.in_port) : port_no, p->verdict->aux);
     }
@@ -150,7 +151,7 @@ static void run_one(struct pass *p, const struct action *a)
         output(p, a->output.port);
         break;
     case ACTION_CONTROLLER:
-        packet_in(p, a->controller.reason);
+        packet_in(p, a->controller.reason, a->controller.meter);
         break;
     case ACTION_GROUP:
         run_group(p, a->group);

@@ -7,6 +7,7 @@
 #include <event2/event.h>
 
 #include "lib/json.h"
+#include "ofproto/meter_bands.h"
 
 enum { MAX_FLOWS = 1 << 21, MAX_GROUPS = 1 << 16, MAX_METERS = 1 << 16, MAX_BACKOFF_MS = 250, PACKET_IN_RATE = 10000000 };
 
@@ -51,13 +52,25 @@ static void flow_counters(const struct flow_entry *e, uint64_t *packets, uint64_
 
 static struct of_error group_ok(struct group *g UNUSED, void *sw UNUSED) { return OF_OK; }
 static void group_gone(struct group *g UNUSED, void *sw UNUSED) { }
-static struct of_error meter_ok(struct meter *m UNUSED, void *sw UNUSED) { return OF_OK; }
-static void meter_gone(struct meter *m UNUSED, void *sw UNUSED) { }
+
+static struct of_error meter_insert(struct meter *m, void *sw)
+{
+    m->aux = meter_bands_new(m, clock_now_ns(&((struct sim_switch *) sw)->net->clock));
+    return OF_OK;
+}
+
+static struct of_error meter_modify(struct meter *m, void *sw)
+{
+    free(m->aux);
+    return meter_insert(m, sw);
+}
+
+static void meter_gone(struct meter *m, void *sw UNUSED) { free(m->aux); }
 static void meter_counters(const struct meter *m UNUSED, struct of_meter_stats *out UNUSED, void *sw UNUSED) { }
 
 static const struct flow_table_ops flow_ops = { flow_insert, flow_modify, flow_remove, flow_counters };
 static const struct group_ops group_ops = { group_ok, group_ok, group_gone };
-static const struct meter_ops meter_ops = { meter_ok, meter_ok, meter_gone, meter_counters };
+static const struct meter_ops meter_ops = { meter_insert, meter_modify, meter_gone, meter_counters };
 
 /* --- The agent's backend --- */
 
@@ -157,7 +170,7 @@ static char *polder_request(void *sw_, const char *json, size_t size)
 
 /* --- Frames --- */
 
-struct frame_pass { const uint8_t *data; unsigned size; struct of_packet_in *example; bool found; };
+struct frame_pass { const uint8_t *data; unsigned size; struct sim_packet_in *example; bool found; };
 
 static void do_output(struct sim_switch *sw, uint32_t port_no, void *pass_)
 {
@@ -167,18 +180,29 @@ static void do_output(struct sim_switch *sw, uint32_t port_no, void *pass_)
     }
 }
 
-static void do_packet_in(struct sim_switch *sw, const struct of_packet_in *in, void *pass_)
+void sim_switch_packet_in(struct sim_switch *sw, const struct sim_packet_in *p)
+{
+    const struct meter *meter = p->meter_id ? meter_table_find(sw->meters, p->meter_id) : NULL;
+    const struct meter_band *band = meter ? meter_bands_measure(meter->aux, p->in.size, clock_now_ns(&sw->net->clock)) : NULL;
+    if (band && band->type == OFPMBT_DROP) {
+        sw->n_metered++;
+    } else {
+        sw->n_packet_ins += of_agent_packet_in(sw->agent, &p->in);
+    }
+}
+
+static void do_packet_in(struct sim_switch *sw, const struct sim_packet_in *in, void *pass_)
 {
     struct frame_pass *pass = pass_;
-    struct of_packet_in whole = *in;
-    whole.data = (uint8_t *) pass->data;        /* Lent. */
-    whole.size = pass->size;
-    whole.total_len = (uint16_t) pass->size;
+    struct sim_packet_in whole = *in;
+    whole.in.data = (uint8_t *) pass->data;     /* Lent. */
+    whole.in.size = pass->size;
+    whole.in.total_len = (uint16_t) pass->size;
     if (pass->example) {
         *pass->example = whole;
         pass->found = true;
     } else {
-        sw->n_packet_ins += of_agent_packet_in(sw->agent, &whole);
+        sim_switch_packet_in(sw, &whole);
     }
 }
 
@@ -193,7 +217,7 @@ void sim_switch_receive(struct sim_switch *sw, uint32_t in_port, const uint8_t *
     }
 }
 
-bool sim_packet_in_example(struct sim_switch *sw, uint32_t in_port, const uint8_t *data, unsigned size, struct of_packet_in *out)
+bool sim_packet_in_example(struct sim_switch *sw, uint32_t in_port, const uint8_t *data, unsigned size, struct sim_packet_in *out)
 {
     struct frame_pass pass = { data, size, out, false };
     const struct sim_verdict verdict = { do_output, do_packet_in, &pass };

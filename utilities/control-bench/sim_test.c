@@ -160,26 +160,27 @@ static void test_example(void)
     struct sim_net *net = sim_net_new(base, &(struct sim_plan) { .n_edges = 1, .n_devices = 3 }, &sim_hooks, &(struct rig) { .base = base });
     struct sim_switch *sw = net->switches[0];
     uint8_t frame[60] = { 2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 1, 0x08, 0x06 };
-    struct of_packet_in in;
-    CU_ASSERT_FALSE(sim_packet_in_example(sw, 1, frame, sizeof frame, &in));
+    struct sim_packet_in got;
+    const struct of_packet_in *in = &got.in;
+    CU_ASSERT_FALSE(sim_packet_in_example(sw, 1, frame, sizeof frame, &got));
     add(sw, 0, 100, 1, "in_port=1", "load:5->NXM_NX_REG0[],load:9->NXM_NX_REG1[],goto_table:16");
     add(sw, 0, 100, 1, "in_port=2", "set_field:6->reg0,resubmit(,16),clone(load:1->NXM_NX_REG0[]),resubmit(,17)");
     add(sw, 16, 0, UINT64_C(0x500000010), "reg0=5", "CONTROLLER");
     add(sw, 16, 7, 3, "reg0=5,dl_dst=02:00:00:00:00:09,dl_type=0x800", "drop");
     add(sw, 17, 1, UINT64_C(0x600000011), "reg0=6", "CONTROLLER");
-    CU_ASSERT_FATAL(sim_packet_in_example(sw, 1, frame, sizeof frame, &in));
-    CU_ASSERT_EQUAL(in.cookie, UINT64_C(0x500000010));
-    CU_ASSERT_EQUAL(in.table_id, 16);
-    CU_ASSERT_EQUAL(be32_get(in.match.value.flow.regs[0]), 5);
-    CU_ASSERT_EQUAL(be32_get(in.match.value.flow.regs[1]), 9);
-    CU_ASSERT_EQUAL(be32_get(in.match.value.flow.in_port), 1);
-    CU_ASSERT(in.data == frame && in.size == sizeof frame);
-    CU_ASSERT_FATAL(sim_packet_in_example(sw, 2, frame, sizeof frame, &in));
-    CU_ASSERT_EQUAL(in.cookie, UINT64_C(0x600000011));
-    CU_ASSERT_EQUAL(be32_get(in.match.value.flow.regs[0]), 6);
-    CU_ASSERT_FALSE(sim_packet_in_example(sw, 3, frame, sizeof frame, &in));
+    CU_ASSERT_FATAL(sim_packet_in_example(sw, 1, frame, sizeof frame, &got));
+    CU_ASSERT_EQUAL(in->cookie, UINT64_C(0x500000010));
+    CU_ASSERT_EQUAL(in->table_id, 16);
+    CU_ASSERT_EQUAL(be32_get(in->match.value.flow.regs[0]), 5);
+    CU_ASSERT_EQUAL(be32_get(in->match.value.flow.regs[1]), 9);
+    CU_ASSERT_EQUAL(be32_get(in->match.value.flow.in_port), 1);
+    CU_ASSERT(in->data == frame && in->size == sizeof frame);
+    CU_ASSERT_FATAL(sim_packet_in_example(sw, 2, frame, sizeof frame, &got));
+    CU_ASSERT_EQUAL(in->cookie, UINT64_C(0x600000011));
+    CU_ASSERT_EQUAL(be32_get(in->match.value.flow.regs[0]), 6);
+    CU_ASSERT_FALSE(sim_packet_in_example(sw, 3, frame, sizeof frame, &got));
     wire_put16(frame + 12, 0x0800);             /* Now the entry of priority 7 is in front of it. */
-    CU_ASSERT_FALSE(sim_packet_in_example(sw, 1, frame, sizeof frame, &in));
+    CU_ASSERT_FALSE(sim_packet_in_example(sw, 1, frame, sizeof frame, &got));
     sim_net_free(net);
     event_base_free(base);
 }
@@ -190,11 +191,48 @@ static void test_loop(void)
     struct event_base *base = event_base_new();
     struct sim_net *net = sim_net_new(base, &(struct sim_plan) { .n_edges = 1, .n_devices = 1 }, &sim_hooks, &(struct rig) { .base = base });
     uint8_t frame[60] = { 2, 0, 0, 0, 0, 9 };
-    struct of_packet_in in;
+    struct sim_packet_in in;
     add(net->switches[0], 0, 1, 1, "in_port=1", "resubmit(,0)");
     CU_ASSERT_FALSE(sim_packet_in_example(net->switches[0], 1, frame, sizeof frame, &in));
     sim_net_free(net);
     event_base_free(base);
+}
+
+/* A packet-in of an action with a meter passes at the meter's rate; one without passes always, and so does each when the meter is gone. */
+static void test_meter(void)
+{
+    enum { RATE = 10, BURST = 20, MANY = 1000 };
+    struct rig r;
+    rig_init(&r, (struct sim_plan) { .n_edges = 1, .n_devices = 2 });
+    wait_ready(&r);
+    struct sim_switch *sw = r.net->switches[0];
+    struct of_meter_band band = { .type = OFPMBT_DROP, .rate = RATE, .burst_size = BURST };
+    struct of_meter_mod mod = { .command = OFPMC_ADD, .flags = OFPMF_PKTPS | OFPMF_BURST, .meter_id = 7, .bands = memcpy(xmalloc(sizeof band), &band, sizeof band), .n_bands = 1 };
+    uint8_t frame[60] = { 2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 1, 0x08, 0x06 };
+    struct sim_packet_in metered, plain;
+    CU_ASSERT_FATAL(of_ok(meter_table_mod(sw->meters, &mod)));
+    add(sw, 0, 1, 1, "in_port=1", "controller(reason=action,meter_id=7)");
+    add(sw, 0, 1, 1, "in_port=2", "CONTROLLER");
+    CU_ASSERT_FATAL(sim_packet_in_example(sw, 1, frame, sizeof frame, &metered) && sim_packet_in_example(sw, 2, frame, sizeof frame, &plain));
+    CU_ASSERT(metered.meter_id == 7 && !plain.meter_id);
+    const uint64_t begun = clock_now_ns(&sw->net->clock);
+    for (unsigned i = 0; i < MANY; i++) {
+        sim_switch_packet_in(sw, &metered);
+    }
+    const uint64_t most = BURST + 1 + (clock_now_ns(&sw->net->clock) - begun) * RATE / 1000000000;
+    CU_ASSERT(sw->n_packet_ins >= BURST && sw->n_packet_ins <= most);
+    CU_ASSERT_EQUAL(sw->n_packet_ins + sw->n_metered, MANY);
+    const uint64_t before = sw->n_packet_ins;
+    for (unsigned i = 0; i < MANY; i++) {
+        sim_switch_packet_in(sw, &plain);
+    }
+    CU_ASSERT_EQUAL(sw->n_packet_ins, before + MANY);
+    mod = (struct of_meter_mod) { .command = OFPMC_DELETE, .meter_id = 7 };
+    CU_ASSERT(of_ok(meter_table_mod(sw->meters, &mod)));
+    sim_switch_packet_in(sw, &metered);
+    CU_ASSERT_EQUAL(sw->n_packet_ins, before + MANY + 1);
+    CU_ASSERT(reaches(&r, &r.n_packet_ins, (unsigned) sw->n_packet_ins));
+    rig_fini(&r);
 }
 
 /* What a tenant says is what the tables hold afterwards; hooks tell of tenants' tables only. */
@@ -232,7 +270,7 @@ void sim_test_suite(void);
 void sim_test_suite(void)
 {
     UNIT_SUITE("simulated network", { "wiring", test_wiring }, { "discovery frames cross cables", test_discovery }, { "an example packet-in", test_example },
-               { "a circle ends", test_loop }, { "rules are kept", test_rules });
+               { "a circle ends", test_loop }, { "a meter limits packet-ins", test_meter }, { "rules are kept", test_rules });
 }
 
 UNIT_MAIN(sim_test_suite)

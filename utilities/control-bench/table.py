@@ -2,6 +2,7 @@
 
 A result is a phase's JSON object, as control-sim prints it, with "case", "memory_mb" (controllerd's, after the phase), "peak_mb" and "apply_seconds".
 """
+import collections
 import csv
 import json
 import os
@@ -13,6 +14,15 @@ PEERS = {
     "memory": "OpenVirteX 501 MB for one tenant, 866 for ten",
 }
 MEBI_PER_GIB = 1024
+
+Flood = collections.namedtuple("Flood", "what judged")
+# By control-sim's phase.  What a switch without meters lets through fills the connection that both tenants' answers share: it is to be stood, no more.
+FLOODS = {
+    "flow-mods": Flood("sends flow-mods without end", True), "packet-ins": Flood("has a machine that causes packet-ins without end", True),
+    "unmetered": Flood("has one at a switch without meters", False), "stall": Flood("asks and does not read", True),
+    "garbage": Flood("sends garbage", True), "reconnect": Flood("reconnects in a loop", True),
+}
+NAMES = {"p50": "p50", "p99": "p99", "median_p99": "p99 of the median turn"}
 
 
 class Line:
@@ -47,7 +57,9 @@ def _rate(name, result, limit=None, peers=""):
 def _of(result):
     case, phase = result["case"], result["phase"]
     if phase == "latency":
-        return [] if case == "neighbour" else _latency(case, result)
+        return _latency(case, result)
+    if phase.startswith("flood-"):
+        return _neighbour(result)
     if phase == "rate":
         return [_rate(f"{case}: flow-mods at the switch", result, 200000 if case == "one" else None, PEERS["rate"])]
     if phase == "fill":
@@ -69,29 +81,23 @@ def _of(result):
     return []
 
 
-def _neighbour(results):
-    """Latency under each flood beside that before and after it: the worse of both is the one at rest."""
-    out, rest, flood = [], None, None
-    for result in results:
-        if result["phase"].startswith("flood-"):
-            flood = None if result["phase"] == "flood-end" else result["phase"].removeprefix("flood-")
-        elif result["phase"] == "latency":
-            p99 = result["slice"]["to_barrier_us"]["p99"]
-            if flood:
-                out.append([flood, p99, rest, result["direct"]["to_barrier_us"]["p99"]])
-            else:
-                rest = p99
-                if out:
-                    out[-1][2] = max(out[-1][2], rest)
-    lines = []
-    for flood, p99, calm, direct in out:
-        lines += [Line(f"neighbour: flow-mod and barrier, p99, while another floods by {flood}", "µs", p99, direct, p99 - direct),
-                  Line(f"neighbour: the same, as a multiple of that at rest ({calm:.0f} µs)", "×", p99 / calm, None, None, ("≤", 1.05))]
-    return lines
+def _neighbour(result):
+    """Turns with a flood beside the turns without one between them."""
+    kind = result["phase"].removeprefix("flood-")
+    quiet, flood = result["quiet"], result["flood"]
+    limit = ("≤", 1.05) if kind in FLOODS and FLOODS[kind].judged else None
+    what = FLOODS[kind].what
+
+    def ratio(key):
+        return Line(f"neighbour: … {what}: {NAMES[key]}, as a multiple of that at rest", "×", flood["slice"][key] / quiet["slice"][key],
+                    flood["direct"][key] / quiet["direct"][key], None, limit if key != "p50" else None)
+    return [Line(f"neighbour: flow-mod and barrier, p99, while another {what}", "µs", flood["slice"]["p99"], flood["direct"]["p99"], flood["slice"]["p99"] - flood["direct"]["p99"]),
+            Line(f"neighbour: … {what}: messages or connections of it", "1/s", result["flooded_per_second"]),
+            ratio("p50"), ratio("p99"), ratio("median_p99")]
 
 
 def lines(results):
-    out = [line for result in results for line in _of(result)] + _neighbour([r for r in results if r["case"] == "neighbour"])
+    out = [line for result in results for line in _of(result)]
     by_rules = {}
     for result in results:
         if result["phase"] == "latency" and result["case"] == "one":
