@@ -1,6 +1,7 @@
 #include "lib/stream_test.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -376,6 +377,38 @@ static void test_listener_closes_in_accept(void)
     rig_fini(&r);
 }
 
+static void count_accept(struct stream *s, void *n)
+{
+    ++*(unsigned *) n;
+    stream_close(s);
+}
+
+/* Many peers at once are accepted turn by turn, so that nobody else waits for all of them. */
+static void test_accepts_in_turns(void)
+{
+    enum { PEERS = 5 };
+    struct event_base *base = event_base_new();
+    struct err err = ERR_INIT;
+    unsigned n = 0;
+    int fds[PEERS];
+    struct stream_listener *listener = stream_listen(base, "ptcp:0:127.0.0.1", NULL, count_accept, &n, &err);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(listener);
+    const struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons((uint16_t) stream_listener_port(listener)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    for (unsigned i = 0; i < PEERS; i++) {
+        fds[i] = socket(AF_INET, SOCK_STREAM, 0);
+        CU_ASSERT_EQUAL_FATAL(connect(fds[i], (const struct sockaddr *) (const void *) &at, sizeof at), 0);
+    }
+    for (unsigned i = 1; i <= PEERS; i++) {
+        event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+        CU_ASSERT_EQUAL(n, i);
+    }
+    for (unsigned i = 0; i < PEERS; i++) {
+        close(fds[i]);
+    }
+    stream_listener_close(listener);
+    event_base_free(base);
+}
+
 static void test_ipv6(void)
 {
     struct rig r = { .base = event_base_new() };
@@ -403,5 +436,5 @@ void stream_test_suite(void)
 {
     UNIT_SUITE("stream", { "targets", test_targets }, { "tcp", test_tcp }, { "unix", test_unix }, { "refused", test_refused },
                { "close", test_close }, { "partial reads", test_partial }, { "backpressure", test_backpressure },
-               { "listener closed while accepting", test_listener_closes_in_accept }, { "IPv6", test_ipv6 });
+               { "listener closed while accepting", test_listener_closes_in_accept }, { "peers at once", test_accepts_in_turns }, { "IPv6", test_ipv6 });
 }
