@@ -14,6 +14,7 @@ controller_libcontroller_a_SOURCES = \
 	controller/fabric.c controller/fabric.h controller/fabric_impl.h \
 	controller/fabric_status.c \
 	controller/fabric_pools.c \
+	controller/gather.c controller/gather.h \
 	controller/intern.c \
 	controller/limits.c controller/limits.h \
 	controller/link_routes.c controller/link_routes.h \
@@ -65,6 +66,7 @@ TESTS += controller/controller_test
 controller_controller_test_SOURCES = \
 	controller/controller_test.c \
 	controller/config_test.c \
+	controller/gather_test.c \
 	controller/counter_sum_test.c \
 	controller/limits_test.c \
 	controller/link_routes_test.c \

@@ -51,6 +51,7 @@ struct controller {
     struct rest *rest;
     struct revision_mark revisions[64];         /* The last ones, by revision modulo the size. */
     struct commits *commits;    /* controller.c's queue. */
+    bool idle_turn;             /* What runs now has the loop's lowest priority: gather.h. */
 };
 
 /* An event base whose lowest priority is served one callback at a time, when there is nothing else to do (ofproto/of_share.h). NULL: none can be had. */

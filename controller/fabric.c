@@ -18,15 +18,12 @@
 
 void fabric_schedule(struct fabric *f)
 {
-    if (!f->work_pending) {
-        f->work_pending = true;
-        event_active(f->work, EV_TIMEOUT, 0);
-    }
+    gather_poke(&f->work);
 }
 
 bool fabric_busy(const struct fabric *f)
 {
-    return f && f->work_pending;
+    return f && f->work.pending;
 }
 
 static uint32_t vsw_hash(uint32_t id)
@@ -351,7 +348,7 @@ bool fabric_reply(struct fabric *f, struct sw *sw, struct of_msg *msg)
     return vsw_stats_reply(f->stats, sw, msg) || intern_reply(f->intern, sw, msg);
 }
 
-static void work_cb(evutil_socket_t fd UNUSED, short events UNUSED, void *aux)
+static void work_cb(void *aux)
 {
     struct fabric *f = aux;
     uint64_t start = clock_now_ns(&f->controller->clock);
@@ -383,7 +380,6 @@ static void work_cb(evutil_socket_t fd UNUSED, short events UNUSED, void *aux)
     }
     f->n_devices = 0;
     f->compile_ns += clock_now_ns(&f->controller->clock) - start;
-    f->work_pending = false;
     reconcile_kick(f->controller->reconcile);
 }
 
@@ -402,7 +398,7 @@ struct fabric *fabric_new(struct controller *controller)
     list_init(&f->work_list);
     id_pool_init(&f->group_ids, TENANT_GROUP_MAX);
     id_pool_init(&f->meter_ids, TENANT_METER_MAX);
-    f->work = event_new(controller->base, -1, 0, work_cb, f);
+    gather_init(&f->work, controller->base, &controller->idle_turn, work_cb, f);
     f->retry = event_new(controller->base, -1, EV_PERSIST, retry_cb, f);
     struct timeval interval = { .tv_sec = 2 };
     event_add(f->retry, &interval);
@@ -428,7 +424,7 @@ void fabric_free(struct fabric *f)
         intern_free(f->intern);
         limits_free(f->limits);
         vsw_stats_free(f->stats);
-        event_free(f->work);
+        gather_fini(&f->work);
         event_free(f->retry);
         free(f->known);
         free(f->devices);

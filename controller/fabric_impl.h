@@ -4,6 +4,7 @@
 
 #include "controller/controller.h"
 #include "controller/fabric.h"
+#include "controller/gather.h"
 #include "controller/vsw.h"
 
 /* Numbers that are given out and taken back; what came back last is given out last, so that a number is not reused while a switch may still know the former. */
@@ -20,10 +21,10 @@ struct fabric {
     struct list work_list;      /* Those with something to do. */
     struct hmap usages;         /* struct usage by tenant. */
     struct id_pool group_ids, meter_ids;        /* Physical ids of tenants' groups and meters. */
-    struct event *work;         /* Compiles what is dirty, once per loop turn. */
+    struct gather work;         /* Compiles what is dirty, once per loop turn. */
     struct event *retry;        /* Agents that could not be made; held entries. */
     unsigned n_held;            /* vsw_hold.h */
-    bool work_pending, switches_dirty;
+    bool switches_dirty;
     uint64_t *devices; unsigned n_devices;      /* Datapath ids of edges whose device ports changed. */
     uint64_t *known; unsigned n_known;  /* Datapath ids of the model's edges and fabric switches, as last seen. */
     uint64_t n_compiles, compile_ns, n_packet_ins, n_packet_ins_lost, n_packet_outs, n_packet_outs_lost;

@@ -108,6 +108,11 @@ static void on_garbage(struct of_share *share)
     limits_change(CONTAINER_OF(share, struct vsw, share));
 }
 
+static void on_turn(struct of_share *share, bool begins)
+{
+    CONTAINER_OF(share, struct vsw, share)->controller->idle_turn = begins;
+}
+
 /* --- Packet-ins and connections --- */
 
 bool limits_packet_in(struct vsw *vsw)
@@ -191,7 +196,7 @@ void limits_tenant_init(struct usage *usage)
 
 void limits_vsw_init(struct vsw *vsw)
 {
-    vsw->share = (struct of_share) { .group = &vsw->usage->group, .garbage = on_garbage };
+    vsw->share = (struct of_share) { .group = &vsw->usage->group, .garbage = on_garbage, .turn = on_turn };
     list_init(&vsw->hold.node);
     if (paid_at(vsw) == BUDGET_NEVER) {
         uint64_t now = now_of(vsw->fabric);

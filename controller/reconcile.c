@@ -43,14 +43,14 @@ void reconcile_poke(struct reconcile *r, struct sw_rules *s)
         if (list_empty(&s->work)) {
             list_push_back(&r->work_list, &s->work);
         }
-        event_active(r->work, EV_TIMEOUT, 0);
+        gather_poke(&r->work);
     }
 }
 
 void reconcile_kick(struct reconcile *r)
 {
     if (!list_empty(&r->waiters) || !list_empty(&r->work_list)) {
-        event_active(r->work, EV_TIMEOUT, 0);
+        gather_poke(&r->work);
     }
 }
 
@@ -542,7 +542,7 @@ void reconcile_read_again(struct reconcile *r, uint64_t datapath_id)
     }
 }
 
-static void work_cb(evutil_socket_t fd UNUSED, short events UNUSED, void *aux)
+static void work_cb(void *aux)
 {
     run(aux);
 }
@@ -568,7 +568,7 @@ struct reconcile *reconcile_new(struct controller *controller)
     r->controller = controller;
     list_init(&r->waiters);
     list_init(&r->work_list);
-    r->work = event_new(controller->base, -1, 0, work_cb, r);
+    gather_init(&r->work, controller->base, &controller->idle_turn, work_cb, r);
     r->tick = event_new(controller->base, -1, EV_PERSIST, tick_cb, r);
     struct timeval interval = { .tv_usec = TICK_MS * 1000 };
     event_add(r->tick, &interval);
@@ -589,7 +589,7 @@ void reconcile_free(struct reconcile *r)
         LIST_FOR_EACH (s, work, &r->work_list) {
             list_remove(&s->work);
         }
-        event_free(r->work);
+        gather_fini(&r->work);
         event_free(r->tick);
         buf_fini(&r->out);
         free(r);

@@ -2,13 +2,14 @@
 #ifndef CONTROLLER_RECONCILE_IMPL_H
 #define CONTROLLER_RECONCILE_IMPL_H 1
 
+#include "controller/gather.h"
 #include "controller/ruleset_impl.h"
 
 #define AUDIT_INTERVAL_NS (60 * UINT64_C(1000000000))
 
 struct reconcile {
     struct controller *controller;
-    struct event *work;         /* Sends batches and looks at waiters, once per loop turn. */
+    struct gather work;         /* Sends batches and looks at waiters, once per loop turn. */
     struct event *tick;         /* Deadlines and audits. */
     struct list work_list;      /* struct sw_rules that have something to send, or whose vhost ports may need a request. */
     struct list waiters;

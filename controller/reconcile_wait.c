@@ -131,7 +131,7 @@ static void wait_for(struct reconcile *r, struct waiter waiter, unsigned timeout
     *w = waiter;
     w->deadline_ns = clock_now_ns(&r->controller->clock) + timeout_ms * UINT64_C(1000000);
     list_push_back(&r->waiters, &w->node);
-    event_active(r->work, EV_TIMEOUT, 0);
+    gather_poke(&r->work);
 }
 
 void reconcile_wait(struct reconcile *r, uint64_t since, unsigned timeout_ms, void (*fn)(const struct err *, void *aux), void *aux)

@@ -69,10 +69,8 @@ static bool has_whole_message(const struct of_conn *c)
     return length >= OF_HEADER_SIZE && length <= c->in.size;
 }
 
-/* A turn has come. */
-static void on_turn(evutil_socket_t fd UNUSED, short what UNUSED, void *c_)
+static void take_turn(struct of_conn *c)
 {
-    struct of_conn *c = c_;
     struct of_share_group *group = c->options.share->group;
     uint64_t limit = group->quantum_ns / MAX(group->n_waiting, 1u), now = clock_now_ns(&c->options.clock);
     of_conn_end_yield(c);
@@ -92,6 +90,25 @@ static void on_turn(evutil_socket_t fd UNUSED, short what UNUSED, void *c_)
     of_conn_leave(c);
 }
 
+/* A turn has come: the loop has nothing else to do … */
+static void on_turn(evutil_socket_t fd UNUSED, short what UNUSED, void *c_)
+{
+    struct of_share *share = ((struct of_conn *) c_)->options.share;    /* Outlives the connection. */
+    if (share->turn) {
+        share->turn(share, true);
+    }
+    take_turn(c_);
+    if (share->turn) {
+        share->turn(share, false);
+    }
+}
+
+/* … or has left no room for it. */
+static void on_late(evutil_socket_t fd UNUSED, short what UNUSED, void *c)
+{
+    take_turn(c);
+}
+
 /* What was held waits for a turn: it has been too much already. */
 void of_conn_resume(struct of_conn *c)
 {
@@ -105,7 +122,7 @@ void of_conn_turns_init(struct of_conn *c)
 {
     if (c->options.share) {
         c->turn = evtimer_new(c->base, on_turn, c);
-        c->late = evtimer_new(c->base, on_turn, c);
+        c->late = evtimer_new(c->base, on_late, c);
         event_priority_set(c->turn, event_base_get_npriorities(c->base) - 1);
     }
 }

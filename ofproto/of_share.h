@@ -39,6 +39,8 @@ struct of_share {               /* Of one agent's connections. */
     bool held;
     /* A message could not be decoded; may hold the share. May be NULL. */
     void (*garbage)(struct of_share *);
+    /* A turn at low priority begins, or ends: what it causes has time until nothing else is to be done. May be NULL. */
+    void (*turn)(struct of_share *, bool begins);
 };
 
 /* Forgets. */
