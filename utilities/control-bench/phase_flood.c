@@ -25,7 +25,7 @@ enum {
     WINDOW = 64,                /* Batches, each with a barrier, that may be open. */
     FLOW_MODS_A_BATCH = 64, GARBAGE_A_BATCH = 64,
     PACKET_INS_A_TURN = 256,    /* Before each sample. */
-    CONNECTIONS_A_TURN = 4,
+    CONNECT_EVERY = 4,          /* Samples: some thousands a second. More, and the kernel's work for them is seen, wherever they go. */
     N_CONNECTIONS = 64,         /* The oldest is cut off when there would be more. */
     FLOOD_KEYS = 4096,
     MAX_CATCH_UP = 16,          /* Turns of the loop. */
@@ -133,8 +133,8 @@ static void make_connections(struct bench *b UNUSED, struct flood *f)
 {
     static const uint8_t hello[] = { OF13_VERSION, OFPT_HELLO, 0, 8, 0, 0, 0, 1 };
     const struct linger reset = { 1, 0 };
-    for (unsigned i = 0; i < CONNECTIONS_A_TURN; i++, f->n++) {
-        int *fd = &f->fds[f->n % N_CONNECTIONS];
+    if (f->made % CONNECT_EVERY == 0) {
+        int *fd = &f->fds[f->n++ % N_CONNECTIONS];
         if (*fd >= 0) {
             setsockopt(*fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
             close(*fd);
