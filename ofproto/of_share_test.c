@@ -27,6 +27,8 @@ struct rig {
     unsigned n_ends, n_up;
     unsigned run, longest_run;          /* Messages of others in a row while connection 0 had one waiting. */
     bool waiting;
+    bool in_turn;
+    unsigned n_turns, n_in_turns;       /* Turns told of, and messages that were handled in them. */
 };
 
 static uint64_t now_of(void *r) { return ((struct rig *) r)->now_ns; }
@@ -40,6 +42,7 @@ static void on_message(struct of_conn *conn UNUSED, struct of_msg *msg UNUSED, c
     struct rig *r = end->rig;
     r->now_ns += MESSAGE_NS;
     end->n_messages++;
+    r->n_in_turns += r->in_turn;
     if (!end->number) {
         r->longest_run = MAX(r->longest_run, r->run);
         r->waiting = false;
@@ -166,6 +169,31 @@ static void test_flood(void)
     flood(false, 1, true);
 }
 
+static void on_turn(struct of_share *share, bool begins)
+{
+    struct rig *r = CONTAINER_OF(share, struct rig, shares[0]);
+    CU_ASSERT(r->in_turn != begins);
+    r->in_turn = begins;
+    r->n_turns += begins;
+}
+
+/* Who owns the share is told of the turns that it is given, and of nothing that comes as it comes. */
+static void test_told(void)
+{
+    struct rig r;
+    rig_init(&r, true);
+    r.shares[0].turn = on_turn;
+    connect_one(&r, 0);
+    send_barriers(&r, 0, 2);
+    turns_until(&r, 0, 2);
+    CU_ASSERT_EQUAL(r.n_turns, 0);
+    send_barriers(&r, 0, 500);
+    turns_until(&r, 0, 502);
+    CU_ASSERT(r.n_turns > 0 && !r.in_turn);
+    CU_ASSERT(r.n_in_turns > 250 && r.n_in_turns < 502);        /* Others at once: what a group has, and late ones. */
+    rig_fini(&r);
+}
+
 /* Two groups that flood, one with three times as many connections, get the same. What is compared is time: a machine that does
  * something else meanwhile may spoil a try. */
 static bool shares_are_equal(void)
@@ -253,5 +281,6 @@ static void test_late(void)
 
 void of_share_test_suite(void)
 {
-    UNIT_SUITE("of_share", { "a flood", test_flood }, { "equal shares", test_equal_shares }, { "held", test_held }, { "close", test_close }, { "late", test_late });
+    UNIT_SUITE("of_share", { "a flood", test_flood }, { "turns are told of", test_told },
+               { "equal shares", test_equal_shares }, { "held", test_held }, { "close", test_close }, { "late", test_late });
 }
