@@ -96,6 +96,7 @@ vswitch_datapath_test_SOURCES = \
 	vswitch/checksum_test.c \
 	vswitch/classifier_test.c \
 	vswitch/conjunction_test.c \
+	vswitch/counters_test.c \
 	vswitch/dp_fixture.c vswitch/dp_fixture.h \
 	vswitch/dp_bundle_test.c \
 	vswitch/dp_group_test.c \

@@ -10,6 +10,8 @@
 #include "vswitch/checksum.h"
 #include "vswitch/packet.h"
 
+#define PROGRAM_AHEAD 4u        /* The program of the packet so many places behind is asked for. */
+
 /* --- Outputs --- */
 
 void cache_flush(struct cache_out *o)
@@ -51,13 +53,36 @@ static inline void write_macs(uint8_t *d, const struct cache_step *cells)
 static inline void take_ttl(uint8_t *d, unsigned ofs, unsigned n)
 {
     uint8_t *h = d + ofs - 8;
-    if (*h >> 4 == 4) {
-        wire_put16(h + 10, checksum_update(wire_get16(h + 10), 256u * n + 0xffff));
+    if (__builtin_expect(*h >> 4 == 4, 1)) {
+        wire_put16(h + 10, checksum_update_small(wire_get16(h + 10), (uint16_t) (256u * n)));
     }
     d[ofs] = (uint8_t) (d[ofs] - n);
 }
 
-void cache_execute(struct cache_out *o, const struct cache_program *prog, struct packet *p)
+static __attribute__((noinline)) void output_copy(struct cache_out *o, const struct packet *p, uint32_t port)
+{
+    struct packet *copy = o->ops->copy(o->thread, p, o->aux);
+    if (!copy) {
+        o->drop(o, p, DROP_NO_MEMORY);
+        return;
+    }
+    copy->in_port = p->in_port;
+    copy->l2_len = p->l2_len;
+    copy->l3_ofs = p->l3_ofs;
+    copy->l4_ofs = p->l4_ofs;
+    copy->queue = p->queue;
+    put(o, copy, port);
+}
+
+static __attribute__((noinline)) void finish_unsent(struct cache_out *o, const struct cache_program *prog, struct packet *p)
+{
+    if (prog->drop != CACHE_SENT) {
+        o->drop(o, p, prog->drop);
+    }
+    o->ops->free(o->thread, p, o->aux);
+}
+
+static inline __attribute__((always_inline)) void execute(struct cache_out *o, const struct cache_program *prog, struct packet *p)
 {
     unsigned last = prog->takes ? prog->n_cells - 1u : prog->n_cells;
     for (unsigned i = 0; i < last; i++) {
@@ -68,35 +93,28 @@ void cache_execute(struct cache_out *o, const struct cache_program *prog, struct
         } else if (s->code == STEP_TTL) {
             take_ttl(p->data, s->port, s->n);
         } else {
-            struct packet *copy = o->ops->copy(o->thread, p, o->aux);
-            if (!copy) {
-                o->drop(o, p, DROP_NO_MEMORY);
-                continue;
-            }
-            copy->in_port = p->in_port;
-            copy->l2_len = p->l2_len;
-            copy->l3_ofs = p->l3_ofs;
-            copy->l4_ofs = p->l4_ofs;
-            copy->queue = p->queue;
-            put(o, copy, s->port);
+            output_copy(o, p, s->port);
         }
     }
     if (prog->takes) {
         put(o, p, prog->port);
-        return;
+    } else {
+        finish_unsent(o, prog, p);
     }
-    if (prog->drop != CACHE_SENT) {
-        o->drop(o, p, prog->drop);
-    }
-    o->ops->free(o->thread, p, o->aux);
+}
+
+void cache_execute(struct cache_out *o, const struct cache_program *prog, struct packet *p)
+{
+    execute(o, prog, p);
 }
 
 /* --- Counters --- */
 
 static inline void count_ids(struct dp_thread *t, const uint32_t *ids, unsigned n_ids, uint64_t packets, uint64_t bytes, uint64_t now_ns)
 {
+    const struct counter_cells cells = t->cells;        /* Our own stores might change the thread's, for all that the compiler knows. */
     for (unsigned i = 0; i < n_ids; i++) {
-        count_packets(&t->cells, ids[i], packets, bytes, now_ns);
+        count_packets(&cells, ids[i], packets, bytes, now_ns);
     }
 }
 
@@ -186,29 +204,53 @@ static inline struct cache_entry *verified(struct cache_batch *b, struct cache_e
     return e;
 }
 
-void cache_hit(struct cache_batch *b, struct cache_entry *e, struct packet *p)
+static __attribute__((noinline)) void hit_guided(struct cache_batch *b, const struct cache_entry *e, struct packet *p)
+{
+    struct guide guide = { cache_ids(b->plan, e), e->n_ids, 0 };
+    cache_flush(&b->out);
+    cache_walk(b, p, NULL, &guide);
+    b->n_guided++;
+}
+
+static __attribute__((noinline)) void hit_expired(struct cache_batch *b, struct packet *p)
+{
+    cache_flush(&b->out);
+    cache_walk(b, p, NULL, NULL);
+}
+
+/* A good third of what a hit costs is here: one piece of code per loop over a batch, what is rare kept out of it. */
+static inline __attribute__((always_inline)) void hit(struct cache_batch *b, const struct cache_entry *e, struct packet *p)
 {
     struct dp_thread *t = b->out.thread;
-    struct cache *c = &t->cache;
-    const uint32_t *ids = cache_ids(b->plan, e);
-    if (e->program == CACHE_GUIDED) {
-        struct guide guide = { ids, e->n_ids, 0 };
-        cache_flush(&b->out);
-        cache_walk(b, p, NULL, &guide);
-        b->n_guided++;
+    if (__builtin_expect(e->program == CACHE_GUIDED, 0)) {
+        hit_guided(b, e, p);
         return;
     }
-    const struct cache_program *prog = &c->programs[e->program];
+    const struct cache_program *prog = &t->cache.programs[e->program];
     if (__builtin_expect(prog->ttl && p->data[prog->ttl_ofs] <= prog->ttl, 0)) {
-        cache_flush(&b->out);
-        cache_walk(b, p, NULL, NULL);
+        hit_expired(b, p);
         return;
     }
-    count_ids(t, ids, e->n_ids, 1, p->len, b->now_ns);
+    count_ids(t, cache_ids(b->plan, e), e->n_ids, 1, p->len, b->now_ns);
     if (prog->plain) {
         put(&b->out, p, prog->port);
     } else {
-        cache_execute(&b->out, prog, p);
+        execute(&b->out, prog, p);
+    }
+}
+
+void cache_hit(struct cache_batch *b, const struct cache_entry *e, struct packet *p)
+{
+    hit(b, e, p);
+}
+
+static inline void known(struct cache_batch *b, struct cache_entry *e, struct packet *p)
+{
+    b->n_hits++;
+    if (__builtin_expect(b->check, 0)) {
+        cache_check_hit(b, e, p);
+    } else {
+        hit(b, e, p);
     }
 }
 
@@ -232,8 +274,7 @@ static void run_port(struct cache_batch *b, struct packet **packets, unsigned n)
     if (!e || e->program == CACHE_GUIDED || !prog->plain || b->check) {
         for (; i < n; i++) {
             if (e) {
-                b->n_hits++;
-                b->hit(b, e, packets[i]);
+                known(b, e, packets[i]);
             } else {
                 miss(b, packets[i], &key, hash);
             }
@@ -273,10 +314,12 @@ static void run_keys(struct cache_batch *b, struct packet **packets, unsigned n)
     }
     perf_lap(&b->out.thread->perf, PERF_CACHE, n);
     for (unsigned i = 0; i < n; i++) {
+        if (i + PROGRAM_AHEAD < n && found[i + PROGRAM_AHEAD]) {
+            __builtin_prefetch(&c->programs[found[i + PROGRAM_AHEAD]->program]);
+        }
         struct cache_entry *e = verified(b, found[i], &keys[i], hashes[i]);
         if (e) {
-            b->n_hits++;
-            b->hit(b, e, packets[i]);
+            known(b, e, packets[i]);
         } else {
             cache_flush(&b->out);
             miss(b, packets[i], &keys[i], hashes[i]);
@@ -295,7 +338,6 @@ void cache_run(struct dp_thread *t, struct packet **packets, unsigned n, uint32_
     b.now_ns = now_ns;
     b.n_hits = b.n_guided = 0;
     b.check = dp->cache->check;
-    b.hit = b.check ? cache_check_hit : cache_hit;
     b.out.ops = &dp->ops;
     b.out.thread = t;
     b.out.aux = dp->aux;

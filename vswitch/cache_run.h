@@ -22,7 +22,6 @@ struct cache_batch {
     uint64_t version, now_ns;
     unsigned n_hits, n_guided;
     bool check;
-    void (*hit)(struct cache_batch *, struct cache_entry *, struct packet *);
     struct cache_out out;
 };
 
@@ -30,7 +29,7 @@ void cache_flush(struct cache_out *);
 /* Runs a program's steps, takes the packet. */
 void cache_execute(struct cache_out *, const struct cache_program *, struct packet *);
 void cache_walk(struct cache_batch *, struct packet *, struct recorder *, struct guide *);
-void cache_hit(struct cache_batch *, struct cache_entry *, struct packet *);
+void cache_hit(struct cache_batch *, const struct cache_entry *, struct packet *);
 /* As a hit, but walks, too, and compares. */
 void cache_check_hit(struct cache_batch *, struct cache_entry *, struct packet *);
 

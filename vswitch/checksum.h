@@ -46,6 +46,13 @@ static inline uint16_t checksum_update(uint16_t c, uint32_t delta)
     return c == 0xffff ? c : (uint16_t) ((c + delta % 0xffff) % 0xffff);
 }
 
+/* The same for a change below 0xffff, without a division. */
+static inline uint16_t checksum_update_small(uint16_t c, uint16_t delta)
+{
+    uint32_t sum = (uint32_t) c + delta;
+    return c == 0xffff ? c : (uint16_t) (sum >= 0xffff ? sum - 0xffff : sum);
+}
+
 static inline uint16_t checksum_update_udp(uint16_t c, uint32_t delta)
 {
     if (!c) {

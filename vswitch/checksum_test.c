@@ -53,6 +53,18 @@ static void test_every_delta(void)
     CU_ASSERT_EQUAL(bad, 0);
 }
 
+static void test_small(void)
+{
+    unsigned bad = 0;
+    for (uint32_t c = 0; c <= 0xffff; c++) {
+        for (uint32_t delta = 0; delta < 0xffff; delta += delta % 256 ? 255 : 1) {     /* Multiples of 256, as a TTL has them, and one above. */
+            bad += checksum_update_small((uint16_t) c, (uint16_t) delta) != checksum_update((uint16_t) c, delta);
+        }
+        bad += checksum_update_small((uint16_t) c, 0xfffe) != checksum_update((uint16_t) c, 0xfffe);
+    }
+    CU_ASSERT_EQUAL(bad, 0);
+}
+
 /* Against a full computation, at even and odd offsets and lengths. */
 static void test_against_full(void)
 {
@@ -112,6 +124,7 @@ void checksum_test_suite(void)
         { "known values", test_known },
         { "bijection over all values", test_bijection },
         { "every delta", test_every_delta },
+        { "small deltas", test_small },
         { "against a full computation", test_against_full },
         { "CRC32c", test_crc32c });
 }

@@ -2,21 +2,22 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include "lib/util.h"
 #include "vswitch/dp_private.h"
 
 /* Numbers below are the tables' misses. */
 #define FIRST_ID OF_N_TABLES
+#define CELLS_SIZE ((size_t) COUNTER_MAX_CHUNKS * COUNTER_CHUNK * sizeof(struct counter))
 
 static void add_chunk(struct dp *dp, unsigned chunk)
 {
     for (unsigned i = 0; i < dp->n_threads; i++) {
-        struct counter *cells = aligned_alloc(64, COUNTER_CHUNK * sizeof *cells);
-        if (!cells) {
+        void *cells = dp->threads[i]->cells.at + (size_t) chunk * COUNTER_CHUNK;
+        if (mprotect(cells, COUNTER_CHUNK * sizeof(struct counter), PROT_READ | PROT_WRITE)) {
             abort();
         }
-        memset((void *) cells, 0, COUNTER_CHUNK * sizeof *cells);
-        atomic_store_explicit(&dp->threads[i]->cells.chunk[chunk], cells, memory_order_release);
+        memset(cells, 0, COUNTER_CHUNK * sizeof(struct counter));       /* The poll-mode thread will not wait for the kernel to do so. */
     }
     atomic_store_explicit(&dp->counters.owners[chunk], XNEW(struct counter_owners), memory_order_release);
 }
@@ -27,6 +28,13 @@ void counter_space_init(struct dp *dp)
     for (unsigned i = 0; i < OF_N_TABLES; i++) {
         list_init(&s->of_table[i]);
     }
+    for (unsigned i = 0; i < dp->n_threads; i++) {
+        void *at = mmap(NULL, CELLS_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (at == MAP_FAILED) {
+            abort();
+        }
+        dp->threads[i]->cells.at = at;
+    }
     s->n = FIRST_ID;
     add_chunk(dp, 0);
 }
@@ -34,9 +42,7 @@ void counter_space_init(struct dp *dp)
 void counter_space_fini(struct dp *dp)
 {
     for (unsigned i = 0; i < dp->n_threads; i++) {
-        for (unsigned k = 0; k < COUNTER_MAX_CHUNKS; k++) {
-            free((void *) atomic_load_explicit(&dp->threads[i]->cells.chunk[k], memory_order_relaxed));
-        }
+        munmap(dp->threads[i]->cells.at, CELLS_SIZE);
     }
     for (unsigned k = 0; k < COUNTER_MAX_CHUNKS; k++) {
         free((void *) atomic_load_explicit(&dp->counters.owners[k], memory_order_relaxed));
