@@ -120,7 +120,7 @@ struct usage {
     unsigned groups, meters;
     struct of_share_group group;
     struct budget changes, packet_ins, connections;
-    uint64_t n_changes, n_packet_ins, n_packet_ins_dropped, n_connections_refused, held_ns, compile_ns;
+    uint64_t n_changes, n_packet_ins, n_packet_ins_dropped, n_connections_refused, n_certificates_refused, held_ns, compile_ns;
 };
 
 struct vsw {
