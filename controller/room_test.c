@@ -101,12 +101,12 @@ static void test_random(void)
         if (rng_below(&g, 10)) {
             flow(vsws[who], &g);
         } else if (rng_below(&g, 2)) {
-            snprintf(text, sizeof text, "{'slices':[{'name':'lab','tenant':'%s','switches':[{'name':'s1','ports':[{'name':'p%u','edge':%s}]}]}]}", name, rng_below(&g, 3),
-                     where[rng_below(&g, 3)]);
+            snprintf(text, sizeof text, "{'slices':[{'name':'lab','tenant':'%s','switches':[{'name':'s1','ports':[{'name':'p%u','edge':%s}]}]}]}",
+                     name, rng_below(&g, 3), where[rng_below(&g, 3)]);
             apply(&b, text);
         } else {
-            snprintf(text, sizeof text, "{'edges':[{'name':'e%u','flow_entries':%u}],'tenants':[{'name':'%s','quota':{'edge_entries':%u}}]}", 1 + rng_below(&g, 2), rng_below(&g, 20),
-                     name, rng_below(&g, 10));
+            snprintf(text, sizeof text, "{'edges':[{'name':'e%u','flow_entries':%u}],'tenants':[{'name':'%s','quota':{'edge_entries':%u}}]}",
+                     1 + rng_below(&g, 2), rng_below(&g, 20), name, rng_below(&g, 10));
             apply(&b, text);
         }
         check(vsws, model_find(b.f.c.model, KIND_EDGE, "e1"));
