@@ -26,6 +26,7 @@ controller_libcontroller_a_SOURCES = \
 	controller/paths_route.c \
 	controller/paths_trees.c \
 	controller/relay.c \
+	controller/room.c controller/room.h \
 	controller/reconcile.c controller/reconcile_impl.h \
 	controller/reconcile_read.c \
 	controller/reconcile_wait.c \
@@ -77,6 +78,7 @@ controller_controller_test_SOURCES = \
 	controller/relay_test.c \
 	controller/rest_slice_test.c \
 	controller/rest_test.c \
+	controller/room_test.c \
 	controller/store_test.c \
 	controller/substrate_paths_test.c \
 	controller/substrate_test.c \

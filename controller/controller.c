@@ -9,6 +9,7 @@
 #include "controller/fabric.h"
 #include "controller/link_routes.h"
 #include "controller/rest.h"
+#include "controller/room.h"
 #include "controller/ruleset.h"
 #include "controller/store.h"
 #include "controller/substrate.h"
@@ -86,14 +87,20 @@ static void forget_switches(struct controller *c, const struct model_change *cha
 }
 
 /* What a transaction touched, kept beyond its end. */
-struct touched { uint32_t *networks; char **slices; unsigned n_networks, n_slices; bool substrate; };
+struct touched { uint32_t *networks; char **slices; unsigned n_networks, n_slices; bool substrate, room; };
 
 static struct touched touched_by(const struct model_txn *txn)
 {
     struct touched t;
     const uint32_t *networks = model_txn_networks(txn, &t.n_networks);
     const char *const *slices = model_txn_slices(txn, &t.n_slices);
+    unsigned n;
+    const struct model_change *changes = model_txn_changes(txn, &n);
     t.substrate = model_txn_substrate_changed(txn);
+    t.room = false;
+    for (unsigned i = 0; i < n; i++) {
+        t.room |= changes[i].kind == KIND_TENANT || changes[i].kind == KIND_EDGE;
+    }
     t.networks = xcalloc(t.n_networks + 1, sizeof *t.networks);
     t.slices = xcalloc(t.n_slices + 1, sizeof *t.slices);
     if (t.n_networks) {
@@ -120,6 +127,9 @@ static void tell(struct controller *c, const struct touched *t)
     if (t->substrate) {
         substrate_model_changed(c->substrate);
         fabric_substrate_changed(c->fabric);
+    }
+    if (t->room) {
+        room_changed(c->fabric);
     }
     if (t->n_networks) {
         substrate_bindings_changed(c->substrate);

@@ -9,6 +9,7 @@
 #include "controller/edge_tables.h"
 #include "controller/fabric_impl.h"
 #include "controller/limits.h"
+#include "controller/room.h"
 #include "controller/vsw_counters.h"
 #include "controller/vsw_hold.h"
 #include "controller/ruleset.h"
@@ -160,6 +161,7 @@ static void compile_vsw(struct fabric *f, struct vsw *vsw)
     if (vsw->is_slice && vsw->entries_dirty) {
         struct of_flow_filter all;
         of_flow_filter_init(&all);
+        room_vsw_update(vsw);
         flow_tables_each(vsw->flows, &all, false, review_cost, vsw);
     }
     for (unsigned i = 0; i < network->n_landings; i++) {
@@ -426,6 +428,7 @@ void fabric_free(struct fabric *f)
         vsw_stats_free(f->stats);
         gather_fini(&f->work);
         event_free(f->retry);
+        free(f->rooms);
         free(f->known);
         free(f->devices);
         free(f);

@@ -33,5 +33,7 @@ void fabric_trace(struct fabric *, const char *port, const char *to, void (*fn)(
 /* What compiling knows of API objects' status. Ports: {"state":"up|down|pending|edge-down|unbound","device","edge_port"}; networks: {"ports","ports_up","flow_entries",
  * "interned_pairs"}; NULL for other kinds. */
 cJSON *fabric_status_json(struct fabric *, enum model_kind, const void *object);
+/* Adds "pairs" to model_whois()'s answer about an interned id: each network has ids of its own, so several may have given it. */
+void fabric_whois(const struct fabric *, cJSON *answer);
 void fabric_metrics(struct fabric *, struct buf *);
 #endif

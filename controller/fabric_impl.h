@@ -31,6 +31,8 @@ struct fabric {
     struct intern *intern;
     struct vsw_stats *stats;
     struct limits *limits;
+    struct room *rooms; unsigned n_rooms;       /* By the edge's index. */
+    uint64_t rooms_generation;
 };
 
 void fabric_schedule(struct fabric *);

@@ -71,7 +71,9 @@ struct usage *fabric_usage_get(struct fabric *f, const char *tenant)
         }
     }
     usage = XNEW(struct usage);
+    const struct tenant *known = model_find(f->controller->model, KIND_TENANT, tenant);
     usage->n_refs = 1;
+    usage->guaranteed = known ? known->quota.edge_entries : 0;
     limits_tenant_init(usage);
     str_copy(usage->tenant, sizeof usage->tenant, tenant);
     hmap_insert(&f->usages, &usage->node, tenant_hash(tenant));
@@ -82,6 +84,7 @@ void fabric_usage_put(struct fabric *f, struct usage *usage)
 {
     if (!--usage->n_refs) {
         hmap_remove(&f->usages, &usage->node);
+        free(usage->shares);
         free(usage);
     }
 }

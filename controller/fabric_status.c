@@ -5,6 +5,7 @@
 #include "controller/fabric_impl.h"
 #include "controller/limits.h"
 #include "controller/link_routes.h"
+#include "controller/room.h"
 #include "controller/slice.h"
 #include "controller/vsw_counters.h"
 #include "lib/json.h"
@@ -58,6 +59,11 @@ cJSON *fabric_status_json(struct fabric *f, enum model_kind kind, const void *ob
     if (kind == KIND_LINK) {
         return link_status(f, object);
     }
+    if (kind == KIND_EDGE) {
+        cJSON *json = cJSON_CreateObject();
+        room_status_json(f, object, json);
+        return json;
+    }
     if (kind == KIND_NETWORK || kind == KIND_SWITCH) {
         const struct network *network = object;
         const struct vsw *vsw = fabric_find_vsw(f, network->id);
@@ -79,6 +85,30 @@ cJSON *fabric_status_json(struct fabric *f, enum model_kind kind, const void *ob
         return json;
     }
     return NULL;
+}
+
+void fabric_whois(const struct fabric *f, cJSON *answer)
+{
+    const cJSON *id = cJSON_GetObjectItemCaseSensitive(answer, "id"), *name = cJSON_GetObjectItemCaseSensitive(answer, "edge");
+    const struct edge *edge = id && name ? model_find(f->controller->model, KIND_EDGE, name->valuestring) : NULL;
+    if (!edge || id->valuedouble < PROVIDER_FIRST_INTERNED) {
+        return;
+    }
+    cJSON *pairs = json_add_array(answer, "pairs");
+    const struct vsw *vsw;
+    HMAP_FOR_EACH (vsw, node, &f->vsws) {
+        const struct pair *pair;
+        LIST_FOR_EACH (pair, node, &vsw->pairs) {
+            char text[MAC_STRLEN];
+            if (pair->edge == edge->index && pair->id == (uint32_t) id->valuedouble) {
+                cJSON *o = json_append_object(pairs);
+                json_add_string(o, "tenant", network_tenant(vsw->network)->name);
+                json_add_string(o, vsw->is_slice ? "switch" : "network", vsw->network->name);
+                json_add_string(o, "source", mac_format(pair->src, text));
+                json_add_string(o, "destination", mac_format(pair->dst, text));
+            }
+        }
+    }
 }
 
 void fabric_metrics(struct fabric *f, struct buf *out)

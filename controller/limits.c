@@ -138,6 +138,12 @@ bool limits_accept(struct vsw *vsw, unsigned *pause_ms)
     return false;
 }
 
+void limits_peer_refused(struct vsw *vsw, const char *peer, const char *why)
+{
+    vsw->usage->n_certificates_refused++;
+    LOG_RATE(LOG_WARN, 10, "%s: controller %s: %s", vsw->network->name, peer, why);
+}
+
 uint32_t limits_packet_in_rate(const struct vsw *vsw)
 {
     return MIN(vsw->network->quota.packet_in_rate, network_tenant(vsw->network)->quota.packet_in_rate);
@@ -162,7 +168,7 @@ static double held_s(const struct fabric *f, const struct usage *usage)
 
 void limits_metrics(struct fabric *f, struct buf *out)
 {
-    enum { CHANGES, BUSY, HELD, PACKET_INS, PACKET_INS_DROPPED, CONNECTIONS_REFUSED, N };
+    enum { CHANGES, BUSY, HELD, PACKET_INS, PACKET_INS_DROPPED, CONNECTIONS_REFUSED, CERTIFICATES_REFUSED, N };
     static const struct { const char *name, *help; } rows[N] = {
         [CHANGES] = { "changes_total", "Messages of the tenant's controllers that change something, packet-outs, and ones that cannot be decoded" },
         [BUSY] = { "busy_seconds_total", "Time that the loop spent on the tenant's messages and on compiling its virtual switches" },
@@ -170,13 +176,14 @@ void limits_metrics(struct fabric *f, struct buf *out)
         [PACKET_INS] = { "packet_ins_total", "Packet-ins within the tenant's rate" },
         [PACKET_INS_DROPPED] = { "packet_ins_dropped_total", "Packet-ins dropped by controllerd, above the tenant's rate; edges drop first" },
         [CONNECTIONS_REFUSED] = { "connections_refused_total", "Controllers' connections refused, above the tenant's rate" },
+        [CERTIFICATES_REFUSED] = { "certificates_refused_total", "Controllers' TLS connections refused because of their certificate" },
     };
     for (unsigned i = 0; i < N; i++) {
         struct usage *usage;
         buf_printf(out, "# HELP polder_tenant_%s %s\n# TYPE polder_tenant_%s counter\n", rows[i].name, rows[i].help, rows[i].name);
         HMAP_FOR_EACH (usage, node, &f->usages) {
             const uint64_t counts[N] = { [CHANGES] = usage->n_changes, [PACKET_INS] = usage->n_packet_ins, [PACKET_INS_DROPPED] = usage->n_packet_ins_dropped,
-                                         [CONNECTIONS_REFUSED] = usage->n_connections_refused };
+                                         [CONNECTIONS_REFUSED] = usage->n_connections_refused, [CERTIFICATES_REFUSED] = usage->n_certificates_refused };
             buf_printf(out, "polder_tenant_%s{tenant=\"%s\"} ", rows[i].name, usage->tenant);
             if (i == BUSY || i == HELD) {
                 buf_printf(out, "%.6f\n", i == BUSY ? (double) (usage->group.busy_ns + usage->compile_ns) / 1e9 : held_s(f, usage));

@@ -26,6 +26,8 @@ void limits_change(struct vsw *);
 bool limits_packet_in(struct vsw *);
 /* Whether a connection may stay; else none is accepted for *pause_ms. */
 bool limits_accept(struct vsw *, unsigned *pause_ms);
+/* A controller's certificate was refused: counted and logged. */
+void limits_peer_refused(struct vsw *, const char *peer, const char *why);
 /* The packet-ins a second that an edge's meter lets through for the virtual switch. */
 uint32_t limits_packet_in_rate(const struct vsw *);
 /* Into a virtual switch's status: "held", and "packet_ins_dropped" of the tenant. */

@@ -522,7 +522,7 @@ static void run(struct reconcile *r)
 bool reconcile_in_order(const struct reconcile *r, uint64_t datapath_id)
 {
     const struct sw_rules *s = sw_rules_find(r->controller->rulesets, datapath_id);
-    return s && s->state == SYNC_STEADY;
+    return s && s->state == SYNC_STEADY && list_empty(&s->dead) && list_empty(&s->dead_groups) && list_empty(&s->dead_meters);
 }
 
 /* Over the window of batches, if need be: packet-outs are few. */

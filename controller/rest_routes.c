@@ -328,6 +328,7 @@ static void get_whois(struct rest_request *r)
     struct err err = ERR_INIT;
     cJSON *o = model_whois(rest_controller(r)->model, r->tail, &err);
     if (o) {
+        fabric_whois(rest_controller(r)->fabric, o);
         rest_reply_json(r, o);
     } else {
         rest_reply_err(r, &err);

@@ -81,7 +81,8 @@ void reconcile_wait(struct reconcile *, uint64_t since, unsigned timeout_ms, voi
                     void *aux);
 /* The same for one owner's rules on the switches that are connected now: what is not connected cannot forward either. */
 void reconcile_wait_owner(struct reconcile *, uint32_t owner, unsigned timeout_ms, void (*fn)(const struct err *, void *aux), void *aux);
-/* Whether everything that is desired of the switch reaches it in the order in which it was stated: it is connected and has been read. */
+/* Whether everything that is desired of the switch from now on reaches it behind what was desired before: it is connected and has been read, and nothing is to be
+ * deleted that has not been sent, as a batch deletes last, and what takes the room in a full table must not be in the same one. */
 bool reconcile_in_order(const struct reconcile *, uint64_t datapath_id);
 /* Compares what the switch has with what it should have, soon. */
 void reconcile_read_again(struct reconcile *, uint64_t datapath_id);

@@ -11,6 +11,7 @@
 #include "controller/limits.h"
 #include "lib/json.h"
 #include "lib/log.h"
+#include "lib/stream.h"
 
 #define MAX_CONNECTIONS 16      /* Per virtual switch. */
 #define MAX_BACKOFF_MS 4000
@@ -39,6 +40,16 @@ static char *targets_of(const struct network *network)
     return buf_steal_cstr(&text);
 }
 
+/* All tenants' controllers have one authority: a certificate is good for the tenant that it names, or for one slice of it. */
+static void require_names(const struct network *network, struct tls_config *tls)
+{
+    const char *tenant = network_tenant(network)->name;
+    char *slice = xasprintf("%s.%s", network->slice->name + strlen(tenant) + 1, tenant);
+    tls_config_require_name(tls, tenant);
+    tls_config_require_name(tls, slice);
+    free(slice);
+}
+
 /* A new agent, or, if there is one, its connections as they should be. */
 static bool agent_make(struct vsw *vsw, struct err *err)
 {
@@ -51,6 +62,9 @@ static bool agent_make(struct vsw *vsw, struct err *err)
     };
     if (!config_slice_tls(&c->config, &config.tls, err)) {
         return false;
+    }
+    if (config.tls) {
+        require_names(network, config.tls);
     }
     config.controllers = xcalloc(config.n_controllers + 1, sizeof *config.controllers);
     for (unsigned i = 0; i < config.n_controllers; i++) {

@@ -8,6 +8,7 @@
 #include "controller/edge_tables.h"
 #include "controller/fabric_impl.h"
 #include "controller/limits.h"
+#include "controller/room.h"
 #include "controller/vsw_counters.h"
 #include "controller/vsw_stats.h"
 #include "ofproto/agent.h"
@@ -110,19 +111,9 @@ static struct of_error check(const struct vsw *vsw, const struct flow_entry *ent
 
 /* --- Quotas --- */
 
-static uint32_t entry_cost(const struct vsw *vsw, const struct flow_entry *entry)
+static uint32_t cost_at(const struct vsw *vsw, uint32_t where)
 {
-    struct match match;
-    uint32_t n = 0;
-    if (!(entry->match->map & WORD_BIT(in_port))) {
-        return vsw->network->n_landings;
-    }
-    minimatch_expand(entry->match, &match);
-    uint32_t in_port = be32_get(match.value.flow.in_port);
-    for (unsigned i = 0; i < vsw->network->n_landings; i++) {
-        n += vsw_in_port_on(vsw, in_port, vsw->network->landings[i].edge);
-    }
-    return n;
+    return where == ROOM_EVERYWHERE ? vsw->network->n_landings : where != ROOM_NOWHERE;
 }
 
 /* An entry that matches on no edge yet counts as one. */
@@ -134,19 +125,20 @@ static void account(struct vsw *vsw, int64_t cost)
     vsw->usage->entries += (uint64_t) cost;
 }
 
-/* In physical cost; an entry that takes another's place has that one's share. */
-static bool over_quota(struct vsw *vsw, const struct flow_entry *entry, uint32_t cost)
+/* In physical cost, and in its edges' room (room.h); an entry that takes another's place has that one's share. */
+static bool over_quota(struct vsw *vsw, const struct flow_entry *entry, uint32_t where, uint32_t cost)
 {
     uint64_t vsw_cost = vsw->cost + cost, tenant_cost = vsw->usage->entries + cost;
     uint64_t vsw_max = vsw->network->quota.flows, tenant_max = network_tenant(vsw->network)->quota.flow_entries;
-    if (vsw_cost <= vsw_max && tenant_cost <= tenant_max) {
+    bool room = room_for(vsw, where);
+    if (vsw_cost <= vsw_max && tenant_cost <= tenant_max && room) {
         return false;
     }
     struct match match;
     minimatch_expand(entry->match, &match);
     const struct flow_entry *old = flow_tables_find(vsw->flows, entry->table_id, entry->priority, &match);
     uint32_t share = old ? counted(((const struct vflow *) old->aux)->cost) : 0;
-    return vsw_cost - share > vsw_max || tenant_cost - share > tenant_max;
+    return vsw_cost - share > vsw_max || tenant_cost - share > tenant_max || !(room || old);
 }
 
 /* --- The tables' owner --- */
@@ -191,9 +183,11 @@ static void count_writes(struct vsw *vsw, const struct instructions *in, int del
 void vsw_review_cost(struct vsw *vsw, struct flow_entry *entry)
 {
     struct vflow *vflow = entry->aux;
-    uint32_t cost = entry_cost(vsw, entry);
+    uint32_t where = room_where(vsw, entry->match), cost = cost_at(vsw, where);
     account(vsw, (int64_t) counted(cost) - counted(vflow->cost));
     vflow->cost = cost;
+    vflow->where = where;
+    room_take(vsw, where, +1);
 }
 
 /* A table that is in use counts what it does not match, unless an entry of priority 0 may match the same. */
@@ -224,12 +218,12 @@ static struct of_error insert(struct flow_entry *entry, void *aux)
 {
     struct vsw *vsw = aux;
     struct of_error error = check(vsw, entry);
-    uint32_t cost = vsw->is_slice ? entry_cost(vsw, entry) : 0;
+    uint32_t where = vsw->is_slice ? room_where(vsw, entry->match) : ROOM_NOWHERE, cost = cost_at(vsw, where);
 
     if (of_ok(error) && vsw->is_slice) {
         error = check_match(entry);
     }
-    if (of_ok(error) && vsw->is_slice && !vsw->undoing && over_quota(vsw, entry, counted(cost))) {
+    if (of_ok(error) && vsw->is_slice && !vsw->undoing && over_quota(vsw, entry, where, counted(cost))) {
         error = OF_ERROR(OFPET_FLOW_MOD_FAILED, OFPFMFC_TABLE_FULL);
     }
     if (!of_ok(error)) {
@@ -240,12 +234,14 @@ static struct of_error insert(struct flow_entry *entry, void *aux)
     vflow->number = next_number(vsw);
     vflow->kept = true;
     vflow->cost = cost;
+    vflow->where = where;
     vflow->change = vsw->undoing ? 0 : vsw->current;
     entry->aux = vflow;
     hmap_insert(&vsw->numbers, &vflow->node, number_hash(vflow->number));
     count_writes(vsw, &entry->instructions, +1);
     if (vsw->is_slice) {
         account(vsw, counted(cost));
+        room_take(vsw, where, +1);
         if (entry->replaces) {
             struct vflow *old = entry->replaces->aux;
             vflow->took_over = true;
@@ -301,6 +297,7 @@ static void remove_entry(struct flow_entry *entry, int reason, void *aux)
         fabric_entries_changed(vsw);
     } else {
         account(vsw, -(int64_t) counted(vflow->cost));
+        room_take(vsw, vflow->where, -1);
         /* Else all will be compiled in this turn, and who has it tells, or the time is over. */
         unsigned n_told = vsw->entries_dirty ? vflow->cost : compile_entry_gone(vsw, entry);
         count_entry(vsw, entry, -1);
@@ -375,6 +372,7 @@ void vsw_free(struct vsw *vsw)
         vsw_groups_fini(vsw);
         vsw_ports_fini(vsw);
         limits_vsw_fini(vsw);
+        room_vsw_fini(vsw);
         fabric_usage_put(vsw->fabric, vsw->usage);
     }
     vsw_changes_fini(vsw);

@@ -68,6 +68,7 @@ struct vflow {                  /* flow_entry.aux */
     bool kept;                  /* By the VPC application's current pass. */
     bool took_over;             /* It goes on with the counters of the entry that it replaced. */
     uint32_t cost;              /* Edges that have a rule for it. */
+    uint32_t where;             /* room.h */
     uint64_t change;            /* The latest of vsw.changes that touched it; 0: none. */
     struct former *former;
     struct counter_sum sum;     /* vsw_stats.h */
@@ -111,6 +112,11 @@ struct vport {
 /* A tenant's message whose effect is not confirmed. */
 struct change { uint64_t conn; uint16_t size; uint8_t raw[64]; };
 
+/* room.c: what a tenant has on an edge; what a virtual switch has there; what there is on an edge (`taken` counts while the generation is fabric's). */
+struct room_share { uint32_t used, n_switches; };
+struct room_edge { uint32_t index, used; };
+struct room { uint64_t taken, generation; };
+
 /* Physical cost and objects of a tenant, over its virtual switches, and what it asks of controllerd (limits.h). */
 struct usage {
     struct hmap_node node;
@@ -118,9 +124,11 @@ struct usage {
     unsigned n_refs;
     uint64_t entries;
     unsigned groups, meters;
+    uint32_t guaranteed;        /* Entries on each edge where it has a virtual switch. */
+    struct room_share *shares; unsigned n_shares;       /* By the edge's index. */
     struct of_share_group group;
     struct budget changes, packet_ins, connections;
-    uint64_t n_changes, n_packet_ins, n_packet_ins_dropped, n_connections_refused, held_ns, compile_ns;
+    uint64_t n_changes, n_packet_ins, n_packet_ins_dropped, n_connections_refused, n_certificates_refused, held_ns, compile_ns;
 };
 
 struct vsw {
@@ -168,6 +176,7 @@ struct vsw {
     struct { struct list node; uint64_t until_ns, since_ns; } hold;     /* limits.c, while share.held. */
     bool unmetered;             /* An edge has refused it: packet-ins are limited by the edge's agent and here only. */
     uint64_t cost;              /* Sum over its entries. */
+    struct room_edge *room_edges; unsigned n_room_edges;
     bool undoing;               /* A change is being taken back: nothing is told, counted against quotas or remembered. */
     struct change *changes;     /* A ring: change n at n % size. Of numbers [first_change, next_change). */
     unsigned changes_size;
@@ -186,7 +195,7 @@ struct vsw *vsw_new(struct fabric *, struct network *);
 void vsw_free(struct vsw *);
 /* OpenFlow semantics in full; the errors are those a tenant's controller would see. */
 struct of_error vsw_flow_mod(struct vsw *, const struct of_flow_mod *);
-void vsw_review_cost(struct vsw *, struct flow_entry *);         /* After its ports or edges changed. */
+void vsw_review_cost(struct vsw *, struct flow_entry *);         /* After its ports or edges changed, and room_vsw_update(). */
 bool vsw_has_edge(const struct vsw *, const struct edge *);
 struct vflow *vsw_find_number(const struct vsw *, uint32_t number);
 /* Whether a rule of this virtual port number's in_port belongs on the edge: the port is there, or is no port of an edge at all (CONTROLLER). */

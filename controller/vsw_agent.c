@@ -76,6 +76,7 @@ static void be_request(void *vsw, const struct of_request *request)
 }
 
 static bool be_accept(void *vsw, unsigned *pause_ms) { return limits_accept(vsw, pause_ms); }
+static void be_peer_refused(void *vsw, const char *peer, const char *why) { limits_peer_refused(vsw, peer, why); }
 static void be_barrier(void *vsw, void (*done)(void *token), void *token) { vsw_barrier(vsw, done, token); }
 
 /* One connection to one edge keeps what was said in order; with several edges one could be ahead of the other. */
@@ -166,7 +167,7 @@ const struct of_backend_ops vsw_backend_ops = {
     .features = be_features, .desc = be_desc, .flows = be_flows, .groups = be_groups, .meters = be_meters, .table_stats = vsw_counters_table, .ports = be_ports,
     .port_stats = vsw_counters_port, .group_stats = vsw_counters_group, .port_mod = be_port_mod, .packet_out = be_packet_out, .barrier = be_barrier,
     .barrier_passes = be_barrier_passes, .controllers_changed = be_controllers_changed, .misses_wanted = be_misses_wanted, .request = be_request,
-    .accept = be_accept, .refresh = vsw_counters_refresh,
+    .accept = be_accept, .peer_refused = be_peer_refused, .refresh = vsw_counters_refresh,
 };
 
 /* --- Packet-in --- */

@@ -494,6 +494,11 @@ const char *stream_peer(const struct stream *s)
     return s->peer;
 }
 
+bool stream_peer_refused(const struct stream *s)
+{
+    return s->tls && tls_session_refused(s->tls);
+}
+
 bool stream_peer_uid(const struct stream *s, unsigned *uid)
 {
     struct ucred cred;

@@ -32,6 +32,9 @@ struct stream_ops {             /* Called from the loop; aux is the owner's. A c
 struct tls_config *tls_config_new(const char *private_key, const char *certificate, const char *ca, struct err *);
 struct tls_config *tls_config_ref(struct tls_config *);
 void tls_config_unref(struct tls_config *);
+/* From now on a peer's certificate must also bear this name, or one of those given before: its subject's CN, or a DNS name of its subjectAltName; wildcards are
+ * names of nobody.  For a configuration with a ca, before its first session. */
+void tls_config_require_name(struct tls_config *, const char *name);
 void *tls_config_ssl_ctx(struct tls_config *);                  /* SSL_CTX *, for evhttp. */
 
 bool stream_target_valid(const char *target, bool listener, struct err *);
@@ -45,6 +48,7 @@ size_t stream_backlog(const struct stream *);                   /* Bytes queued,
 void stream_set_low_mark(struct stream *, size_t bytes);
 void stream_read_enable(struct stream *, bool);
 const char *stream_peer(const struct stream *);                 /* "tcp:127.0.0.1:6653", "unix:/path", "unix:(client)". */
+bool stream_peer_refused(const struct stream *);                /* TLS: it failed because of the peer's certificate. */
 bool stream_peer_uid(const struct stream *, unsigned *uid);     /* Unix sockets: SO_PEERCRED. */
 
 typedef void stream_accept_fn(struct stream *, void *aux);      /* The callee owns the stream and sets its ops at once. */

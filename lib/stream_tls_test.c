@@ -52,7 +52,8 @@ static X509 *make_cert(const char *name, EVP_PKEY *key, X509 *issuer, EVP_PKEY *
     ASN1_INTEGER_set(X509_get_serialNumber(cert), serial++);
     X509_gmtime_adj(X509_getm_notBefore(cert), -7200);
     X509_gmtime_adj(X509_getm_notAfter(cert), valid_s);
-    X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *) name, -1, -1, 0);
+    const char *common = strcmp(name, "wildcard") ? name : "*";
+    X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *) common, -1, -1, 0);
     X509_set_issuer_name(cert, issuer ? X509_get_subject_name(issuer) : subject);
     X509_set_pubkey(cert, key);
     if (!issuer) {
@@ -92,6 +93,7 @@ static int suite_init(void)
     make_pair("server", ca, ca_key, 3600);
     make_pair("client", ca, ca_key, 3600);
     make_pair("expired", ca, ca_key, -3600);
+    make_pair("wildcard", ca, ca_key, 3600);
     make_pair("stranger", other, other_key, 3600);
     X509_free(ca);
     X509_free(other);
@@ -103,7 +105,7 @@ static int suite_init(void)
 static int suite_cleanup(void)
 {
     static const char *const files[] = { "ca.crt", "other-ca.crt", "server.crt", "server.key", "client.crt", "client.key", "expired.crt", "expired.key",
-                                         "stranger.crt", "stranger.key", "locked.key" };
+                                         "stranger.crt", "stranger.key", "locked.key", "wildcard.crt", "wildcard.key" };
     for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
         if (unlink(path(files[i]))) {
             return -1;
@@ -126,10 +128,16 @@ static struct tls_config *config(const char *name, const char *ca)
     return c;
 }
 
+/* The names that the server's next peers may have; NULL: any. */
+static const char *const *names;
+
 /* Server and client with the given certificates; both configurations are dropped here, so the streams' references carry them. */
 static void start(struct rig *r, const char *server, const char *server_ca, const char *client, const char *client_ca)
 {
     struct tls_config *s = config(server, server_ca), *c = config(client, client_ca);
+    for (unsigned i = 0; names && names[i]; i++) {
+        tls_config_require_name(s, names[i]);
+    }
     rig_init(r, "ptls:0:127.0.0.1", s);
     CU_ASSERT_FATAL(rig_connect(r, c));
     tls_config_unref(s);
@@ -209,6 +217,20 @@ static void test_refused(void)
     expect_refused("server", "ca.crt", "client", "other-ca.crt", "the peer's certificate is refused");
 }
 
+/* A name more that the authority has signed opens nothing but what it names. */
+static void test_names(void)
+{
+    static const char *const wanted[] = { "blue", "client", NULL }, *const others[] = { "lab.client", "*", "clien", NULL };
+    names = wanted;
+    test_tls();
+    names = others;
+    expect_refused("server", "ca.crt", "client", "ca.crt", "its name is not lab.client or * or clien");
+    names = wanted;
+    expect_refused("server", "ca.crt", "wildcard", "ca.crt", "its name is not blue or client");
+    expect_refused("server", "ca.crt", "stranger", "ca.crt", "the peer's certificate is refused");
+    names = NULL;
+}
+
 static void test_not_tls(void)
 {
     struct rig r;
@@ -258,7 +280,7 @@ static void test_config_errors(void)
 
 void stream_tls_test_suite(void)
 {
-    UNIT_SUITE("stream TLS", { "both ways", test_tls }, { "bulk and backpressure", test_bulk }, { "refused certificates", test_refused },
+    UNIT_SUITE("stream TLS", { "both ways", test_tls }, { "bulk and backpressure", test_bulk }, { "refused certificates", test_refused }, { "names of peers", test_names },
                { "peer does not speak TLS", test_not_tls }, { "truncated", test_truncated }, { "configuration errors", test_config_errors });
     CU_pSuite suite = CU_get_suite("stream TLS");
     suite->pInitializeFunc = suite_init;

@@ -5,19 +5,21 @@
 #include <stdlib.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 
 #include "lib/util.h"
 
 struct tls_config {
     SSL_CTX *ctx;
     unsigned n_refs;
+    struct buf names;           /* Those that a peer may have, for people; empty: any. */
 };
 
 struct tls_session {
     struct tls_config *config;
     SSL *ssl;
     BIO *in, *out;              /* Owned by ssl. */
-    bool ready;
+    bool ready, refused;
 };
 
 /* The oldest error in OpenSSL's queue of this thread, which it empties. */
@@ -99,8 +101,20 @@ void tls_config_unref(struct tls_config *config)
 {
     if (config && !--config->n_refs) {
         SSL_CTX_free(config->ctx);
+        buf_fini(&config->names);
         free(config);
     }
+}
+
+void tls_config_require_name(struct tls_config *config, const char *name)
+{
+    X509_VERIFY_PARAM *param = SSL_CTX_get0_param(config->ctx);
+    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_WILDCARDS | X509_CHECK_FLAG_ALWAYS_CHECK_SUBJECT);
+    if (X509_VERIFY_PARAM_add1_host(param, name, 0) != 1) {
+        fprintf(stderr, "out of memory (TLS)\n");
+        abort();
+    }
+    buf_printf(&config->names, "%s%s", config->names.size ? " or " : "", name);
 }
 
 void *tls_config_ssl_ctx(struct tls_config *config)
@@ -144,6 +158,11 @@ bool tls_session_ready(const struct tls_session *s)
     return s->ready;
 }
 
+bool tls_session_refused(const struct tls_session *s)
+{
+    return s->refused;
+}
+
 static void take_output(struct tls_session *s, struct buf *out)
 {
     size_t n = BIO_ctrl_pending(s->out);
@@ -164,7 +183,11 @@ static enum tls_status status_of(struct tls_session *s, int result, char why[TLS
         return TLS_CLOSED;
     }
     long verify = SSL_get_verify_result(s->ssl);
-    if (!s->ready && verify != X509_V_OK) {
+    s->refused = !s->ready && verify != X509_V_OK;
+    if (s->refused && verify == X509_V_ERR_HOSTNAME_MISMATCH) {
+        snprintf(why, TLS_WHY_SIZE, "TLS: the peer's certificate is refused: its name is not %s", buf_cstr(&s->config->names));
+        ERR_clear_error();
+    } else if (s->refused) {
         snprintf(why, TLS_WHY_SIZE, "TLS: the peer's certificate is refused: %s", X509_verify_cert_error_string(verify));
         ERR_clear_error();
     } else {

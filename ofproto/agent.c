@@ -102,10 +102,13 @@ static void on_up(struct of_conn *conn, void *ac_)
     agent_count_controllers(ac->agent);
 }
 
-static void on_down(struct of_conn *conn UNUSED, const char *why UNUSED, void *ac_)
+static void on_down(struct of_conn *conn, const char *why, void *ac_)
 {
     struct agent_conn *ac = ac_;
     struct of_agent *agent = ac->agent;
+    if (agent->ops->peer_refused && of_conn_peer_refused(conn)) {
+        agent->ops->peer_refused(agent->aux, of_conn_peer(conn), why);
+    }
     if (ac->outgoing) {
         reset(ac);
     } else {

@@ -61,6 +61,8 @@ struct of_backend_ops {         /* aux is the backend's. */
     void (*refresh)(void *aux, const struct of_multipart_msg *request, void (*done)(void *token), void *token);
     /* Whether a connection that came in may stay; else it is closed at once, and no more are accepted for *pause_ms.  NULL: it may. */
     bool (*accept)(void *aux, unsigned *pause_ms);
+    /* TLS: the certificate of a controller, called or calling, was refused.  May be NULL. */
+    void (*peer_refused)(void *aux, const char *peer, const char *why);
 };
 
 struct of_agent_config {

@@ -418,6 +418,7 @@ static void go_down(struct of_conn *c, const char *why)
     char reason[sizeof c->why];
     str_copy(reason, sizeof reason, why);       /* May be the stream's, or c->why. */
     bool was_up = c->counters.up_since_ns != 0;
+    c->refused = c->stream && stream_peer_refused(c->stream);
     if (c->stream) {
         stream_close(c->stream);
         c->stream = NULL;
@@ -570,6 +571,11 @@ void of_conn_close(struct of_conn *c)
             destroy(c);
         }
     }
+}
+
+bool of_conn_peer_refused(const struct of_conn *c)
+{
+    return c->refused;
 }
 
 bool of_conn_is_up(const struct of_conn *c)

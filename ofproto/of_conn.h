@@ -37,6 +37,7 @@ struct of_conn *of_conn_connect(struct event_base *, const char *target, struct 
 struct of_conn *of_conn_accepted(struct event_base *, struct stream *, const struct of_conn_options *, const struct of_conn_ops *, void *aux);
 void of_conn_close(struct of_conn *);                           /* Frees; may be called from callbacks. */
 
+bool of_conn_peer_refused(const struct of_conn *);              /* In down(): because of the peer's certificate. */
 bool of_conn_is_up(const struct of_conn *);
 uint8_t of_conn_version(const struct of_conn *);                /* Negotiated. */
 const char *of_conn_peer(const struct of_conn *);

@@ -30,6 +30,7 @@ struct of_conn {
     bool received, echo_pending;/* Since the last keep-alive turn. */
     size_t last_backlog;
     unsigned stalled;
+    bool refused;               /* It went down because of the peer's certificate. */
     bool overflowed;            /* The peer has left more than max_unread unread. */
     unsigned depth;
     bool dead;

@@ -26,7 +26,8 @@ static bool load_edge(struct model *m, struct json_reader *r, struct object *o)
 {
     struct edge *e = object_public(o);
     struct object *other;
-    read_edge_spec(r, e, true);
+    e->flow_entries = o->kind == KIND_EDGE ? DEFAULT_EDGE_ENTRIES : 0;
+    read_edge_spec(r, e, true, o->kind);
     uint64_t index = o->kind == KIND_EDGE ? json_u64(r, "index", 1, m->indexes.max, 0) : 0;
     if (!json_end(r)) {
         return false;

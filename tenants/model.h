@@ -49,11 +49,13 @@ struct edge {                   /* A switch of the substrate; fabric switches us
     char name[33];
     uint64_t datapath_id;
     uint16_t index;
+    uint32_t flow_entries;      /* Edges: how many rules it takes for tenants' entries; 0: not known. */
     uint64_t revision;
 };
 struct quota {                  /* Most that a tenant may have. `ports` counts a VPC's and a slice's ports together. */
     uint32_t vpcs, networks, ports, slices, switches, links;
     uint32_t flow_entries;      /* Physical cost: rules of all its virtual switches, over all edges. */
+    uint32_t edge_entries;      /* Guaranteed, not most: rules on each edge where it has a virtual switch. */
     uint32_t groups, meters;    /* Over all its virtual switches. */
     uint32_t packet_in_rate, flow_mod_rate, connection_rate;    /* Per second, over all its virtual switches. */
 };

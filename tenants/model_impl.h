@@ -280,12 +280,13 @@ struct object *switch_port_new(struct reading *, const char *path, struct networ
 bool switch_port_number(struct reading *, struct staged *, uint32_t number);
 void switch_port_numbered(struct staged *, uint32_t number);
 struct quota_row { const char *name; size_t offset; uint32_t max; enum model_kind kind; };
-#define N_QUOTA_ROWS 12
+#define N_QUOTA_ROWS 13
 extern const struct quota_row quota_rows[N_QUOTA_ROWS];
 extern const struct quota default_quota;
 uint32_t *quota_at(const struct quota *, unsigned row);
 /* Spec members, read over what `c` holds; used for documents and for the store's records. Errors stick in the reader. */
-void read_edge_spec(struct json_reader *, struct edge *c, bool required);
+#define DEFAULT_EDGE_ENTRIES 900000u    /* Of the million that a vswitchd takes by default. */
+void read_edge_spec(struct json_reader *, struct edge *c, bool required, enum model_kind);
 void read_tenant_spec(struct json_reader *, struct tenant *c);
 void read_network_spec(struct json_reader *, struct network *c);
 /* `given`: what of the addresses the document gives. The network and the edge are looked up by the caller; *edge is DOC_ABSENT, DOC_NULL or DOC_STRING and its name. */

@@ -9,7 +9,7 @@
 
 const struct quota default_quota = {
     .vpcs = 10, .networks = 100, .ports = 1000, .slices = 10, .switches = 100, .links = 200,
-    .flow_entries = 100000, .groups = 10000, .meters = 10000, .packet_in_rate = 20000, .flow_mod_rate = 50000, .connection_rate = 100,
+    .flow_entries = 100000, .edge_entries = 100, .groups = 10000, .meters = 10000, .packet_in_rate = 20000, .flow_mod_rate = 50000, .connection_rate = 100,
 };
 
 enum doc_value doc_string(struct json_reader *r, const char *key, const char **out)
@@ -73,7 +73,7 @@ static bool each(struct reading *d, struct json_reader *top, const char *key, bo
 
 /* --- Edges and fabric switches --- */
 
-void read_edge_spec(struct json_reader *r, struct edge *c, bool required)
+void read_edge_spec(struct json_reader *r, struct edge *c, bool required, enum model_kind kind)
 {
     const char *text;
     uint64_t id;
@@ -94,6 +94,9 @@ void read_edge_spec(struct json_reader *r, struct edge *c, bool required)
             json_fail(r, "datapath_id", "is required");
         }
         break;
+    }
+    if (kind == KIND_EDGE) {
+        c->flow_entries = (uint32_t) json_u64(r, "flow_entries", 0, 100000000, c->flow_entries);
     }
 }
 
@@ -126,9 +129,12 @@ static bool read_edge(struct reading *d, struct json_reader *r, enum model_kind 
         }
         ((struct edge *) object_public(o))->index = st->c.edge.index;       /* Orders landings; nobody else sees it yet. */
     }
-    read_edge_spec(r, &st->c.edge, create);
-    st->changed = create || st->c.edge.datapath_id != ((struct edge *) object_public(o))->datapath_id;
-    d->txn->substrate_changed |= st->changed;
+    const struct edge *old = object_public(o);
+    st->c.edge.flow_entries = create && kind == KIND_EDGE ? DEFAULT_EDGE_ENTRIES : st->c.edge.flow_entries;
+    read_edge_spec(r, &st->c.edge, create, kind);
+    bool other_id = create || st->c.edge.datapath_id != old->datapath_id;
+    st->changed = other_id || st->c.edge.flow_entries != old->flow_entries;
+    d->txn->substrate_changed |= other_id;
     return json_end(r);
 }
 
@@ -158,7 +164,8 @@ static bool claim_datapaths(struct reading *d)
 
 /* --- Tenants --- */
 
-/* What a quota limits: its member in the document, its place, the most that may be set, and the kind that is counted (N_KINDS: nothing of the model). */
+/* What a quota limits, or edge_entries guarantees: its member in the document, its place, the most that may be set, and the kind that is counted (N_KINDS:
+ * nothing of the model). */
 const struct quota_row quota_rows[N_QUOTA_ROWS] = {
     { "ports", offsetof(struct quota, ports), 10000000, KIND_PORT },
     { "networks", offsetof(struct quota, networks), 1000000, KIND_NETWORK },
@@ -167,6 +174,7 @@ const struct quota_row quota_rows[N_QUOTA_ROWS] = {
     { "switches", offsetof(struct quota, switches), 1000000, KIND_SWITCH },
     { "links", offsetof(struct quota, links), 1000000, KIND_LINK },
     { "flow_entries", offsetof(struct quota, flow_entries), 100000000, N_KINDS },
+    { "edge_entries", offsetof(struct quota, edge_entries), 100000000, N_KINDS },
     { "groups", offsetof(struct quota, groups), 10000000, N_KINDS },
     { "meters", offsetof(struct quota, meters), 10000000, N_KINDS },
     { "packet_in_rate", offsetof(struct quota, packet_in_rate), 100000000, N_KINDS },

@@ -189,6 +189,14 @@ static void slice_spec(cJSON *o, const struct slice *s)
     add_strings(o, "controllers", s->controllers, s->n_controllers);
 }
 
+static void edge_spec(cJSON *o, const struct edge *e, enum model_kind kind)
+{
+    json_add_format(o, "datapath_id", "%016" PRIx64, e->datapath_id);
+    if (kind == KIND_EDGE) {
+        json_add_u64(o, "flow_entries", e->flow_entries);
+    }
+}
+
 cJSON *model_spec_json(enum model_kind kind, const void *object)
 {
     cJSON *o = cJSON_CreateObject();
@@ -203,7 +211,7 @@ cJSON *model_spec_json(enum model_kind kind, const void *object)
     case KIND_SWITCH: switch_spec(o, object); break;
     case KIND_SWITCH_PORT: switch_port_spec(o, object); break;
     case KIND_LINK: link_spec(o, object); break;
-    case KIND_EDGE: case KIND_FABRIC_SWITCH: json_add_format(o, "datapath_id", "%016" PRIx64, ((const struct edge *) object)->datapath_id); break;
+    case KIND_EDGE: case KIND_FABRIC_SWITCH: edge_spec(o, object, kind); break;
     case N_KINDS: abort();
     }
     return o;

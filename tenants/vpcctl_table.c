@@ -127,7 +127,8 @@ struct column { const char *title, *path; cell_fn *cell; bool wide; };
 static const struct column tenant_columns[] = {
     { "NAME", "name", cell_value, false }, { "VPCS", "vpcs", cell_quota, false }, { "NETWORKS", "networks", cell_quota, false }, { "PORTS", "ports", cell_quota, false },
     { "SLICES", "slices", cell_quota, false }, { "SWITCHES", "switches", cell_quota, false }, { "LINKS", "links", cell_quota, true },
-    { "FLOW-ENTRIES", "flow_entries", cell_quota, true }, { "GROUPS", "groups", cell_quota, true }, { "METERS", "meters", cell_quota, true },
+    { "FLOW-ENTRIES", "flow_entries", cell_quota, true }, { "GUARANTEED", "edge_entries", cell_quota, true },
+    { "GROUPS", "groups", cell_quota, true }, { "METERS", "meters", cell_quota, true },
     { "PACKET-INS/S", "packet_in_rate", cell_quota, true }, { "FLOW-MODS/S", "flow_mod_rate", cell_quota, true },
     { "CONNECTIONS/S", "connection_rate", cell_quota, true },
     { "REVISION", "revision", cell_value, true }, { 0 },

@@ -44,6 +44,9 @@ def test_cycles(lab):
             site.ofctl("red", "add-flow", "actions=group:1")
             assert len(site.flows("red")) == 1
         request("DELETE", "/v1/slices/red/lab")
+        done = n + 1 - WARM_UP
+        if done > 0 and done % 1000 == 0:
+            print(f"     {done} cycles: {site.memory_kb()} KB, {memory} KB after the warm-up", flush=True)
     site.wait_synced()
     grown = site.memory_kb() - memory
     lab.wait_for("the switches to be as before", lambda: everything() == bare, 10)

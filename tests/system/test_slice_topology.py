@@ -241,6 +241,12 @@ def tls_site(lab, authority, switches):
     return site
 
 
+def refused(site):
+    """How many connections of red's were refused because of their certificate."""
+    return next(int(line.split()[1]) for line in site.ctl.request("GET", "/metrics")[2].splitlines()
+                if line.startswith('polder_tenant_certificates_refused_total{tenant="red"}'))
+
+
 def shakes(site, keys, authority):
     """Whether the port for switches says hello to who has these keys."""
     with f.inside(site.ctl.host.namespace):
@@ -259,9 +265,9 @@ def shakes(site, keys, authority):
 
 
 def test_tls(lab):
-    """A tenant's controller over TLS, called and calling; a stranger's certificate and plain TCP get nowhere."""
+    """A tenant's controller over TLS, called and calling; a stranger's certificate, another tenant's, and plain TCP get nowhere."""
     authority, stranger = Authority(lab, "site"), Authority(lab, "stranger")
-    mine, foreign = authority.issue("tenant"), stranger.issue("tenant")
+    mine, foreign, other = authority.issue("red"), stranger.issue("red"), authority.issue("blue")
     switches = Authority(lab, "switches")
     site = tls_site(lab, authority, switches)
     site.start()
@@ -282,11 +288,19 @@ def test_tls(lab):
     # No tenant passes for a switch, nor a switch for a tenant.
     switch = switches.issue("host3")
     assert ofctl(target, switch, "show").rc and not shakes(site, mine, switches) and shakes(site, switch, switches)
-    wrong = listener(foreign, 1)
-    lab.wait_for("the stranger to be called, and left", lambda: "SSL" in wrong.log_text(), 20)
-    assert wrong.alive() and not any(state == "up" for _, _, state in connections(site))
-    wrong.stop()
-    lab.forget(wrong)
+    # Of those that the authority has signed, the tenant and the slice may come in, and nobody else; who tried is told of.
+    assert "1(a)" in ofctl(target, authority.issue("lab.red"), "show").output
+    before = refused(site)
+    assert ofctl(target, other, "show").rc and ofctl(target, authority.issue("lab.blue"), "show").rc and ofctl(target, authority.issue("red.lab"), "show").rc
+    lab.wait_for("three refusals", lambda: refused(site) - before == 3, 10)
+    assert "red/lab/s1: controller tls:127.0.0.1:" in site.ctl.process.log_text() and "its name is not red or lab.red" in site.ctl.process.log_text()
+    for n, keys in enumerate((foreign, other)):
+        wrong = listener(keys, n)
+        lab.wait_for("the stranger to be called, and left", lambda process=wrong: "SSL" in process.log_text(), 20)
+        assert wrong.alive() and not any(state == "up" for _, _, state in connections(site))
+        wrong.stop()
+        lab.forget(wrong)
+    assert f"red/lab/s1: controller tls:127.0.0.1:{port}: TLS: the peer's certificate is refused: its name is not red or lab.red" in site.ctl.process.log_text()
     listener(mine, 2)
     lab.wait_for("the connection out", lambda: (True, "equal", "up") in connections(site), 30)
     a, b = site.endpoints
