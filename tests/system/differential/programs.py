@@ -99,10 +99,10 @@ class Program:
         self.labels = {"push mpls": (1, 2), "pop mpls": (2, 3), "pop last mpls": (1,)}.get(tags, (1, 1, 1, 2, 2, 3))
         # Where one tag or label at most is pushed, or a label popped, on a packet's way (README.md): in one table's lists, in the action set, or in one group.
         self.push_site = rng.choice((0, self.n_tables - 1, "set", "group")) if tags else None
-        # Write-actions, or else clones and buckets that resubmit; labels are popped before there is an action set (README.md).
+        # Write-actions, or else buckets that resubmit; labels are popped before there is an action set (README.md).
         self.writes = not spent and rng.random() < 0.5 and not (tags in ("pop mpls", "pop last mpls") and self.push_site in range(1, self.n_tables))
-        # Neither with what makes Open vSwitch process a packet in several rounds (README.md).
-        self.clones = not plain and not self.writes and tags in (None, "vlan")
+        # Not with what makes Open vSwitch process a packet in several rounds (README.md).
+        self.clones = not plain and tags in (None, "vlan") and rng.random() < 0.7
         self.selects = not self.clones and rng.random() < 0.5       # Or else resubmits.
         self.groups, self.flows, self.n_conjunctions = [], [], 0
         self.group_costs, self.table_costs = {}, {}
@@ -320,7 +320,7 @@ class Program:
                 inner, n, _ = self._apply(table, known, depth + 1, pushed)
                 if inner:
                     actions.append(f"clone({','.join(inner)})")
-                    cost += n
+                    cost += n + self.writes * budget        # It runs the action set, too.
             elif self.plain:
                 actions.append(self._ports())
                 cost += self._cost_of(actions[-1])
