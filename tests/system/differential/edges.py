@@ -1,0 +1,25 @@
+"""Open vSwitch as an edge of a slice: devices d1, d2… that write what they send into files, and what the benches ask of vswitchd."""
+from utilities.lab.ovs import Ovs
+
+
+class OvsEdge:
+    def __init__(self, host, dpid, controller, numbers, uplink=None):
+        """uplink: an interface of the host; its number is past those of the devices."""
+        self.host, self.name = host, host.name
+        self.ovs = Ovs(host, options=["--enable-dummy"])
+        self.ovs.vsctl("set", "Open_vSwitch", ".", "other_config:flow-limit=0", "other_config:vlan-limit=0")
+        self.ovs.bridge("br0", dpid=dpid, datapath_type="dummy")
+        for n in numbers:
+            self.ovs.vsctl("add-port", "br0", f"d{n}", "--", "set", "interface", f"d{n}", "type=dummy", f"ofport_request={n}",
+                           f"options:tx_pcap={host.path(f'ovs{n}.pcap')}")
+        if uplink:
+            self.ovs.port("br0", uplink, ofport=99)
+        self.ovs.vsctl("set-controller", "br0", controller, "--", "set", "controller", "br0", "connection-mode=out-of-band", "inactivity_probe=0")
+
+    def drops(self):
+        return "(not told by Open vSwitch)"
+
+
+def edge_ports(edge, host, numbers):
+    """The files that devices of these numbers write."""
+    return [host.path(f"ovs{n}.pcap" if isinstance(edge, OvsEdge) else f"vswitchd{n}.pcap") for n in numbers]
