@@ -97,10 +97,12 @@ def compare_contents(channels):
 def compare_removed(channels, with_bytes):
     """Flow-removed since the last time: their number.  Call it when nothing more is under way."""
     deadline = time.monotonic() + SETTLED_S
-    while len({len(c.removed) for c in channels}) > 1 and time.monotonic() < deadline:
+    while True:
+        told = [sorted((*r[:4], *r[5:8], *r[8 if with_bytes else 9:]) for r in c.removed) for c in channels]
+        if told[0] == told[1] or time.monotonic() > deadline:
+            break
         for c in channels:
             c.poll(0.02)
-    told = [sorted((*r[:4], *r[5:8], *r[8 if with_bytes else 9:]) for r in c.removed) for c in channels]
     for c in channels:
         c.removed = []
     if told[0] != told[1]:
