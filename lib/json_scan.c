@@ -173,29 +173,35 @@ static size_t digits(struct scan *s)
     return (size_t) (s->p - first);
 }
 
+/* Zeros in front say where the point is, no more. */
+static size_t significant_digits(const char *p, const char *end)
+{
+    size_t n = 0;
+    for (; p < end && *p != 'e' && *p != 'E'; p++) {
+        n += *p >= '0' && *p <= '9' && (n || *p != '0');
+    }
+    return n;
+}
+
 static bool number(struct scan *s)
 {
     const char *start = s->p;
-    size_t significant, n;
     bool whole = true;
     accept(s, '-');
-    if (accept(s, '0')) {
-        significant = 1;
-    } else if (!(significant = digits(s))) {
+    if (!accept(s, '0') && !digits(s)) {
         return fail(s, "a digit");
     }
     if (accept(s, '.')) {
-        if (!(n = digits(s))) {
+        if (!digits(s)) {
             return fail(s, "a digit");
         }
-        significant += n;
         whole = false;
     }
     if (accept(s, 'e') || accept(s, 'E')) {
         if (!accept(s, '+')) {
             accept(s, '-');
         }
-        if (!(n = digits(s))) {
+        if (!digits(s)) {
             return fail(s, "a digit");
         }
         whole = false;
@@ -203,7 +209,7 @@ static bool number(struct scan *s)
     /* cJSON copies numbers into 64 bytes and reads them as doubles: whatever that would change is refused. */
     char text[64];
     size_t size = (size_t) (s->p - start);
-    if (size >= sizeof text || (!whole && significant > 17)) {
+    if (size >= sizeof text || (!whole && significant_digits(start, s->p) > 17)) {
         return fail_at(s, start, "this number has too many digits");
     }
     memcpy(text, start, size);

@@ -56,6 +56,7 @@ vswitch_libdatapath_a_SOURCES = \
 	vswitch/cache.c vswitch/cache.h \
 	vswitch/cache_check.c \
 	vswitch/cache_key.c \
+	vswitch/cache_lanes.c \
 	vswitch/cache_memory.c \
 	vswitch/cache_plan.c \
 	vswitch/cache_record.c \
@@ -83,7 +84,8 @@ vswitch_libdatapath_a_SOURCES = \
 	vswitch/perf.c vswitch/perf.h \
 	vswitch/program.c vswitch/program.h \
 	vswitch/queue_sched.c vswitch/queue_sched.h \
-	vswitch/trace.c
+	vswitch/trace.c \
+	vswitch/value_classes.c vswitch/value_classes.h
 
 check_PROGRAMS += vswitch/datapath_test
 TESTS += vswitch/datapath_test
@@ -106,6 +108,7 @@ vswitch_datapath_test_SOURCES = \
 	vswitch/perf_test.c \
 	vswitch/queue_sched_test.c \
 	vswitch/trace_test.c \
+	vswitch/value_classes_test.c \
 	tests/unit.h
 vswitch_datapath_test_LDADD = vswitch/libdatapath.a ofproto/libofproto.a lib/libpolder.a $(CUNIT_LIBS) $(POLDER_LIBS) -lm
 

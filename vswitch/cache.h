@@ -6,9 +6,14 @@
  * take the same walk; the walk's outcome is recorded once and replayed.  One mask means one probe: no tuple space, so no rule set and no traffic can
  * make lookups slow; they can only make flows many.  Rules for one port only leave no bits at all: then a whole batch has one entry.
  *
- * Files.  cache_plan.c [control]: the mask, kept up as rules come and go, and what has changed of late.  cache_memory.c [control]: the table's
- * life.  cache_key.c [poll]: a batch's keys.  cache.c [poll]: the table.  exec_record.h, cache_record.c [poll]: what a walk writes down.
- * cache_run.c [poll]: batches through it all.  cache_check.c [poll]: the test mode.
+ * Where rules ask for addresses and ports, a key does not have their very values, but for each 16 bits one that stands for all those which the rules
+ * answer alike (vswitch/value_classes.h).  So flows that differ only in what no rule tells apart, as in their source ports, are one flow here: what other
+ * switches get from a tuple space of wildcarded flows, without its masks.  Bits that an action reads are left as they are.  Since it costs a load for
+ * each 16 bits, this is done only while many packets miss (cache_lanes.c).
+ *
+ * Files.  cache_plan.c [control]: the mask, kept up as rules come and go, and what has changed of late.  cache_lanes.c [control]: which bits
+ * have classes.  cache_memory.c [control]: the table's life.  cache_key.c [poll]: a batch's keys.  cache.c [poll]: the table.
+ * exec_record.h, cache_record.c [poll]: what a walk writes down.  cache_run.c [poll]: batches through it all.  cache_check.c [poll]: the test mode.
  *
  * An entry has the packed key, the numbers of all counters that the walk moved (vswitch/counters.h), and a program: a short list of plain steps
  * (write MAC addresses, take from the TTL, output, drop).  Programs are shared by all entries that do the same, so they are few and hot, and frames
@@ -24,7 +29,9 @@
  * Order.  A change is (1) made, (2) noted with generation g + 2, (3) published by gen = g + 2; freeing waits for a grace period after (3).  A thread
  * reads gen, then walks: what it records is stamped with a generation that is not newer than what it saw.  While a bundle's version is published gen is
  * odd; a thread that sees that, or sees gen change while it reads the version, walks without the cache.  So a barrier (a grace period behind (3)) still
- * means that the next packet meets the new rules, and a bundle is seen whole.
+ * means that the next packet meets the new rules, and a bundle is seen whole.  Before a rule is made, the classes that it cuts are split; classes_seq is odd
+ * meanwhile.  A thread reads it before it makes keys, and writes nothing down if it is another one after the walk: whoever has met the rule meets
+ * the change, too.  Entries that were there are right for the part of the class that kept their key; the other part has keys that nobody had.
  *
  * Memory.  A thread's cache begins small (it should stay in the second-level cache when flows are few), and grows sixteenfold when flows that came back
  * had to make room, up to the configured number: two steps to a million.  The control thread makes the memory; the poll-mode thread begins anew in it.
@@ -38,7 +45,9 @@
  *   - Fourfold growth from 8,192 flows: four steps to a million, each of which walks everything again; 160 bytes a flow.  Now two, and under 128.
  *   - Admitting by tag whoever may be an entry that is out of date: 50 of 200,000 strangers came in, enough to make a small cache grow.
  *   - In classifier_lookup(), a look at the second slot before the second pass (ACL walk 285 to 265 ns, six tables 438 to 457), and hashing four words at a
- *     time (no gain that stood out of the noise).  The walk of six tables is 60 % classifier_lookup(): 22 subtables, of which the two ACL tables have 16.
+ *     time (no gain that stood out of the noise).  The walk of six tables is 60 % classifier_lookup(): 22 subtables, of which the two ACL tables have 15.
+ *   - Classes in all plans: new source ports through six tables 517 to 65 ns, but known flows 39 to 47 (dp_bench, medians of 7).  So they come when many packets miss.
+ *   - Keys frame by frame: a batch of plain frames word by word takes 45.2 to 39.0 ns through six tables, 26.5 to 21.7 through an ACL, 26.3 to 18.1 through a table of hosts.
  * The lines acl/1M and six/1M once had 14 and 9 % of the ceiling in vswitchd.  Growth, and the bench's warm-up (its generator's realtime class left the control
  * thread, which makes the larger caches, next to no time), were mended together; how much each did was not measured apart.
  *
@@ -52,6 +61,7 @@
 #include <stdint.h>
 #include "ofproto/flow.h"
 #include "vswitch/dp.h"
+#include "vswitch/value_classes.h"
 
 #define CACHE_MAX_WORDS 24              /* Of a key. A wider plan caches nothing. */
 #define CACHE_MAX_IDS 40                /* Counters of an entry. */
@@ -62,6 +72,9 @@
 #define CACHE_MAX_CHANGES 128
 #define CACHE_GROUPS OF_N_TABLES        /* Groups' buckets count as one more table. */
 #define CACHE_N_TABLES (OF_N_TABLES + 1)
+#define CACHE_WORD_LANES 4              /* Parts of a word, of 16 bits. */
+#define CACHE_MAX_LANES 24              /* Parts of a key with classes. */
+#define CACHE_MAX_CLASSES 4096u         /* Of one part; with more of them it is left as it is. */
 
 enum cache_depth { CACHE_DEPTH_NONE, CACHE_DEPTH_ETHERNET, CACHE_DEPTH_ALL };
 
@@ -85,9 +98,12 @@ struct cache_plan {
     uint16_t stride;                    /* Bytes of an entry. */
     uint8_t index[CACHE_MAX_WORDS];
     uint64_t mask[CACHE_MAX_WORDS];
+    uint8_t n_lanes;
+    struct { uint8_t word, shift; const struct value_classes *classes; } lanes[CACHE_MAX_LANES];      /* By place in the key. */
     uint64_t seeds[CACHE_MAX_WORDS + 2];
     /* Written by the control thread, read by all. */
     _Atomic uint32_t gen, flush;        /* Entries older than `flush` are worth nothing. */
+    _Atomic uint32_t classes_seq;       /* Odd: classes are being split. */
     _Atomic uint32_t ids[CACHE_ID_SLOTS];               /* By counter number: rules that left or changed. */
     _Atomic unsigned n_changes;
     _Atomic uint32_t latest[CACHE_MAX_CHANGES];
@@ -166,17 +182,32 @@ struct dp_rule;
 struct program;
 struct minimatch;
 
+/* Whether plans have lanes, and what speaks for it (cache_lanes.c). */
+struct cache_lanes {
+    bool on;
+    unsigned n_bad;                     /* Ticks in a row with many misses. */
+    uint64_t hits, misses;              /* By the latest tick. */
+    uint64_t turned_ns, hold_ns;        /* When it was turned on or off; how long it stays on. */
+};
+
 struct cache_control {
     bool check;
+    struct cache_lanes lanes;
     size_t max_flows;                   /* Per thread; 0: no cache. */
     uint64_t next_serial;
     uint64_t seeds[CACHE_MAX_WORDS + 2];
     struct cache_use use[CACHE_N_TABLES];
+    struct value_classes *classes[FLOW_N_WORDS][CACHE_WORD_LANES];      /* NULL: no rule has asked, or */
+    bool wide[FLOW_N_WORDS][CACHE_WORD_LANES];                          /* rules asked for too many values. */
+    size_t n_asked, n_asked_counted;    /* Values told apart, now and when they were counted last. */
+    struct value_classes *retiring[FLOW_N_WORDS * CACHE_WORD_LANES];    /* In no new plan. */
+    unsigned n_retiring;
     bool reachable[CACHE_N_TABLES];
     union flow_words written[CACHE_N_TABLES];   /* Bits that may have changed before that table is reached. */
     bool port_written[CACHE_N_TABLES];          /* The in_port that is matched there may not be the packet's. */
     bool shrunk;                        /* Rules have left since `use` was counted. */
     uint64_t counted_ns;
+    size_t n_counted;                   /* Rules, by the count that is under way. */
     struct cache_plan *plan;            /* The one that is published. */
 };
 
@@ -197,6 +228,23 @@ void cache_bundle_end(struct dp *);
 void cache_recount(struct dp *);
 void cache_replan(struct dp *);         /* After `use` has changed. */
 void cache_plan_free(void *);
+
+/* --- cache_lanes.c [control] --- */
+/* A rule is about to be made: whatever its match tells apart has classes of its own.  True: other parts of a key than before may have classes. */
+bool cache_lanes_cover(struct dp *, const struct minimatch *);
+/* A plan's lanes, for its words and mask; `reads`: bits that actions read. */
+void cache_lanes_choose(const struct cache_control *, struct cache_plan *, const union flow_words *reads);
+/* Whether classes should be worked out anew for what `n_rules` ask: many of those that asked are gone. */
+bool cache_lanes_are_stale(const struct cache_control *, size_t n_rules);
+/* No classes any more; a new plan has to follow. */
+void cache_lanes_clear(struct cache_control *);
+/* Once no new reader can come to classes that were given up, since a plan without them is published. */
+void cache_lanes_free_retired(struct dp *);
+void cache_lanes_fini(struct cache_control *);
+/* Now and then: lanes come when many packets miss.  In the test mode they are always there. */
+void cache_lanes_tick(struct dp *, uint64_t now_ns);
+/* Of the bits that a rule asks for in a word of the key, when not the whole of its mask, those that a key with classes can answer. */
+uint64_t cache_lanes_answerable(const struct cache_plan *, unsigned word, uint64_t mask, uint64_t asks);
 
 /* --- cache_key.c [poll] --- */
 struct cache_key { uint64_t w[CACHE_MAX_WORDS]; };

@@ -9,18 +9,24 @@
 
 unit_suite_fn cache_hostile_test_suite;
 
-enum { N_KNOWN = 400, N_FLOOD = 200000, N_BACK = 20000, N_MASKS = 1500, N_COLLIDING = 200, SRC_OFS = 26, TTL_OFS = 22 };
+enum { N_KNOWN = 400, N_FLOOD = 200000, N_BACK = 20000, N_MASKS = 1500, N_COLLIDING = 200, MAC_OFS = 8, IP_OFS = 26, PORT_OFS = 34, TTL_OFS = 22 };
 #define KNOWN UINT32_C(0x0a000000)
 #define FLOOD UINT32_C(0x0b000000)
 #define BACK UINT32_C(0x0c000000)
 
 /* Of a UDP frame: nothing here looks at checksums. */
-static void set_source(struct buf *frame, uint32_t address)
+static void set_bytes(struct buf *frame, unsigned at, uint32_t value)
 {
-    frame->data[SRC_OFS] = (uint8_t) (address >> 24);
-    frame->data[SRC_OFS + 1] = (uint8_t) (address >> 16);
-    frame->data[SRC_OFS + 2] = (uint8_t) (address >> 8);
-    frame->data[SRC_OFS + 3] = (uint8_t) address;
+    frame->data[at] = (uint8_t) (value >> 24);
+    frame->data[at + 1] = (uint8_t) (value >> 16);
+    frame->data[at + 2] = (uint8_t) (value >> 8);
+    frame->data[at + 3] = (uint8_t) value;
+}
+
+/* Flows are told apart by the last four bytes of a MAC address, which has no classes. */
+static void set_source(struct buf *frame, uint32_t number)
+{
+    set_bytes(frame, MAC_OFS, number);
 }
 
 /* One packet of each of n flows; the hits among them. */
@@ -33,7 +39,7 @@ static uint64_t pass(struct fixture *fx, struct buf *frame, uint32_t first, unsi
         set_source(frame, first + i);
         fixture_receive(fx, 1, frame->data, (uint32_t) frame->size);
         right += fx->n_out == 1 && fx->out[0].port == 2;
-        if (i % 2000 == 1999) {
+        if (i % 10000 == 9999) {
             fx->now_ns += 20000000;
             dp_tick(fx->dp);
         }
@@ -48,7 +54,7 @@ static struct fixture *begin(struct buf *frame)
     struct fixture *fx = XNEW(struct fixture);
     fixture_init(fx);
     dp_set_cache(fx->dp, 100000, false);
-    fixture_add(fx, "priority=5,udp,nw_src=1.2.3.4,tp_src=7,actions=drop");
+    fixture_add(fx, "priority=5,udp,dl_src=02:00:01:02:03:04,tp_src=7,actions=drop");
     fixture_add(fx, "priority=1,actions=output:2");
     fixture_compose("udp,nw_src=10.0.0.1,nw_dst=10.0.0.2,tp_src=9,tp_dst=9", frame);
     return fx;
@@ -136,7 +142,7 @@ static void test_masks(void)
     for (unsigned round = 0; round < 3; round++) {
         hits = fixture_hits(cached);
         for (unsigned i = 0; i < N_KNOWN; i++) {
-            set_source(&frame, KNOWN + i * 7);
+            set_bytes(&frame, IP_OFS, KNOWN + i * 7);
             fixture_receive(cached, 1, frame.data, (uint32_t) frame.size);
             fixture_receive(plain, 1, frame.data, (uint32_t) frame.size);
             CU_ASSERT_STRING_EQUAL(fixture_ports(cached), fixture_ports(plain));
@@ -174,7 +180,139 @@ static void test_shape(void)
     free(fx);
 }
 
+/* All flows that no rule tells apart are one, until one comes that does. */
+static void test_classes(void)
+{
+    struct buf frame = BUF_INIT;
+    struct fixture *fx = XNEW(struct fixture);
+    struct dp_cache_stats stats;
+    fixture_init(fx);
+    dp_set_cache(fx->dp, 1000, true);
+    fixture_add(fx, "priority=5,udp,tp_src=7,actions=drop");
+    fixture_add(fx, "priority=5,udp,nw_src=10.0.0.0/28,tp_dst=9,actions=output:3");
+    fixture_add(fx, "priority=1,actions=output:2");
+    fixture_compose("udp,nw_src=10.0.0.1,nw_dst=10.0.0.2,tp_src=9,tp_dst=9", &frame);
+    for (unsigned i = 0; i < 50000; i++) {
+        set_bytes(&frame, IP_OFS, KNOWN + i % 32);
+        set_bytes(&frame, PORT_OFS, (1000 + i) << 16 | 9);
+        fixture_receive(fx, 1, frame.data, (uint32_t) frame.size);
+        CU_ASSERT_STRING_EQUAL(fixture_ports(fx), i % 32 < 16 ? "3" : "2");
+    }
+    dp_cache_stats(fx->dp, 1, &stats);
+    CU_ASSERT_EQUAL(stats.inserts, 2);
+    set_bytes(&frame, IP_OFS, KNOWN + 31);
+    for (unsigned port = 1000; port < 1400; port++) {   /* The first of these also stands for those that nobody asks for. */
+        char text[80];
+        snprintf(text, sizeof text, "priority=9,udp,tp_src=%u,actions=output:4", port);
+        fixture_add(fx, text);
+        for (unsigned other = port; other < port + 2; other++) {
+            set_bytes(&frame, PORT_OFS, other << 16 | 9);
+            fixture_receive(fx, 1, frame.data, (uint32_t) frame.size);
+            CU_ASSERT_STRING_EQUAL(fixture_ports(fx), other == port ? "4" : "2");
+        }
+    }
+    dp_cache_stats(fx->dp, 1, &stats);
+    CU_ASSERT_TRUE(stats.inserts < 500);
+    CU_ASSERT_EQUAL(stats.mismatches, 0);
+    /* Far more than are kept apart: as without classes. */
+    for (unsigned port = 2; port < 20000; port += 3) {
+        char text[80];
+        snprintf(text, sizeof text, "priority=8,udp,tp_src=%u,actions=output:3", port);
+        fixture_add(fx, text);
+    }
+    for (unsigned i = 0; i < 3000; i++) {
+        set_bytes(&frame, PORT_OFS, (2000 + i) << 16 | 9);
+        fixture_receive(fx, 1, frame.data, (uint32_t) frame.size);
+        CU_ASSERT_STRING_EQUAL(fixture_ports(fx), (2000 + i) % 3 == 2 ? "3" : "2");
+    }
+    buf_fini(&frame);
+    fixture_fini(fx);
+    free(fx);
+}
+
+static void tell_apart(struct fixture *fx)
+{
+    fixture_add(fx, "priority=9,tcp,tp_src=20,actions=output:4");
+}
+
+/* A rule cuts a class in two between a packet's key and its walk: what the walk finds holds for its part only. */
+static void test_split_in_batch(void)
+{
+    struct fixture *fx = XNEW(struct fixture);
+    struct buf frames[3] = { BUF_INIT, BUF_INIT, BUF_INIT };
+    struct packet *packets[2];
+    fixture_init(fx);
+    dp_set_cache(fx->dp, 1000, true);
+    fixture_add(fx, "priority=5,tcp,tp_src=7,actions=CONTROLLER");
+    fixture_add(fx, "priority=1,actions=output:2");
+    fixture_compose("tcp,tp_src=7", &frames[0]);
+    fixture_compose("tcp,tp_src=20", &frames[1]);
+    fixture_compose("tcp,tp_src=21", &frames[2]);
+    for (unsigned i = 0; i < 2; i++) {
+        packets[i] = fixture_packet(fx, frames[i].data, (uint32_t) frames[i].size);
+    }
+    fx->on_packet_in = tell_apart;
+    dp_receive(dp_thread(fx->dp, 1), packets, 2, 1, fx->now_ns);
+    CU_ASSERT_STRING_EQUAL(fixture_ports(fx), "4");
+    fx->on_packet_in = NULL;
+    for (unsigned i = 0; i < 4; i++) {
+        const struct buf *frame = &frames[1 + i % 2];
+        fixture_receive(fx, 1, frame->data, (uint32_t) frame->size);
+        CU_ASSERT_STRING_EQUAL(fixture_ports(fx), i % 2 ? "2" : "4");
+    }
+    CU_ASSERT_EQUAL(fixture_hits(fx), 2);
+    for (unsigned i = 0; i < 3; i++) {
+        buf_fini(&frames[i]);
+    }
+    fixture_fini(fx);
+    free(fx);
+}
+
+/* Source ports that never come back: after half a second all flows are one; a minute later it is tried without, which does not last, and then for longer. */
+static void test_turns(void)
+{
+    struct buf frame = BUF_INIT;
+    struct fixture *fx = XNEW(struct fixture);
+    struct dp_cache_stats stats, before = { .hits = 0 };
+    unsigned n_on[2] = { 0, 0 }, n_turns = 0;
+    fixture_init(fx);
+    dp_set_cache(fx->dp, 1000, false);
+    fixture_add(fx, "priority=5,udp,tp_src=7,actions=drop");
+    fixture_add(fx, "priority=1,actions=output:2");
+    fixture_compose("udp,nw_src=10.0.0.1,nw_dst=10.0.0.2,tp_src=9,tp_dst=9", &frame);
+    for (unsigned tick = 0; tick < 10000; tick++) {             /* 200 seconds */
+        for (unsigned i = 0; i < 256; i++) {
+            set_bytes(&frame, PORT_OFS, (1000 + (tick * 256 + i) % 60000) << 16 | 9);
+            fixture_receive(fx, 1, frame.data, (uint32_t) frame.size);
+        }
+        fx->now_ns += 20000000;
+        dp_tick(fx->dp);
+        dp_cache_stats(fx->dp, 1, &stats);
+        n_turns += stats.lanes != before.lanes;
+        n_on[tick >= 5000] += stats.lanes != 0;
+        if (before.lanes && stats.lanes && stats.hits - before.hits < 255) {
+            CU_FAIL("misses with lanes");
+        }
+        before = stats;
+    }
+    CU_ASSERT_EQUAL(n_turns, 5);        /* On, off after a minute, on, off after two, on. */
+    CU_ASSERT_TRUE(n_on[0] > 4900 && n_on[1] > 4900);
+    /* Few flows: nothing speaks for it after the next trial. */
+    for (unsigned tick = 0; tick < 60000 && stats.lanes; tick++) {
+        fixture_receive(fx, 1, frame.data, (uint32_t) frame.size);
+        fx->now_ns += 20000000;
+        dp_tick(fx->dp);
+        dp_cache_stats(fx->dp, 1, &stats);
+    }
+    CU_ASSERT_EQUAL(stats.lanes, 0);
+    buf_fini(&frame);
+    fixture_fini(fx);
+    free(fx);
+}
+
 void cache_hostile_test_suite(void)
 {
-    UNIT_SUITE("cache, hostile", { "flood", test_flood }, { "collisions", test_collisions }, { "masks", test_masks }, { "shape", test_shape });
+    UNIT_SUITE("cache, hostile", { "flood", test_flood }, { "collisions", test_collisions }, { "masks", test_masks }, { "shape", test_shape },
+               { "what no rule tells apart", test_classes }, { "a class cut in a batch", test_split_in_batch },
+               { "only while it pays", test_turns });
 }

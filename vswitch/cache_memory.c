@@ -95,6 +95,7 @@ void dp_set_cache(struct dp *dp, size_t n_flows, bool check)
 {
     dp->cache->max_flows = n_flows;
     dp->cache->check = check;
+    cache_replan(dp);
     for (unsigned i = 1; n_flows && i < dp->n_threads; i++) {
         if (!atomic_load_explicit(&dp->threads[i]->cache.memory, memory_order_relaxed)) {
             cache_begin(dp, &dp->threads[i]->cache, MIN(n_flows, CACHE_FIRST));
@@ -119,6 +120,7 @@ void cache_fini(struct dp *dp)
         cache_free(&dp->threads[i]->cache);
     }
     cache_plan_free(dp->cache->plan);
+    cache_lanes_fini(dp->cache);
     free(dp->cache);
 }
 
@@ -130,6 +132,7 @@ void dp_tick(struct dp *dp)
         cc->counted_ns = now;
         cache_recount(dp);
     }
+    cache_lanes_tick(dp, now);
     for (unsigned i = 1; i < dp->n_threads; i++) {
         struct cache *c = &dp->threads[i]->cache;
         const struct cache_memory *m = atomic_load_explicit(&c->memory, memory_order_relaxed);
@@ -153,7 +156,7 @@ void dp_cache_stats(struct dp *dp, unsigned thread, struct dp_cache_stats *out)
         .inserts = atomic_load_explicit(&c->counters.inserts, memory_order_relaxed), .evictions = atomic_load_explicit(&c->counters.evictions, memory_order_relaxed),
         .stale = atomic_load_explicit(&c->counters.stale, memory_order_relaxed), .resets = atomic_load_explicit(&c->counters.resets, memory_order_relaxed),
         .mismatches = atomic_load_explicit(&c->counters.mismatches, memory_order_relaxed),
-        .n_flows = m ? m->n_flows : 0, .key_words = p->usable ? p->n_key : 0, .stride = p->stride,
+        .n_flows = m ? m->n_flows : 0, .key_words = p->usable ? p->n_key : 0, .lanes = p->n_lanes, .stride = p->stride,
     };
     if (m) {
         out->bytes = m->size + CACHE_MISSED * sizeof c->missed[0] + CACHE_MAX_PROGRAMS * (sizeof c->programs[0] + 2 * sizeof c->program_index[0]);

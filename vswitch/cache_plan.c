@@ -297,6 +297,7 @@ static struct cache_plan *plan_new(const struct cache_control *cc)
     }
     p->n_key = (uint8_t) (p->n_words + p->shape);
     p->depth = depth_of(p);
+    cache_lanes_choose(cc, p, &reads);
     size_t size = sizeof(struct cache_entry) + p->n_key * sizeof(uint64_t), ids = MIN(n_tables + (n_tables > 1) * 2, CACHE_MAX_IDS);
     p->stride = stride_of(size + ids * sizeof(uint32_t));
     p->n_ids = (uint8_t) MIN((p->stride - size) / sizeof(uint32_t), CACHE_MAX_IDS);
@@ -308,7 +309,8 @@ static struct cache_plan *plan_new(const struct cache_control *cc)
 static bool same_layout(const struct cache_plan *a, const struct cache_plan *b)
 {
     return a->n_words == b->n_words && a->shape == b->shape && a->usable == b->usable && a->n_ids == b->n_ids && a->stride == b->stride
-        && !memcmp(a->index, b->index, a->n_words) && !memcmp(a->mask, b->mask, a->n_words * sizeof a->mask[0]);
+        && !memcmp(a->index, b->index, a->n_words) && !memcmp(a->mask, b->mask, a->n_words * sizeof a->mask[0])
+        && a->n_lanes == b->n_lanes && !memcmp(a->lanes, b->lanes, a->n_lanes * sizeof a->lanes[0]);
 }
 
 void cache_plan_free(void *plan)
@@ -348,6 +350,7 @@ void cache_replan(struct dp *dp)
     } else {
         publish(dp, p);
     }
+    cache_lanes_free_retired(dp);
 }
 
 static bool use_differs(const struct cache_use *a, const struct cache_use *b)
@@ -359,7 +362,7 @@ void cache_cover_rule(struct dp *dp, uint8_t table, const struct minimatch *m, c
 {
     struct cache_use *u = &dp->cache->use[table], before = *u;
     add_rule(u, m, p);
-    if (use_differs(u, &before)) {
+    if (cache_lanes_cover(dp, m) || use_differs(u, &before)) {
         cache_replan(dp);
     }
 }
@@ -418,17 +421,18 @@ static void original_part(const struct cache_control *cc, uint8_t table, const s
 {
     const struct cache_plan *p = cc->plan;
     const union flow_words *written = &cc->written[table];
-    uint64_t masks[FLOW_N_WORDS] = { 0 }, values[FLOW_N_WORDS] = { 0 };
+    uint64_t masks[FLOW_N_WORDS] = { 0 }, whole[FLOW_N_WORDS] = { 0 }, values[FLOW_N_WORDS] = { 0 };
     unsigned k = 0;
     for (uint64_t map = m->map; map; map &= map - 1, k++) {
         unsigned i = (unsigned) __builtin_ctzll(map);
-        masks[i] = minimatch_masks(m)[k] & ~written->w[i];
+        whole[i] = minimatch_masks(m)[k];
+        masks[i] = whole[i] & ~written->w[i];
         values[i] = minimatch_values(m)[k];
     }
     memset(ch->mask, 0, sizeof ch->mask);
     ch->table = table;
     for (unsigned i = 0; i < p->n_words; i++) {
-        ch->mask[i] = masks[p->index[i]];
+        ch->mask[i] = cache_lanes_answerable(p, i, whole[p->index[i]], masks[p->index[i]]);
         value[i] = values[p->index[i]] & ch->mask[i];
     }
     union flow_words port;
@@ -505,6 +509,12 @@ static void recount_entry(struct flow_entry *entry, void *dp_)
     struct dp *dp = dp_;
     const struct dp_rule *rule = entry->aux;
     add_rule(&dp->cache->use[entry->table_id], rule->cls.match, atomic_load_explicit(&rule->program, memory_order_relaxed));
+    dp->cache->n_counted++;
+}
+
+static void recount_classes(struct flow_entry *entry, void *dp)
+{
+    cache_lanes_cover(dp, ((const struct dp_rule *) entry->aux)->cls.match);
 }
 
 static void recount_group(struct group *group, void *dp_)
@@ -525,10 +535,16 @@ void cache_recount(struct dp *dp)
 {
     struct cache_control *cc = dp->cache;
     memset(cc->use, 0, sizeof cc->use);
+    cc->n_counted = 0;
     struct of_flow_filter all;
     of_flow_filter_init(&all);
     flow_tables_each(dp->flows, &all, false, recount_entry, dp);
     group_table_each(dp->groups, recount_group, dp);
+    if (cache_lanes_are_stale(cc, cc->n_counted)) {
+        cache_lanes_clear(cc);
+        flow_tables_each(dp->flows, &all, false, recount_classes, dp);
+        cc->n_asked_counted = cc->n_asked;
+    }
     cc->shrunk = false;
     cache_replan(dp);
 }

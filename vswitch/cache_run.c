@@ -147,6 +147,10 @@ static void miss(struct cache_batch *b, struct packet *p, const struct cache_key
         perf_count(perf, PERF_UNCACHED, 1);
         return;
     }
+    /* Whoever met a rule whose classes were not split when the keys were made learns of it here. */
+    if (b->classes_seq & 1 || atomic_load_explicit(&b->plan->classes_seq, memory_order_acquire) != b->classes_seq) {
+        return;
+    }
     uint32_t program = rec.plain ? cache_intern(c, &rec.program) : CACHE_GUIDED;
     if (rec.plain && program == CACHE_GUIDED) {
         return;                         /* The counters would be counted twice. */
@@ -297,6 +301,7 @@ void cache_run(struct dp_thread *t, struct packet **packets, unsigned n, uint32_
     b.out.aux = dp->aux;
     b.out.drop = drop;
     b.out.n = b.out.port = 0;
+    b.classes_seq = atomic_load_explicit(&plan->classes_seq, memory_order_acquire);
     if (!begin(plan, dp, &b.gen, &b.version) || !cache_ready(c, plan)) {
         for (unsigned i = 0; i < n; i++) {
             cache_walk(&b, packets[i], NULL, NULL);

@@ -18,7 +18,7 @@ struct cache_out {
 
 struct cache_batch {
     const struct cache_plan *plan;
-    uint32_t in_port, gen;
+    uint32_t in_port, gen, classes_seq;
     uint64_t version, now_ns;
     unsigned n_hits, n_guided;
     bool check;

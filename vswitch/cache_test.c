@@ -96,13 +96,13 @@ static void random_rule_text(struct rng *r, struct buf *b)
     unsigned table = rng_below(r, N_TABLES);
     struct buf match = BUF_INIT;
     random_match_text(r, &match);
-    bool conjunctive = rng_below(r, 8) == 0;
-    /* Which of two overlapping rules of one priority counts is nobody's to say, so different matches have different ones. */
+    unsigned conjunction = rng_below(r, 8) == 0 ? 1 + rng_below(r, 2) : 0;
+    /* Which of two overlapping rules of one priority counts is nobody's to say, so different matches, and conjunctions, have different ones. */
     buf_printf(b, "table=%u,priority=%u,cookie=%u,%sactions=", table,
-               conjunctive ? 65001 : match.size ? 1 + hash_bytes(match.data, match.size, 0) % 65000 : 0, rng_below(r, 100), buf_cstr(&match));
+               conjunction ? 65000 + conjunction : match.size ? 1 + hash_bytes(match.data, match.size, 0) % 65000 : 0, rng_below(r, 100), buf_cstr(&match));
     buf_fini(&match);
-    if (conjunctive) {
-        buf_printf(b, "conjunction(%u,%u/2)", 1 + rng_below(r, 2), 1 + rng_below(r, 2));
+    if (conjunction) {
+        buf_printf(b, "conjunction(%u,%u/2)", conjunction, 1 + rng_below(r, 2));
         return;
     }
     for (unsigned i = rng_below(r, 4); i; i--) {
@@ -435,6 +435,13 @@ static void test_keys(void)
         cache_keys(&plan, &p, 1, 1, &got, &hash);
         CU_ASSERT_FALSE(memcmp(got.w, (const uint8_t *) &full + offsetof(struct flow, eth_dst), plan.n_words * sizeof(uint64_t)));
         CU_ASSERT_EQUAL(got.w[plan.n_words], shape);
+        /* And in a batch that has others in it. */
+        struct packet short_one = { .data = p->data, .len = ETH_HEADER_SIZE }, *both[2] = { p, &short_one };
+        struct cache_key keys[2];
+        uint64_t hashes[2];
+        cache_keys(&plan, both, 2, 1, keys, hashes);
+        CU_ASSERT_FALSE(memcmp(&keys[0], &got, plan.n_key * sizeof got.w[0]));
+        CU_ASSERT_EQUAL(hashes[0], hash);
         free(p);
     }
 }

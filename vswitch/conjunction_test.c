@@ -276,7 +276,7 @@ static void test_differential(void)
         }
         fixture_fini(&fx);
     }
-    CU_ASSERT_TRUE(n_mattered > 500);
+    CU_ASSERT_TRUE(n_mattered > 100);
 }
 
 void conjunction_test_suite(void)

@@ -116,6 +116,7 @@ struct dp_cache_stats {
     uint64_t resets, mismatches;
     uint64_t n_flows, bytes;            /* Room now. */
     unsigned key_words, stride;         /* Of the key, in eight bytes; bytes of an entry. */
+    unsigned lanes;                     /* Parts of the key, of 16 bits, that have classes. */
 };
 void dp_cache_stats(struct dp *, unsigned thread, struct dp_cache_stats *);     /* [control] */
 

@@ -189,7 +189,7 @@ static double run(struct bench *b, const struct plan *plan)
             next_mod += plan->mods;
             busy += now_s() - before;
         }
-        if (plan->work && done % (1 << 18) == 0) {
+        if (plan->work && done % (1 << 16) == 0) {
             dp_tick(b->dp);
         }
     }
@@ -235,8 +235,8 @@ int main(int argc, char **argv)
     struct dp_cache_stats s;
     dp_cache_stats(b.dp, 1, &s);
     double flow_bytes = s.n_flows ? (double) s.bytes / (double) s.n_flows : 0;
-    printf("%6.1f ns/packet  (%zu flows, sent %llu of %llu; key %u words, entry %u, cache %llu flows of %.1f bytes; misses %llu, evictions %llu, stale %llu)\n",
-           (spent - empty) * 1e9 / (double) plan.packets, b.n_flows, (unsigned long long) b.sent, (unsigned long long) plan.packets, s.key_words, s.stride,
+    printf("%6.1f ns/packet  (%zu flows, sent %llu of %llu; key %u words, %u lanes, entry %u, cache %llu flows of %.1f bytes; misses %llu, evictions %llu, stale %llu)\n",
+           (spent - empty) * 1e9 / (double) plan.packets, b.n_flows, (unsigned long long) b.sent, (unsigned long long) plan.packets, s.key_words, s.lanes, s.stride,
            (unsigned long long) s.n_flows, flow_bytes, (unsigned long long) s.misses, (unsigned long long) s.evictions, (unsigned long long) s.stale);
     for (unsigned t = 0; verbose && t < OF_N_TABLES; t++) {
         const struct cls_vector *v = atomic_load(&b.dp->tables[t].vector);

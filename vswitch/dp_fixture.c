@@ -68,6 +68,9 @@ static bool packet_in(struct dp_thread *t UNUSED, const struct packet *p, const 
     if (controller->userdata_size) {
         memcpy(in->userdata, controller->userdata, controller->userdata_size);
     }
+    if (fx->on_packet_in) {
+        fx->on_packet_in(fx);
+    }
     return true;
 }
 

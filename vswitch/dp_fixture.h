@@ -24,6 +24,7 @@ struct fixture {
     unsigned n_copies, n_batches;       /* Since the latest fixture_receive(): copies, and calls of output_batch. */
     unsigned fail_copies;       /* The next so many copies fail. */
     bool refuse_packet_ins;
+    void (*on_packet_in)(struct fixture *);     /* In the middle of a batch; may be NULL. */
     unsigned n_removed;
     uint8_t removed_reason;
 };

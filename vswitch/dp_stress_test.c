@@ -5,18 +5,20 @@
  */
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sched.h>
 #include "tests/unit.h"
 #include "lib/util.h"
-#include "vswitch/dp.h"
+#include "vswitch/cache.h"
+#include "vswitch/dp_private.h"
 
 unit_suite_fn dp_stress_test_suite;
 
-enum { N_POLL = 2, N_STEPS = 20000, ROOM = 64 };
+enum { N_POLL = 2, N_STEPS = 20000, ROOM = 64, N_PORTS = 256, PORT_OFS = 34 };
 
 struct grave { void (*fn)(void *); void *arg; };
 
 /* Per poll-mode thread; read by the control thread after the join only. */
-struct poller { struct stress *stress; unsigned index; pthread_t thread; uint64_t received, sent, packet_ins, live; };
+struct poller { struct stress *stress; unsigned index; pthread_t thread; uint64_t received, sent, packet_ins, live; struct buf frame; _Atomic uint64_t turns; };
 
 struct stress {
     struct dp *dp;
@@ -24,6 +26,7 @@ struct stress {
     struct grave *graves;               /* Control thread only. */
     size_t n_graves, room;
     _Atomic bool stop;
+    bool vary;                          /* Source ports 0 to N_PORTS - 1 in turn. Written before the threads start. */
 };
 
 static struct packet *packet_new(struct dp_thread *t, const uint8_t *data, uint32_t len, void *s)
@@ -77,27 +80,39 @@ static void defer(void (*fn)(void *), void *arg, void *s_)
     s->graves[s->n_graves++] = (struct grave) { fn, arg };
 }
 
-static void *poll_thread(void *poller_)
+static void compose(struct poller *me)
 {
-    struct poller *me = poller_;
-    struct stress *s = me->stress;
-    struct dp_thread *t = dp_thread(s->dp, me->index);
     struct match m;
     struct err err = ERR_INIT;
-    struct buf b = BUF_INIT;
     if (!match_parse("tcp,ip_src=10.0.0.1,ip_dst=10.0.0.2,tcp_src=1000,tcp_dst=80,nw_ttl=64", &m, &err)) {
         abort();
     }
-    packet_compose(&m.value.flow, &b, 10);
-    while (!atomic_load_explicit(&s->stop, memory_order_relaxed)) {
-        struct packet *batch[8];
-        for (unsigned i = 0; i < ARRAY_SIZE(batch); i++) {
-            batch[i] = packet_new(t, b.data, (uint32_t) b.size, s);
+    packet_compose(&m.value.flow, &me->frame, 10);
+}
+
+static void poll_once(struct poller *me)
+{
+    struct stress *s = me->stress;
+    struct dp_thread *t = dp_thread(s->dp, me->index);
+    struct packet *batch[8];
+    for (unsigned i = 0; i < ARRAY_SIZE(batch); i++) {
+        if (s->vary) {
+            me->frame.data[PORT_OFS] = 0;
+            me->frame.data[PORT_OFS + 1] = (uint8_t) (me->received + i);
         }
-        dp_receive(t, batch, ARRAY_SIZE(batch), me->index, me->received + 1);
-        me->received += ARRAY_SIZE(batch);
+        batch[i] = packet_new(t, me->frame.data, (uint32_t) me->frame.size, s);
     }
-    buf_fini(&b);
+    dp_receive(t, batch, ARRAY_SIZE(batch), me->index, me->received + 1);
+    me->received += ARRAY_SIZE(batch);
+}
+
+static void *poll_thread(void *poller)
+{
+    struct poller *me = poller;
+    while (!atomic_load_explicit(&me->stress->stop, memory_order_relaxed)) {
+        poll_once(me);
+        atomic_fetch_add_explicit(&me->turns, 1, memory_order_relaxed);
+    }
     return NULL;
 }
 
@@ -153,6 +168,43 @@ static void disturb(struct stress *s, struct rng *rng)
     }
 }
 
+static void start_pollers(struct stress *s)
+{
+    for (unsigned i = 1; i <= N_POLL; i++) {
+        s->pollers[i].stress = s;
+        s->pollers[i].index = i;
+        s->pollers[i].frame = (struct buf) BUF_INIT;
+        compose(&s->pollers[i]);
+        CU_ASSERT_EQUAL_FATAL(pthread_create(&s->pollers[i].thread, NULL, poll_thread, &s->pollers[i]), 0);
+    }
+}
+
+/* Until each thread has begun and ended a batch, or does not get to it. */
+static void wait_for_turns(struct stress *s)
+{
+    for (unsigned i = 1; i <= N_POLL; i++) {
+        uint64_t turns = atomic_load_explicit(&s->pollers[i].turns, memory_order_relaxed);
+        for (unsigned spins = 0; atomic_load_explicit(&s->pollers[i].turns, memory_order_relaxed) == turns && (!turns || spins < 1000); spins++) {
+            if (!turns) {
+                sched_yield();
+            }
+        }
+    }
+}
+
+/* What was deferred may defer more. */
+static void finish(struct stress *s)
+{
+    for (size_t i = 0; i < s->n_graves; i++) {
+        s->graves[i].fn(s->graves[i].arg);
+    }
+    dp_free(s->dp);
+    free(s->graves);
+    for (unsigned i = 1; i <= N_POLL; i++) {
+        buf_fini(&s->pollers[i].frame);
+    }
+}
+
 static void test_stress(void)
 {
     static const struct dp_ops ops = { .output = output, .output_batch = output_batch, .copy = copy, .free = packet_free, .packet_in = packet_in, .defer = defer };
@@ -168,11 +220,7 @@ static void test_stress(void)
     group_mod(s, OFPGC_ADD, OFPGT_ALL, 1, 2);
     flow_mod(s, OFPFC_ADD, 0, 1, "", "goto_table:1");
     flow_mod(s, OFPFC_ADD, 1, 5, "tcp", "group:1");
-    for (unsigned i = 1; i <= N_POLL; i++) {
-        s->pollers[i].stress = s;
-        s->pollers[i].index = i;
-        CU_ASSERT_EQUAL_FATAL(pthread_create(&s->pollers[i].thread, NULL, poll_thread, &s->pollers[i]), 0);
-    }
+    start_pollers(s);
     for (unsigned step = 0; step < N_STEPS; step++) {
         disturb(s, &rng);
     }
@@ -199,21 +247,8 @@ static void test_stress(void)
     of_flow_stats_fini(&stats);
     CU_ASSERT_EQUAL(packets, received);
     CU_ASSERT_EQUAL(bytes, received * 64);
-    for (size_t i = 0; i < s->n_graves; i++) {  /* May defer more. */
-        s->graves[i].fn(s->graves[i].arg);
-    }
-    dp_free(s->dp);
-    free(s->graves);
+    finish(s);
     free(s);
-}
-
-static void start_pollers(struct stress *s)
-{
-    for (unsigned i = 1; i <= N_POLL; i++) {
-        s->pollers[i].stress = s;
-        s->pollers[i].index = i;
-        CU_ASSERT_EQUAL_FATAL(pthread_create(&s->pollers[i].thread, NULL, poll_thread, &s->pollers[i]), 0);
-    }
 }
 
 /* Table 0 marks packets with a number, table 1 knows that number only, by way of a group that is new each time: whoever saw a part of a bundle would drop. */
@@ -266,15 +301,64 @@ static void test_bundles(void)
     for (unsigned reason = 0; reason < DROP_N_REASONS; reason++) {
         CU_ASSERT_EQUAL(dp_drops(s->dp, 0, reason), 0);
     }
-    for (size_t i = 0; i < s->n_graves; i++) {  /* May defer more. */
-        s->graves[i].fn(s->graves[i].arg);
+    finish(s);
+    free(s);
+}
+
+/* Rules that tell apart what was one class come while packets of both parts are looked up: no thread keeps an entry for the wrong part. */
+static void test_classes(void)
+{
+    static const struct dp_ops ops = { .output = output, .output_batch = output_batch, .copy = copy, .free = packet_free, .packet_in = packet_in, .defer = defer };
+    struct stress *s = XNEW(struct stress);
+    struct rng rng;
+    struct dp_cache_stats stats;
+    rng_seed(&rng, unit_seed());
+    for (unsigned round = 0; round < 60; round++) {
+        memset(s, 0, sizeof *s);
+        s->vary = true;
+        s->dp = dp_new(N_POLL + 1, 10000, 100, clock_monotonic(), &ops, s);
+        s->dp->cache->lanes.on = true;
+        dp_set_cache(s->dp, 1000, false);
+        for (uint32_t port = 1; port <= 4; port++) {
+            dp_port_set(s->dp, port, 0, true);
+        }
+        flow_mod(s, OFPFC_ADD, 0, 1, "", "output:3");
+        flow_mod(s, OFPFC_ADD, 0, 1, "tcp,tcp_src=65535", "drop");
+        start_pollers(s);
+        wait_for_turns(s);
+        for (unsigned step = 0; step < 60; step++) {
+            char match[64];
+            snprintf(match, sizeof match, "tcp,tcp_src=%u/0x%x", rng_below(&rng, N_PORTS), 0xffffu << rng_below(&rng, 3) & 0xffff);
+            flow_mod(s, OFPFC_ADD, 0, 1, "", "output:3");       /* What was known of all others is out of date: it is written down anew meanwhile. */
+            flow_mod(s, OFPFC_ADD, 0, (uint16_t) (2 + step), match, step % 2 ? "output:4" : "drop");
+            wait_for_turns(s);
+        }
+        atomic_store(&s->stop, true);
+        for (unsigned i = 1; i <= N_POLL; i++) {
+            pthread_join(s->pollers[i].thread, NULL);
+        }
+        dp_set_cache(s->dp, 1000, true);        /* The same plan: what was cached is held against the tables. */
+        atomic_store(&s->stop, false);
+        for (unsigned i = 1; i <= N_POLL; i++) {
+            uint64_t until = s->pollers[i].received + N_PORTS;
+            dp_cache_stats(s->dp, i, &stats);
+            uint64_t resets = stats.resets;
+            while (s->pollers[i].received < until) {
+                poll_once(&s->pollers[i]);
+            }
+            dp_cache_stats(s->dp, i, &stats);
+            CU_ASSERT_EQUAL(stats.lanes, 1);
+            CU_ASSERT_EQUAL(stats.resets, resets);
+            CU_ASSERT_EQUAL(stats.mismatches, 0);
+            CU_ASSERT_EQUAL(s->pollers[i].live, 0);
+        }
+        finish(s);
     }
-    dp_free(s->dp);
-    free(s->graves);
     free(s);
 }
 
 void dp_stress_test_suite(void)
 {
-    UNIT_SUITE("dp under change", { "bundles are seen whole", test_bundles }, { "no gap, no leak, every packet counted", test_stress });
+    UNIT_SUITE("dp under change", { "bundles are seen whole", test_bundles }, { "no gap, no leak, every packet counted", test_stress },
+               { "classes are split under lookups", test_classes });
 }

@@ -168,6 +168,8 @@ static void cache(struct vswitch *vs, struct buf *b)
     for (unsigned i = 0; i < vs->poll.n; i++) {
         buf_printf(b, "polder_vswitch_cache_bytes{thread=\"%u\"} %" PRIu64 "\n", i + 1, stats[i].bytes);
     }
+    single(b, "cache_lanes", "gauge", "Parts of the flow cache's key, of 16 bits, in which values that no rule tells apart are one; 0 while few packets miss.",
+           vs->poll.n ? stats[0].lanes : 0);
     family(b, "cache_mismatches_total", "counter", "Frames for which cache and tables did not agree; only looked for with cache.check.");
     for (unsigned i = 0; i < vs->poll.n; i++) {
         buf_printf(b, "polder_vswitch_cache_mismatches_total{thread=\"%u\"} %" PRIu64 "\n", i + 1, stats[i].mismatches);
