@@ -89,8 +89,8 @@ class Joined:
     Links have no loop if no circle of these leads back; so only an entry that matches in_port sends to links.  What switches share: whether ICMPv6 types change on the way.
     """
 
-    def __init__(self, n_devices, onward, sets_icmpv6, max_cost=16):
-        self.n_devices, self.onward, self.sets_icmpv6, self.max_cost = n_devices, onward, sets_icmpv6, max_cost
+    def __init__(self, n_devices, onward, sets_icmpv6, max_cost=16, selects=True):
+        self.n_devices, self.onward, self.sets_icmpv6, self.max_cost, self.selects = n_devices, onward, sets_icmpv6, max_cost, selects
         self.n_ports = n_devices + len(onward)
 
     def output(self, rng, in_port):
@@ -124,7 +124,7 @@ class Program:
         self.writes = not spent and rng.random() < 0.5 and not (tags in ("pop mpls", "pop last mpls") and self.push_site in range(1, self.n_tables))
         # Not with what makes Open vSwitch process a packet in several rounds (README.md).
         self.clones = not plain and tags in (None, "vlan") and rng.random() < 0.7
-        self.selects = not self.clones and rng.random() < 0.5       # Or else resubmits.
+        self.selects = not self.clones and rng.random() < 0.5 and (not joined or joined.selects)       # Or else resubmits.
         self.groups, self.flows, self.entries, self.n_conjunctions = [], [], [], 0     # entries: (table, priority, match, what is known, in_port)
         self.group_costs, self.table_costs = {}, {}
         # It sets ICMPv6 types and codes, or looks at neighbour discovery: what becomes of that when they change is seen differently (README.md).

@@ -142,6 +142,7 @@ def paired(ours, theirs):
 class RingCampaign:
     def __init__(self, bench, seed, n_packets, per_program=150):
         self.bench, self.seed, self.n_packets, self.per_program = bench, seed, n_packets, per_program
+        self.selects = not isinstance(bench.edge, OvsEdge)      # Its edge's outputs are clones: README.md.
         self.n_done = self.n_programs = self.n_frames = self.n_packet_ins = self.n_refused = self.n_crossed = self.n_changes = self.n_removed = 0
         self.failures = []
 
@@ -162,7 +163,7 @@ class RingCampaign:
         """(programs, [(switch, in_port, frame)])."""
         rng = random.Random(f"{self.seed}/{index}")
         malformed, sets_icmpv6 = rng.random() < 0.1, rng.random() < 0.4
-        made = [programs.Program(rng, None, l2=malformed, plain=True, joined=programs.Joined(N_DEVICES, onward, sets_icmpv6)) for onward in ONWARD]
+        made = [programs.Program(rng, None, l2=malformed, plain=True, joined=programs.Joined(N_DEVICES, onward, sets_icmpv6, selects=self.selects)) for onward in ONWARD]
         stream = packets.Packets(rng, malformed, max_tags=2, labels=(1, 1, 1, 2, 2, 3), later_l4=not any(m.edits_addresses for m in made),
                                  later_ipv6=not any(m.matches_ipv6_l4 for m in made), llc=True, spent=False, least=14)
         batch = [(rng.randrange(N_SWITCHES), rng.randint(1, N_DEVICES), stream.next()[1]) for _ in range(self.per_program)]
