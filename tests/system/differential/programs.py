@@ -94,7 +94,10 @@ class Joined:
         self.n_ports = n_devices + len(onward)
 
     def output(self, rng, in_port):
+        """in_port: what the entry matches, None: any; 0: for a bucket."""
         devices = [f"output:{n}" for n in range(1, self.n_devices + 1)]
+        if in_port == 0:
+            return rng.choice(devices * 2 + ["controller:65535"] * self.selects)
         if in_port is None or in_port > self.n_devices:
             links = [f"output:{n}" for n in self.onward.get(in_port, ())]
             return rng.choice(devices * 2 + links * 6 + ["controller:65535"])
@@ -460,7 +463,7 @@ class Program:
 
     def _group(self, group):
         rng, may_push = self.rng, group == 1 and self.push_site == "group"
-        self.in_port = None
+        self.in_port = 0
         kind = rng.choice(("all", "all", "indirect", "ff") + ("select",) * self.selects)
         n = {"all": rng.randint(0, 3), "indirect": 1, "select": 1, "ff": rng.randint(1, 3)}[kind]
         buckets, costs = [], []
