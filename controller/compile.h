@@ -48,8 +48,9 @@ void transport_restore(struct edge_context *);
 void transport_deliver(struct edge_context *);
 void transport_translate(struct edge_context *);
 
-/* compile_entry.c. The tenant's action list as the edge runs it (clone_last: something may still follow). */
-void compile_actions(const struct vsw *, const struct actions *in, struct actions *out, bool clone_last);
+/* compile_entry.c. The tenant's action list as the edge runs it, when something may still follow, or even be in the action set. */
+enum compile_behind { BEHIND_NOTHING, BEHIND_MORE, BEHIND_SET };
+void compile_actions(const struct vsw *, const struct actions *in, struct actions *out, enum compile_behind);
 /* To the tenant's controller, within its rate. */
 void compile_controller(const struct vsw *, struct actions *out);
 /* All entries, groups and meters of a virtual switch on an edge. */

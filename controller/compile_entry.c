@@ -7,9 +7,10 @@
  *
  * Action sets. As long as no entry of the virtual switch both writes actions and goes on to another table, an entry's
  * written actions are all that the set can hold at the pipeline's end, so they are compiled in the set's order (section
- * 5.10) behind its applied ones. That is exact, costs the switch no set, and also holds for a frame that came over a
- * virtual link inside of the edge, where the pipeline runs inside of another one. Otherwise the switch's own set is used;
- * output is then "reg2 = P, resubmit", so that a later output takes its place.
+ * 5.10) behind its applied ones. That is exact, and costs the switch no set. Otherwise the switch's own set is used;
+ * output is then "reg2 = P, resubmit", so that a later output takes its place. As a clone runs its copy of the set at
+ * its end, each clone then empties that first, by way of table CLEAR; groups are in clones, too, since what a bucket
+ * delivers over a virtual link may write to the set. What matches nothing is dropped, so it runs no set (section 5.4).
  *
  * A packet-in bears the entry's cookie when the entry itself outputs. One from an action set has no cookie (section
  * 7.4.1), but its entry's table: it goes by way of DELIVER, with the entry named in reg8.
@@ -59,21 +60,32 @@ static void copy_one(const struct action *a, struct actions *out)
     free(copy.list);
 }
 
-void compile_actions(const struct vsw *vsw, const struct actions *in, struct actions *out, bool clone_last)
+/* Where what leaves the switch is put: a copy of the frame and its context, without the action set, unless nothing is behind. */
+static struct actions *own_copy(struct actions *out, enum compile_behind behind)
+{
+    struct actions *copy = behind == BEHIND_NOTHING ? out : actions_clone(out);
+    if (behind == BEHIND_SET) {
+        actions_resubmit(copy, T_CLEAR);
+    }
+    return copy;
+}
+
+void compile_actions(const struct vsw *vsw, const struct actions *in, struct actions *out, enum compile_behind behind_all)
 {
     for (unsigned i = 0; i < in->n; i++) {
         const struct action *a = &in->list[i];
-        bool last = i + 1 == in->n && !clone_last;
+        enum compile_behind behind = i + 1 == in->n ? behind_all : MAX(behind_all, BEHIND_MORE);
         if (a->type == ACTION_OUTPUT && a->output.port == OFPP_CONTROLLER) {
             compile_controller(vsw, out);
         } else if (a->type == ACTION_OUTPUT && a->output.port == OFPP_TABLE) {
-            actions_output(out, OFPP_TABLE);            /* A packet-out: CLASSIFY leads on; unlike a resubmit's, the pipeline's action set runs. */
+            /* A packet-out: CLASSIFY leads on; unlike a resubmit's, the pipeline's action set runs. */
+            actions_output(own_copy(out, behind), OFPP_TABLE);
         } else if (a->type == ACTION_OUTPUT) {
-            output_virtual(vsw, last ? out : actions_clone(out), a->output.port);
+            output_virtual(vsw, own_copy(out, behind), a->output.port);
         } else if (a->type == ACTION_GROUP) {
-            actions_group(out, vsw_physical_group(vsw, a->group));
+            actions_group(behind == BEHIND_SET ? own_copy(out, behind) : out, vsw_physical_group(vsw, a->group));
         } else if (a->type == ACTION_CLONE) {
-            compile_actions(vsw, &a->nested, actions_clone(out), false);
+            compile_actions(vsw, &a->nested, own_copy(out, MAX(behind, BEHIND_MORE)), BEHIND_NOTHING);
         } else {
             copy_one(a, out);
         }
@@ -117,10 +129,10 @@ static void compile_set(const struct vsw *vsw, const struct actions *in, uint32_
     const struct action *end = ordered.n ? &ordered.list[ordered.n - 1] : NULL;
     if (end && number && end->type == ACTION_OUTPUT && end->output.port == OFPP_CONTROLLER) {
         ordered.n--;                                    /* It owns nothing. */
-        compile_actions(vsw, &ordered, out, true);
+        compile_actions(vsw, &ordered, out, BEHIND_MORE);
         output_controller_from_set(vsw, out, number);
     } else {
-        compile_actions(vsw, &ordered, out, false);
+        compile_actions(vsw, &ordered, out, BEHIND_NOTHING);
     }
     actions_fini(&ordered);
 }
@@ -176,7 +188,7 @@ static void compile_instructions(const struct vsw *vsw, const struct flow_entry 
     }
     if (in->has_apply) {
         out->has_apply = true;
-        compile_actions(vsw, &in->apply, &out->apply, in->has_goto || write || !set_known);
+        compile_actions(vsw, &in->apply, &out->apply, !set_known ? BEHIND_SET : in->has_goto || write ? BEHIND_MORE : BEHIND_NOTHING);
     }
     if (write && set_known) {
         out->has_apply = true;
@@ -287,6 +299,7 @@ static void put_unmatched(struct edge_context *x, unsigned table)
     if (wanted) {
         instructions_init(&in);
         in.has_apply = true;
+        in.clear = true;
         actions_drop(&in.apply, DROP_NO_MATCH);
         ruleset_flow_flags(x->controller->rulesets, (uint8_t) (T_VIRT + table), 0, &match, COOKIE(x->vsw->id, COOKIE_UNMATCHED(table)), RULE_BEGINS, &in);
         instructions_fini(&in);

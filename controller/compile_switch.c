@@ -250,6 +250,8 @@ static void edge_rules(struct edge_context *x)
     pass(x, T_X_DIP, T_X_OUT);
     forward(x, T_FABRIC);
     drop(x, T_FABRIC, 0, DROP_NO_PATH);
+    start(x, T_CLEAR, 0)->instructions.clear = true;
+    rule_put(&x->rule);
 }
 
 void compile_switch(struct controller *c, const struct edge *edge, bool is_fabric)

@@ -25,11 +25,14 @@
  *        244 X_OUT     provider MACs into the frame, flags into the source MAC
  *        245 FABRIC    (edge, path class) of the destination MAC to the next hop, or to a group of next hops that fails
  *                      over by itself; the class that is better now; transit frames come here from LANDING
+ *        246 CLEAR     empties the action set, for a clone that must not run it: resubmit(,246)
  *
  * A virtual link between two virtual switches of a slice is the way from the one's DELIVER (both ends on this edge) or
  * LAND (the frame came from the other end's edge, translated as the sender's virtual switch does) to the other's first
  * table: reg0 and reg1 are set to the peer's, metadata to zero, in_port to none (so that no output is taken for one to
- * where the frame came from).
+ * where the frame came from). Behind a DELIVER that is done in a clone of its own: the first switch goes on with its
+ * context as it was, and the second one's action set runs at the clone's end (both Open vSwitch and vswitchd do that).
+ * Whoever has something in the action set gives it to no clone (compile_entry.c), so a virtual switch begins without.
  *
  * Isolation: only CLASSIFY and LANDING write reg0, and only from what a VM cannot choose (its device port) or from a
  * landing id, and virtual links, to another virtual switch of the same slice; every rule of tables 2 to 243 that belongs
@@ -46,7 +49,7 @@
 enum edge_table {
     T_CLASSIFY = 0, T_LANDING = 1, T_R_SRC = 2, T_R_SIP = 3, T_R_DIP = 4, T_R_ARP = 5, T_LAND = 6,
     T_VIRT = 16, T_VIRT_LAST = 239,
-    T_DELIVER = 240, T_X_SRC = 241, T_X_SIP = 242, T_X_DIP = 243, T_X_OUT = 244, T_FABRIC = 245,
+    T_DELIVER = 240, T_X_SRC = 241, T_X_SIP = 242, T_X_DIP = 243, T_X_OUT = 244, T_FABRIC = 245, T_CLEAR = 246,
 };
 #define VIRT_N_TABLES (T_VIRT_LAST - T_VIRT + 1)
 

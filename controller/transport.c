@@ -312,9 +312,10 @@ static void deliver_link(struct edge_context *x, const struct port *port)
         r = start(x, T_DELIVER, 100);
         match_set_u64(&r->match, R_OUT, vsw_port_no(port));
         count_link(r, port, 0);
-        cross(x, peer, rule_apply(r));
-        if (crosses(rule_apply(r))) {
-            actions_resubmit(rule_apply(r), T_VIRT);
+        struct actions *copy = actions_clone(rule_apply(r));
+        cross(x, peer, copy);
+        if (crosses(copy)) {
+            actions_resubmit(copy, T_VIRT);
         }
         rule_put(r);
     } else if (peer->edge) {

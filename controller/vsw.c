@@ -168,9 +168,24 @@ static uint32_t next_number(struct vsw *vsw)
 
 static bool writes_and_goes(const struct instructions *in) { return in->has_goto && (in->has_write || in->clear); }
 
-/* Whether action sets are known at compile time (compile.c) is the whole switch's: all is compiled again when that changes. */
-static void count_writes(struct vsw *vsw, const struct instructions *in, int delta)
+/* A table that is in use counts, and drops, what it does not match, unless an entry of priority 0 may match the same. */
+static void review_unmatched(struct vsw *vsw, uint8_t table)
 {
+    bool counts = !vsw->n_lowest[table] && (!table || vsw->n_entries[table] || vsw->n_gotos[table]);
+    if (counts != vsw->counts_unmatched[table]) {
+        vsw->counts_unmatched[table] = counts;
+        vsw_unmatched_restarted(vsw, table);
+        compile_unmatched(vsw, table);
+    }
+}
+
+/* Whether action sets are known at compile time (compile.c) is the whole switch's: all is compiled again when that changes. */
+static void count_instructions(struct vsw *vsw, const struct instructions *in, int delta)
+{
+    if (vsw->is_slice && in->has_goto) {
+        vsw->n_gotos[in->goto_table] += (unsigned) delta;
+        review_unmatched(vsw, in->goto_table);
+    }
     if (writes_and_goes(in)) {
         unsigned before = vsw->n_write_goto;
         vsw->n_write_goto += (unsigned) delta;
@@ -190,18 +205,12 @@ void vsw_review_cost(struct vsw *vsw, struct flow_entry *entry)
     room_take(vsw, where, +1);
 }
 
-/* A table that is in use counts what it does not match, unless an entry of priority 0 may match the same. */
 static void count_entry(struct vsw *vsw, const struct flow_entry *entry, int delta)
 {
     uint8_t table = entry->table_id;
     vsw->n_entries[table] += (unsigned) delta;
     vsw->n_lowest[table] += entry->priority ? 0 : (unsigned) delta;
-    bool counts = !vsw->n_lowest[table] && (!table || vsw->n_entries[table]);
-    if (counts != vsw->counts_unmatched[table]) {
-        vsw->counts_unmatched[table] = counts;
-        vsw_unmatched_restarted(vsw, table);
-        compile_unmatched(vsw, table);
-    }
+    review_unmatched(vsw, table);
 }
 
 /* The change is an edit of the edges' rulesets, unless all will be compiled in this turn anyway. */
@@ -238,7 +247,7 @@ static struct of_error insert(struct flow_entry *entry, void *aux)
     vflow->change = vsw->undoing ? 0 : vsw->current;
     entry->aux = vflow;
     hmap_insert(&vsw->numbers, &vflow->node, number_hash(vflow->number));
-    count_writes(vsw, &entry->instructions, +1);
+    count_instructions(vsw, &entry->instructions, +1);
     if (vsw->is_slice) {
         account(vsw, counted(cost));
         room_take(vsw, where, +1);
@@ -275,8 +284,8 @@ static struct of_error modify(struct flow_entry *entry, const struct instruction
     if (!of_ok(error)) {
         return error;
     }
-    count_writes(vsw, &entry->instructions, +1);
-    count_writes(vsw, old, -1);
+    count_instructions(vsw, &entry->instructions, +1);
+    count_instructions(vsw, old, -1);
     if (vsw->is_slice && vsw->current && !vsw->undoing) {
         vsw_change_former(vsw, vflow, old, NULL);
         vflow->change = vsw->current;
@@ -292,7 +301,7 @@ static void remove_entry(struct flow_entry *entry, int reason, void *aux)
 {
     struct vsw *vsw = aux;
     struct vflow *vflow = entry->aux;
-    count_writes(vsw, &entry->instructions, -1);
+    count_instructions(vsw, &entry->instructions, -1);
     if (!vsw->is_slice) {
         fabric_entries_changed(vsw);
     } else {

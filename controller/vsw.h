@@ -148,8 +148,8 @@ struct vsw {
     uint32_t packet_in_meter;   /* Physical id, on each of its edges; 0: none was left. */
     uint32_t next_number;
     bool numbers_again;         /* They began anew: one may be in use. */
-    /* By table: entries, those of priority 0, whether a rule counts what no entry matches, and what entries had matched that are gone. */
-    uint32_t n_entries[VIRT_N_TABLES], n_lowest[VIRT_N_TABLES];
+    /* By table: entries, those of priority 0, those that go there, whether a rule counts what no entry matches, and what entries had matched that are gone. */
+    uint32_t n_entries[VIRT_N_TABLES], n_lowest[VIRT_N_TABLES], n_gotos[VIRT_N_TABLES];
     bool counts_unmatched[VIRT_N_TABLES];
     uint64_t gone_matched[VIRT_N_TABLES];
     struct counter_sum *unmatched;              /* VIRT_N_TABLES, or NULL: vsw_counters.c. */

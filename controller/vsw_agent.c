@@ -132,7 +132,7 @@ struct of_error vsw_packet_out(const struct vsw *vsw, const struct of_packet_out
     *edge = packet_out_edge(vsw, po);
     actions_load(out, R_VSW, 0, 32, vsw->id);
     actions_load(out, R_IN, 0, 32, po->in_port);
-    compile_actions(vsw, &po->actions, out, false);
+    compile_actions(vsw, &po->actions, out, BEHIND_NOTHING);
     return OF_OK;
 }
 

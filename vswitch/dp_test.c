@@ -149,16 +149,29 @@ static void test_resubmit_and_clone(void)
     fixture_add(&fx, "table=3,priority=1,actions=write_actions(output:4)");
     fixture_receive_flow(&fx, 1, TCP);
     check_ports(&fx, "2,4", "");
-    fixture_add(&fx, "table=0,priority=5,actions=resubmit(,4)");
+    /* A clone runs its own copy of the set; clear-actions of a resubmitted entry empties it there alone. */
+    fixture_add(&fx, "table=0,priority=5,actions=clone(resubmit(,3)),output:2");
+    fixture_receive_flow(&fx, 1, TCP);
+    check_ports(&fx, "4,2", "");
+    fixture_add(&fx, "table=0,priority=6,actions=write_actions(output:3),goto_table:5");
+    fixture_add(&fx, "table=5,priority=1,actions=clone(output:2),clone(resubmit(,3)),clone(resubmit(,6),output:1,resubmit(,3))");
+    fixture_add(&fx, "table=6,priority=1,actions=clear_actions");
+    fixture_receive_flow(&fx, 5, TCP);
+    check_ports(&fx, "2,3,4,1,4,3", "");
+    /* What ended in it does not run one. */
+    fixture_add(&fx, "table=5,priority=1,actions=clone(resubmit(,3),drop(anti-spoof)),output:1");
+    fixture_receive_flow(&fx, 5, TCP);
+    check_ports(&fx, "1,3", "");
+    fixture_add(&fx, "table=0,priority=7,actions=resubmit(,4)");
     fixture_add(&fx, "table=4,priority=1,actions=resubmit(,4),resubmit(,4)");
     fixture_receive_flow(&fx, 1, TCP);
     check_ports(&fx, "", "pipeline-depth");
     /* Copies that cannot be had are a drop of their own. */
-    fixture_add(&fx, "table=0,priority=6,actions=output:2,output:3");
+    fixture_add(&fx, "table=0,priority=8,actions=output:2,output:3");
     fx.fail_copies = 1;
     fixture_receive_flow(&fx, 1, TCP);
     check_ports(&fx, "3", "no-memory");
-    fixture_add(&fx, "table=0,priority=7,actions=clone(output:2),clone(output:3)");
+    fixture_add(&fx, "table=0,priority=9,actions=clone(output:2),clone(output:3)");
     fixture_receive_flow(&fx, 1, TCP);
     CU_ASSERT_EQUAL(fx.n_copies, 1);
     check_ports(&fx, "2,3", "");

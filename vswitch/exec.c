@@ -165,6 +165,23 @@ static bool resubmit(struct exec *e, const struct op *op, bool tail)
     return more;
 }
 
+/* It has a copy of the action set, too, and runs what it holds in the end, as Open vSwitch does. */
+static void clone(struct exec *e, const struct op *op, bool tail)
+{
+    struct exec_scope scope;
+    uint64_t cookie = e->cookie;
+    uint8_t origin = e->origin;
+    if (op->n_body && exec_scope_enter(e, &scope, tail)) {
+        action_set_copy(&e->set, &scope.set);
+        if (exec_ops(e, op + 1, op->n_body, true) && !action_set_empty(&e->set)) {
+            exec_set_run(e, true);
+        }
+        exec_scope_leave(e, &scope);
+        e->cookie = cookie;
+        e->origin = origin;
+    }
+}
+
 /* Registers may hold OpenFlow 1.0's 16-bit reserved ports, as Open vSwitch reads them; no port here has such a number. */
 static uint32_t register_port(uint64_t value)
 {
@@ -237,7 +254,7 @@ bool exec_op(struct exec *e, const struct op *op, bool tail)
         return true;
     case OP_CLONE:
         exec_event(e, &(struct exec_event) { .type = EVENT_CLONE });
-        exec_scoped(e, op + 1, op->n_body, tail);
+        clone(e, op, tail);
         return true;
     case OP_DROP: exec_note(e, op->drop_reason, op->drop_reason == DROP_IN_PORT ? RANK_WENT_WRONG : RANK_DROP_ACTION); return false;
     case OP_METER: return exec_meter(e, op->meter);

@@ -10,7 +10,8 @@
  * nor goes on to a table, so on outwards, and the action set is empty at that moment.
  *
  * State. resubmit keeps every change to packet and key; clone and group buckets work on a copy and restore the packet,
- * registers and the action set behind them, as Open vSwitch documents. The action set runs once, at the end.
+ * registers and the action set behind them, as Open vSwitch documents. The action set runs once, at the end; a clone's
+ * copy of it at the clone's end, with what was written there (Open vSwitch does so, and says nothing of it).
  *
  * Ends. Each op says whether this copy of the packet goes on. A drop action, an expired TTL, a table miss (section 5.4)
  * and too deep a nesting end it, up to the enclosing clone, bucket or packet; the action set of what ended is not run.

@@ -51,6 +51,7 @@ struct world {
     uint32_t numbers[MAX_SWITCHES][MAX_PORTS];
     struct seen_list real, wanted;
     struct wire *wires; unsigned n_wires, crossings;
+    unsigned n_run, n_loops, n_carried;
 };
 
 static void keep(struct site_frame *out, const void *data, unsigned size)
@@ -283,7 +284,10 @@ static void print_programs(struct world *w)
     }
 }
 
-/* Runs a frame, or a packet-out, in both. False when they differ. */
+/*
+ * Runs a frame, or a packet-out, in both. False when they differ. Two pairs of addresses that displace each other among
+ * the candidates for an id (controller/relay.c) get none, and there is no connection here to carry their frames by.
+ */
 static bool run(struct world *w, unsigned place, const uint8_t *frame, unsigned size, const struct actions *packet_out, uint32_t in_port)
 {
     const struct place *p = &w->shape->places[place];
@@ -299,7 +303,9 @@ static bool run(struct world *w, unsigned place, const uint8_t *frame, unsigned 
         ref_receive(w, p->sw, p->number, frame, size);
     }
     ref_carry(w);
+    w->n_run++;
     if (w->wanted.overflow) {
+        w->n_loops++;
         return true;
     }
     for (unsigned turn = 0; turn < 16; turn++) {        /* Again while pairs of addresses had to be interned. */
@@ -320,7 +326,10 @@ static bool run(struct world *w, unsigned place, const uint8_t *frame, unsigned 
         }
         site_sync(w->site);
     }
-    CU_ASSERT_EQUAL(w->site->n_packet_in, 0);
+    if (w->site->n_packet_in) {
+        w->n_carried++;
+        return true;
+    }
     read_deliveries(w);
     return w->site->overflow || same(w);
 }
@@ -499,12 +508,12 @@ static bool run_packet_out(struct world *w, unsigned place, const uint8_t *frame
     return ok;
 }
 
-static void check_shape(const struct shape *shape, bool terminal_sets, unsigned n_rounds)
+static void check_shape(const struct shape *shape, unsigned n_rounds)
 {
     unsigned n_bad = 0;
     rng_seed(&rng, unit_seed());
     for (unsigned round = 0; round < n_rounds && n_bad < 3; round++) {
-        struct world *w = world_new(shape, terminal_sets);
+        struct world *w = world_new(shape, round % 4 == 3);
         for (unsigned step = 0; step < 12 && n_bad < 3; step++) {
             for (unsigned i = 0; i < 8; i++) {
                 change(w);
@@ -524,6 +533,8 @@ static void check_shape(const struct shape *shape, bool terminal_sets, unsigned 
                 }
             }
         }
+        CU_ASSERT(w->n_loops < w->n_run / 2);
+        CU_ASSERT(w->n_carried < w->n_run / 8);
         check_edits(w);
         audit(w);
         check_removal(w);
@@ -570,6 +581,21 @@ static const struct shape one_edge = {
         "{'name':'l2','ends':[{'switch':'s2','port':'y','number':4},{'switch':'s3','port':'y','number':3}]}]}]}",
 };
 
+static const struct shape ring = {
+    .name = "ring on one edge", .n_switches = 3, .n_places = 12,
+    .places = {
+        { 0, 1, 0, 0 }, { 0, 2, 0, 0 }, { 0, 3, -1, 7 }, { 0, 4, -1, 10 }, { 1, 1, 0, 0 }, { 1, 2, 0, 0 }, { 1, 3, -1, 11 }, { 1, 4, -1, 2 },
+        { 2, 1, 0, 0 }, { 2, 2, 0, 0 }, { 2, 3, -1, 3 }, { 2, 4, -1, 6 },
+    },
+    .document = "{'tenants':[{'name':'red'}],'slices':[{'name':'lab','tenant':'red','topology':'custom','switches':["
+        "{'name':'s1','edges':['e1'],'ports':[" MAC_PORT(1, 1, 1) "," PORT(2, 1) "]},"
+        "{'name':'s2','edges':['e1'],'ports':[" MAC_PORT(1, 1, 1) "," PORT(2, 1) "]},"
+        "{'name':'s3','edges':['e1'],'ports':[" PORT(1, 1) "," PORT(2, 1) "]}],'links':["
+        "{'name':'l1','ends':[{'switch':'s1','port':'x','number':3},{'switch':'s2','port':'y','number':4}]},"
+        "{'name':'l2','ends':[{'switch':'s2','port':'x','number':3},{'switch':'s3','port':'y','number':4}]},"
+        "{'name':'l3','ends':[{'switch':'s3','port':'x','number':3},{'switch':'s1','port':'y','number':4}]}]}]}",
+};
+
 static const struct shape two_big = {
     .name = "two big switches", .n_switches = 2, .n_places = 8,
     .places = { { 0, 1, 0, 0 }, { 0, 2, 1, 0 }, { 0, 3, 2, 0 }, { 0, 4, -1, 7 }, { 1, 1, 0, 0 }, { 1, 2, 1, 0 }, { 1, 3, 2, 0 }, { 1, 4, -1, 3 } },
@@ -579,14 +605,15 @@ static const struct shape two_big = {
         "{'name':'l1','ends':[{'switch':'s1','port':'x','number':4,'edge':'e2'},{'switch':'s2','port':'x','number':4,'edge':'e3'}]}]}]}",
 };
 
-static void test_big_switch(void) { check_shape(&big_switch, false, 8); }
-static void test_line(void) { check_shape(&line, false, 8); }
-static void test_one_edge(void) { check_shape(&one_edge, true, 8); }
-static void test_two_big(void) { check_shape(&two_big, true, 8); }
+static void test_big_switch(void) { check_shape(&big_switch, 8); }
+static void test_line(void) { check_shape(&line, 8); }
+static void test_one_edge(void) { check_shape(&one_edge, 16); }
+static void test_ring(void) { check_shape(&ring, 16); }
+static void test_two_big(void) { check_shape(&two_big, 8); }
 
 static void slice_test_suite(void)
 {
-    UNIT_SUITE("slice", { "big switch", test_big_switch }, { "line over edges", test_line }, { "line on one edge", test_one_edge },
+    UNIT_SUITE("slice", { "big switch", test_big_switch }, { "line over edges", test_line }, { "line on one edge", test_one_edge }, { "ring on one edge", test_ring },
                { "two big switches", test_two_big });
 }
 

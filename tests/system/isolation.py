@@ -11,7 +11,7 @@ network, cannot write reg0 but to give a frame to another switch of the same ten
 import re
 
 T_CLASSIFY, T_LANDING, T_VIRT, T_VIRT_LAST, T_DELIVER, T_FABRIC = 0, 1, 16, 239, 240, 245
-SUBSTRATE_TABLES = {0, 1, 2, 3, 4, 5, 6, T_DELIVER, 241, 242, 243, 244, 245}      # Where rules of no network may be.
+SUBSTRATE_TABLES = {0, 1, 2, 3, 4, 5, 6, T_DELIVER, 241, 242, 243, 244, 245, 246}      # Where rules of no network may be.
 FLOW = re.compile(r"cookie=(0x[0-9a-f]+|0), duration=\S+, table=(\d+), .*?(?:priority=(\d+))?,?(\S*) actions=(.*)$")
 GROUP = re.compile(r"group_id=(\d+),(.*)$")
 REG0_LOAD = re.compile(r"(?:load:(0x[0-9a-f]+|\d+)->NXM_NX_REG0\[\](?!\d))|(?:set_field:(0x[0-9a-f]+|\d+)(/\S+?)?->reg0\b)")

@@ -8,6 +8,7 @@ import random
 from utilities.lab.host import say
 
 from .differential.campaign import Campaign
+from .differential.ring import RingBench, RingCampaign
 from .differential.slices import SliceBench
 
 N_PACKETS = int(os.environ.get("POLDER_DIFF_PACKETS") or 10_000)
@@ -32,4 +33,24 @@ def test_three_edges(lab):
     compare(SliceBench(lab, n_edges=3), N_PACKETS // 10, whole=True)
 
 
-test_one_edge.seconds = test_three_edges.seconds = 240 + N_PACKETS // 100
+def compare_ring(bench, n_packets):
+    seed = int(os.environ.get("POLDER_DIFF_SEED") or random.SystemRandom().getrandbits(32))
+    say(f" seed {seed}")
+    campaign = RingCampaign(bench, seed, n_packets)
+    if program := os.environ.get("POLDER_DIFF_PROGRAM"):
+        campaign.only(int(program))
+    else:
+        campaign.run()
+
+
+def test_ring(lab):
+    """Three virtual switches on one edge, joined to a ring."""
+    compare_ring(RingBench(lab), N_PACKETS // 4)
+
+
+def test_open_vswitch_ring(lab):
+    """The same with Open vSwitch as the edge."""
+    compare_ring(RingBench(lab, ovs_edge=True), N_PACKETS // 8)
+
+
+test_one_edge.seconds = test_three_edges.seconds = test_ring.seconds = test_open_vswitch_ring.seconds = 240 + N_PACKETS // 100

@@ -67,7 +67,7 @@ class Side:
         """Sends a batch of (in_port, frame) and the sentinel behind it."""
         self.expect(serial)
         table = channel.action_output(channel.OFPP_TABLE)
-        everywhere = b"".join(channel.action_output(p) for p in [*range(1, N_PORTS + 1), channel.OFPP_CONTROLLER])
+        everywhere = b"".join(channel.action_output(p) for p in [*range(1, len(self.tails) + 1), channel.OFPP_CONTROLLER])
         self.channel.send(*[channel.packet_out(in_port, table, frame) for in_port, frame in packets],
                           channel.packet_out(channel.OFPP_CONTROLLER, everywhere, self.sentinel))
 

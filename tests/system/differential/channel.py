@@ -17,15 +17,21 @@ VERSION = 4
 HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY = 0, 1, 2, 3
 SET_CONFIG, PACKET_IN, FLOW_REMOVED, PACKET_OUT, FLOW_MOD, GROUP_MOD = 9, 10, 11, 13, 14, 15
 MULTIPART_REQUEST, MULTIPART_REPLY, BARRIER_REQUEST, BARRIER_REPLY, SET_ASYNC = 18, 19, 20, 21, 28
-OFPMP_FLOW, OFPMP_TABLE, OFPMP_GROUP = 1, 3, 6
+OFPMP_FLOW, OFPMP_TABLE, OFPMP_PORT, OFPMP_GROUP, OFPMP_GROUP_DESC = 1, 3, 4, 6, 7
 OFPP_IN_PORT, OFPP_TABLE, OFPP_CONTROLLER, OFPP_ANY = 0xfffffff8, 0xfffffff9, 0xfffffffd, 0xffffffff
 NO_BUFFER = 0xffffffff
 FLAG_MORE = 1
+RESET_COUNTS = 4
 NO_COOKIE = 0xffffffffffffffff
 WAIT_S = 20
 
 # The pipeline fields of a packet-in that both switches report: OXM or NXM header without the mask bit, as class << 7 | field.
 IN_PORT, METADATA = 0x8000 << 7, 0x8000 << 7 | 2
+EXPERIMENTER = 0xffff
+TCP_FLAGS = EXPERIMENTER << 7 | 42      # The ONF's name of it.
+# What is under a mask, though OpenFlow 1.3's field is not maskable, has Nicira's name from Polder: layer-4 ports, neighbour discovery.
+NXM = {9: 0x8000 << 7 | 13, 10: 0x8000 << 7 | 14, 11: 0x8000 << 7 | 15, 12: 0x8000 << 7 | 16,
+       1 << 7 | 23: 0x8000 << 7 | 31, 1 << 7 | 24: 0x8000 << 7 | 32, 1 << 7 | 25: 0x8000 << 7 | 33, 1 << 7 | 34: TCP_FLAGS}
 TUNNEL_ID = (0x8000 << 7 | 38, 1 << 7 | 16)
 
 
@@ -84,10 +90,33 @@ def packet_in(body):
     return reason, table, cookie, pipeline_fields(body[16:16 + length]), frame
 
 
+def fields(match):
+    """The OXM fields of a match's body, in no order: each switch has its own."""
+    found, at = [], 0
+    while at < len(match):
+        header, size = int.from_bytes(match[at:at + 4], "big"), match[at + 3]
+        name = NXM.get(header >> 9, header >> 9) << 9 | header & 0x1ff
+        own = 4 if header >> 16 == EXPERIMENTER else 0          # The experimenter's number.
+        value = match[at + 4 + own:at + 4 + size]
+        if name >> 9 == TCP_FLAGS and value[2:] == b"\x0f\xff":
+            name, value = TCP_FLAGS << 9, value[:2]             # All of its twelve bits.
+        found.append(f"{name & ~0xff:08x}{value.hex()}")
+        at += 4 + size
+    return " ".join(sorted(found))
+
+
 def flow_removed(body):
     """(cookie, priority, reason, table, seconds, idle, hard, packets, bytes, match)."""
     cookie, priority, reason, table, seconds, _, idle, hard, packets, octets = struct.unpack_from("!QHBBIIHHQQ", body)
-    return cookie, priority, reason, table, seconds, idle, hard, packets, octets, body[40:]
+    return cookie, priority, reason, table, seconds, idle, hard, packets, octets, fields(body[44:40 + int.from_bytes(body[42:44], "big")])
+
+
+def _instruction(data):
+    """Without the bits of write-metadata that its mask leaves out (README.md)."""
+    if data[:2] == b"\0\2":
+        value, mask = struct.unpack_from("!QQ", data, 8)
+        data = data[:8] + struct.pack("!QQ", value & mask, mask)
+    return data.hex()
 
 
 class Channel:
@@ -105,7 +134,7 @@ class Channel:
         self.socket.settimeout(WAIT_S)
         self.socket.connect(path)
         self._buffer, self._out, self._xid = b"", bytearray(), 1
-        self.packet_ins, self.removed, self._replies, self.errors = [], [], {}, {}
+        self.packet_ins, self.removed, self._replies, self.errors, self.error_data = [], [], {}, {}, {}
         self._parts = {}
         self.send(message(HELLO))
         # Every reason, for a connection of any kind; whole frames.
@@ -129,6 +158,7 @@ class Channel:
             self.send(message(ECHO_REPLY, m[8:], xid))
         elif kind == ERROR:
             self.errors[xid] = struct.unpack_from("!HH", m, 8)
+            self.error_data[xid] = m[12:]
         elif kind == MULTIPART_REPLY:
             self._parts.setdefault(xid, []).append(m[16:])
             if not int.from_bytes(m[10:12], "big") & FLAG_MORE:
@@ -165,15 +195,21 @@ class Channel:
         self._request(BARRIER_REQUEST)
 
     def install(self, messages):
-        """Sends flow-mods and group-mods; {index: (type, code)} of those refused."""
-        numbered = {}
+        """Sends flow-mods and group-mods; {index: (type, code)} of those refused, each with the bytes that were (section 7.4.4: at least 64)."""
+        numbered, sent = {}, []
         self.errors.clear()
         for i, m in enumerate(messages):
             self._xid += 1
             numbered[self._xid] = i
-            self.send(m[:4] + struct.pack("!I", self._xid) + m[8:])
+            sent.append(m[:4] + struct.pack("!I", self._xid) + m[8:])
+            self.send(sent[-1])
         self.barrier()
-        return {numbered[xid]: e for xid, e in self.errors.items() if xid in numbered}
+        refused = {numbered[xid]: e for xid, e in self.errors.items() if xid in numbered}
+        for xid, i in numbered.items():
+            data = self.error_data.get(xid, b"")
+            if i in refused and (len(data) < min(64, len(sent[i])) or data != sent[i][:len(data)]):
+                raise LabError(f"{self.name}: the error {refused[i]} holds {data.hex()}, the message was {sent[i].hex()}")
+        return refused
 
     # --- Statistics ---
 
@@ -188,6 +224,31 @@ class Channel:
             at += size
         return found
 
+    def entries(self):
+        """{(table, priority, match): (cookie, idle, hard, flags, instructions in the order of their types)}."""
+        body = struct.pack("!HH4x", OFPMP_FLOW, 0) + struct.pack("!B3xII4xQQHHI", 0xff, OFPP_ANY, OFPP_ANY, 0, 0, 1, 4, 0)
+        reply, at, found = self._request(MULTIPART_REQUEST, body), 0, {}
+        while at < len(reply):
+            size, table, priority, idle, hard, flags, cookie = struct.unpack_from("!HBx8xHHHH4xQ", reply, at)
+            length, = struct.unpack_from("!H", reply, at + 50)
+            instructions, i = [], at + 48 + (length + 7) // 8 * 8
+            while i < at + size:
+                n, = struct.unpack_from("!H", reply, i + 2)
+                instructions.append(_instruction(reply[i:i + n]))
+                i += n
+            found[table, priority, fields(reply[at + 52:at + 48 + length])] = cookie, idle, hard, flags & ~RESET_COUNTS, sorted(instructions)
+            at += size
+        return found
+
+    def group_descs(self):
+        """{group: the whole description}."""
+        reply, at, found = self._request(MULTIPART_REQUEST, struct.pack("!HH4x", OFPMP_GROUP_DESC, 0)), 0, {}
+        while at < len(reply):
+            size, group = struct.unpack_from("!H2xI", reply, at)
+            found[group] = reply[at:at + size].hex()
+            at += size
+        return found
+
     def groups(self):
         """{group: ((packets, bytes), [(packets, bytes) of each bucket])}."""
         reply = self._request(MULTIPART_REQUEST, struct.pack("!HH4xI4x", OFPMP_GROUP, 0, 0xfffffffc))
@@ -198,6 +259,11 @@ class Channel:
             found[group] = total, [struct.unpack_from("!QQ", reply, i) for i in range(at + 40, at + size, 16)]
             at += size
         return found
+
+    def ports(self):
+        """{port: (packets received, sent, bytes received, sent)}."""
+        reply = self._request(MULTIPART_REQUEST, struct.pack("!HH4xI4x", OFPMP_PORT, 0, OFPP_ANY))
+        return {struct.unpack_from("!I", reply, at)[0]: struct.unpack_from("!QQQQ", reply, at + 8) for at in range(0, len(reply), 112)}
 
     def tables(self, n):
         """[(lookups, matches)] of the first n tables."""

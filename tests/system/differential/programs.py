@@ -83,15 +83,39 @@ def number(value):
 TAGS = (None, None, "vlan", "vlan", "push mpls", "pop mpls", "pop last mpls")
 
 
+class Joined:
+    """Ports 1 to n_devices are devices, and links lead to other switches: what came in by link N may leave by the links onward[N].
+
+    Links have no loop if no circle of these leads back; so only an entry that matches in_port sends to links.  What switches share: whether ICMPv6 types change on the way.
+    """
+
+    def __init__(self, n_devices, onward, sets_icmpv6, max_cost=16, selects=True):
+        self.n_devices, self.onward, self.sets_icmpv6, self.max_cost, self.selects = n_devices, onward, sets_icmpv6, max_cost, selects
+        self.n_ports = n_devices + len(onward)
+
+    def output(self, rng, in_port):
+        """in_port: what the entry matches, None: any; 0: for a bucket."""
+        devices = [f"output:{n}" for n in range(1, self.n_devices + 1)]
+        if in_port == 0:
+            return rng.choice(devices * 2 + ["controller:65535"] * self.selects)
+        if in_port is None or in_port > self.n_devices:
+            links = [f"output:{n}" for n in self.onward.get(in_port, ())]
+            return rng.choice(devices * 2 + links * 6 + ["controller:65535"])
+        return rng.choice(devices * 3 + [f"output:{n}" for n in self.onward] * 4 + ["in_port", "all", "flood", "controller:65535"])
+
+
 class Program:
     """One random program.
 
     tags: what it may push and pop, one of TAGS; l2: it looks at and changes nothing behind the tags (for malformed packets); spent: TTLs run out in it, so it is one table without groups.
     plain: nothing but OpenFlow 1.3 itself, as tenants' controllers speak it: no registers, moves, loads, clones, resubmits.
+    joined: the switch is one of several that are joined by links, a Joined.
     """
 
-    def __init__(self, rng, tags=None, l2=False, spent=False, plain=False):
-        self.plain = plain
+    def __init__(self, rng, tags=None, l2=False, spent=False, plain=False, joined=None):
+        self.plain, self.joined = plain, joined
+        self.n_ports, self.max_cost = (joined.n_ports, joined.max_cost) if joined else (p.N_PORTS, MAX_COST)
+        self.in_port = None             # What the entry at work is known to match.
         self.pipeline = {"metadata": 64} if plain else PIPELINE
         self.rng, self.tags, self.l2, self.spent = rng, tags, l2, spent
         self.n_tables = 1 if spent else rng.randint(1, 5)
@@ -99,15 +123,15 @@ class Program:
         self.labels = {"push mpls": (1, 2), "pop mpls": (2, 3), "pop last mpls": (1,)}.get(tags, (1, 1, 1, 2, 2, 3))
         # Where one tag or label at most is pushed, or a label popped, on a packet's way (README.md): in one table's lists, in the action set, or in one group.
         self.push_site = rng.choice((0, self.n_tables - 1, "set", "group")) if tags else None
-        # Write-actions, or else clones and buckets that resubmit; labels are popped before there is an action set (README.md).
+        # Write-actions, or else buckets that resubmit; labels are popped before there is an action set (README.md).
         self.writes = not spent and rng.random() < 0.5 and not (tags in ("pop mpls", "pop last mpls") and self.push_site in range(1, self.n_tables))
-        # Neither with what makes Open vSwitch process a packet in several rounds (README.md).
-        self.clones = not plain and not self.writes and tags in (None, "vlan")
-        self.selects = not self.clones and rng.random() < 0.5       # Or else resubmits.
-        self.groups, self.flows, self.n_conjunctions = [], [], 0
+        # Not with what makes Open vSwitch process a packet in several rounds (README.md).
+        self.clones = not plain and tags in (None, "vlan") and rng.random() < 0.7
+        self.selects = not self.clones and rng.random() < 0.5 and (not joined or joined.selects)       # Or else resubmits.
+        self.groups, self.flows, self.entries, self.n_conjunctions = [], [], [], 0     # entries: (table, priority, match, what is known, in_port)
         self.group_costs, self.table_costs = {}, {}
         # It sets ICMPv6 types and codes, or looks at neighbour discovery: what becomes of that when they change is seen differently (README.md).
-        self.sets_icmpv6 = rng.random() < 0.4
+        self.sets_icmpv6 = joined.sets_icmpv6 if joined else rng.random() < 0.4
         self._stacks = L2_STACKS if l2 else [s for s in STACKS if not (self.sets_icmpv6 and "nd" in s[1])]
         for table in reversed(range(self.n_tables)):
             self.table_costs[table] = self._table(table) if table else 1
@@ -158,8 +182,9 @@ class Program:
         rng = self.rng
         text, known = rng.choice(self._stacks)
         parts, known = [text] if text else [], set(known)
-        if rng.random() < 0.3:
-            parts.append(f"in_port={rng.randint(1, p.N_PORTS)}")
+        self.in_port = rng.randint(1, self.n_ports) if rng.random() < (0.7 if self.joined else 0.3) else None
+        if self.in_port:
+            parts.append(f"in_port={self.in_port}")
         vlan = rng.random()
         if vlan < 0.1:
             parts.append("vlan_vid=0")
@@ -202,10 +227,12 @@ class Program:
 
     def _ports(self):
         rng = self.rng
-        return rng.choices((f"output:{rng.randint(1, p.N_PORTS)}", "in_port", "all", "flood", "controller:65535"), (80, 6, 3, 3, 2))[0]
+        if self.joined:
+            return self.joined.output(rng, self.in_port)
+        return rng.choices((f"output:{rng.randint(1, self.n_ports)}", "in_port", "all", "flood", "controller:65535"), (80, 6, 3, 3, 2))[0]
 
     def _cost_of(self, output):
-        return p.N_PORTS if output in ("all", "flood") else 1
+        return self.n_ports if output in ("all", "flood") else 1
 
     def _set(self, known, in_set=False):
         """A set-field, load, move or a TTL action; None when nothing fits."""
@@ -291,7 +318,7 @@ class Program:
     def _apply(self, table, known, depth=0, pushed=False):
         """An apply-actions list: (actions, cost, what is known behind it).  pushed: it has its VLAN tag already."""
         rng, actions, cost = self.rng, [], 0
-        budget = MAX_COST // 4
+        budget = self.max_cost // 4
         for _ in range(rng.choice((0, 1, 1, 2, 3, 4, 6))):
             how = rng.random()
             if how < 0.35:
@@ -308,7 +335,7 @@ class Program:
             elif how < 0.84 and table + 1 < self.n_tables and not self.tags and not self.selects and not self.plain:
                 to = rng.randint(table + 1, self.n_tables - 1)
                 if cost + self.table_costs[to] <= budget:
-                    port = rng.choice(("", "", "", str(rng.randint(1, p.N_PORTS))))
+                    port = rng.choice(("", "", "", str(rng.randint(1, self.n_ports))))
                     actions.append(f"resubmit({port},{to})")
                     cost += self.table_costs[to]
             elif how < 0.9 and self.group_costs and table == 0:
@@ -320,7 +347,7 @@ class Program:
                 inner, n, _ = self._apply(table, known, depth + 1, pushed)
                 if inner:
                     actions.append(f"clone({','.join(inner)})")
-                    cost += n
+                    cost += n + self.writes * budget        # It runs the action set, too.
             elif self.plain:
                 actions.append(self._ports())
                 cost += self._cost_of(actions[-1])
@@ -328,7 +355,7 @@ class Program:
                 actions.append(rng.choice((f"set_queue:{rng.choice((0, 1, 7, 0xfffffffe))}", "pop_queue")))
             elif how < 0.98:
                 register = rng.choice(REGISTERS)
-                actions.append(f"load:{rng.randint(1, p.N_PORTS)}->{NX[register]}[]")
+                actions.append(f"load:{rng.randint(1, self.n_ports)}->{NX[register]}[]")
                 actions.append(f"output:{NX[register]}[]")
                 cost += 1
             elif how < 0.99:
@@ -374,10 +401,14 @@ class Program:
             parts.append(f"write_metadata:{rng.getrandbits(64):#x}/{self._mask(None, 64):#x}")
         if table + 1 < self.n_tables and rng.random() < 0.6:
             to = rng.randint(table + 1, self.n_tables - 1)
-            if cost + self.table_costs[to] <= MAX_COST:
+            if cost + self.table_costs[to] <= self.max_cost:
                 parts.append(f"goto_table:{to}")
                 cost += self.table_costs[to]
         return ",".join(parts) or "drop", cost
+
+    def instructions(self, table, known):
+        """Of an entry that comes later: for packets of its match, of which this is known; in_port is set."""
+        return self._instructions(table, known)[0]
 
     # --- Entries ---
 
@@ -390,10 +421,12 @@ class Program:
             match, known = self._match(table)
             instructions, cost = self._instructions(table, known)
             self._add(table, priority, match, instructions)
+            self.entries.append((table, priority, match, known, self.in_port))
             most = max(most, cost)
         for _ in range(0 if self.plain else rng.choice((0, 0, 1, 2))):
             most = max(most, self._conjunction(table))
         # With an action set about, no table is without a table-miss entry (README.md).
+        self.in_port = None
         if self.writes or rng.random() < 0.85:
             instructions, cost = self._instructions(table, set())
             self._add(table, 0, "", instructions)
@@ -409,7 +442,7 @@ class Program:
         priority = 60000 + number
         taken = {f"{line.split(',', 3)[1]}|{line.split('priority=', 1)[1].split(',', 1)[1].split('actions=', 1)[0]}" for line in self.flows}
         for k in range(1, n + 1):
-            matches = rng.choice((lambda: {f"in_port={rng.randint(1, p.N_PORTS)}" for _ in range(6)}, lambda: {s[0] for s in rng.sample(self._stacks, min(8, len(self._stacks)))},
+            matches = rng.choice((lambda: {f"in_port={rng.randint(1, self.n_ports)}" for _ in range(6)}, lambda: {s[0] for s in rng.sample(self._stacks, min(8, len(self._stacks)))},
                                   lambda: {self._match(table)[0] for _ in range(rng.randint(1, 6))}))()
             for match in sorted(matches):
                 key = f"table={table}|{match},"
@@ -425,10 +458,12 @@ class Program:
 
     def _add(self, table, priority, match, instructions):
         cookie = len(self.flows) + 1
-        self.flows.append(f"cookie={cookie:#x},table={table},priority={priority}{',' if match else ''}{match},actions={instructions}")
+        told = "send_flow_rem," if self.plain and cookie % 3 else ""
+        self.flows.append(f"cookie={cookie:#x},{told}table={table},priority={priority}{',' if match else ''}{match},actions={instructions}")
 
     def _group(self, group):
         rng, may_push = self.rng, group == 1 and self.push_site == "group"
+        self.in_port = 0
         kind = rng.choice(("all", "all", "indirect", "ff") + ("select",) * self.selects)
         n = {"all": rng.randint(0, 3), "indirect": 1, "select": 1, "ff": rng.randint(1, 3)}[kind]
         buckets, costs = [], []
@@ -452,11 +487,11 @@ class Program:
             elif how < 0.95:
                 actions.append(self._ports())
                 cost = self._cost_of(actions[-1])
-            watch = f"watch_port:{rng.choice((1, 2, 3, 4, 5, 6, 6, 6))}," if kind == "ff" else ""
+            watch = f"watch_port:{rng.choice((1, 2, 3, 4) if self.joined else (1, 2, 3, 4, 5, 6, 6, 6))}," if kind == "ff" else ""
             buckets.append(f"bucket={watch}actions={','.join(actions) or 'drop'}")
             costs.append(cost)
         cost = sum(costs) if kind == "all" else max(costs, default=0)
-        if cost > MAX_COST // 4:
+        if cost > self.max_cost // 4:
             return
         self.groups.append(f"group_id={group},type={kind}" + "".join("," + b for b in buckets))
         self.group_costs[group] = cost
