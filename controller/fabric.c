@@ -261,7 +261,8 @@ void fabric_load(struct fabric *f)
 {
     struct vsw *vsw;
     fabric_substrate_changed(f);
-    f->group_ids.next = 1 + rng_below(&f->controller->rng, TENANT_GROUP_MAX / 2);
+    id_pool_start(&f->group_ids, 1 + rng_below(&f->controller->rng, TENANT_GROUP_MAX));
+    id_pool_start(&f->meter_ids, 1 + rng_below(&f->controller->rng, TENANT_METER_MAX));
     static const enum model_kind kinds[] = { KIND_NETWORK, KIND_SWITCH };
     for (unsigned k = 0; k < ARRAY_SIZE(kinds); k++) {
         for (unsigned i = 0; i < model_count(f->controller->model, kinds[k]); i++) {

@@ -7,11 +7,13 @@
 #include "controller/vsw.h"
 
 /* Numbers that are given out and taken back; what came back last is given out last, so that a number is not reused while a switch may still know the former. */
-struct id_pool { uint32_t next, max; uint32_t *freed; size_t n, head, room; };
-void id_pool_init(struct id_pool *, uint32_t max);
+struct id_pool { uint32_t next, max, n_fresh; uint32_t *freed; size_t n, head, room; };
+void id_pool_init(struct id_pool *, uint32_t max);      /* Of 1 to max. */
+/* Before any is given out: they begin with `first`. After a start of controllerd at random, as switches may still have what had numbers before. */
+void id_pool_start(struct id_pool *, uint32_t first);
 void id_pool_fini(struct id_pool *);
 bool id_pool_empty(const struct id_pool *);
-uint32_t id_pool_get(struct id_pool *);         /* From 1. Not when it is empty. */
+uint32_t id_pool_get(struct id_pool *);         /* Not when it is empty. */
 void id_pool_put(struct id_pool *, uint32_t);
 
 struct fabric {

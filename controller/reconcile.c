@@ -171,6 +171,11 @@ static void send_groups_and_meters(struct sender *to)
     struct rule_meter *meter;
     bool any = !list_empty(&s->dirty_groups) || !list_empty(&s->dirty_meters);
     LIST_FOR_EACH (meter, dirty, &s->dirty_meters) {
+        if (meter->foreign) {
+            send_meter(to, meter, OFPMC_DELETE);
+            meter->sent = meter->foreign = false;
+            s->read_again = true;                       /* It takes along whatever named it. */
+        }
         send_meter(to, meter, meter->sent ? OFPMC_MODIFY : OFPMC_ADD);
         meter->sent = true;
         list_remove(&meter->dirty);

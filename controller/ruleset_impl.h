@@ -45,6 +45,7 @@ struct rule_meter {
     struct of_meter_band *bands;
     unsigned n_bands;
     bool kept, sent, failed, seen;
+    bool foreign;               /* The switch has another's with this id: it goes first. */
     uint32_t xid;
 };
 

@@ -48,6 +48,8 @@ void vsw_rig_init(struct vsw_rig *b);
 void vsw_rig_fini(struct vsw_rig *b);
 /* As if controllerd had been killed and started again: the edges and the tenant connect anew. */
 void vsw_rig_restart(struct vsw_rig *b);
+/* The same, with something to happen before the edges connect; NULL: nothing. */
+void vsw_rig_restart_with(struct vsw_rig *b, void (*before_edges)(struct vsw_rig *));
 void vsw_rig_settle(struct vsw_rig *b);
 uint32_t vsw_rig_flow(struct vsw_rig *b, enum of_flow_command command, uint8_t table, uint64_t cookie, const char *match, const char *actions);
 uint32_t vsw_rig_group(struct vsw_rig *b, enum of_group_command command, uint32_t id, uint32_t output);

@@ -47,7 +47,7 @@ static struct of_error on_group(struct group *g, void *e_)
 }
 static void on_group_removed(struct group *g UNUSED, void *e UNUSED) { }
 static struct of_error on_meter(struct meter *m UNUSED, void *e UNUSED) { return OF_OK; }
-static void on_meter_removed(struct meter *m UNUSED, void *e UNUSED) { }
+static void on_meter_removed(struct meter *m, void *e) { flow_tables_meter_deleted(((struct edge_sim *) e)->flows, m->id); }
 static void on_meter_counters(const struct meter *m UNUSED, struct of_meter_stats *out UNUSED, void *e UNUSED) { }
 
 static void sw_features(void *e_, struct of_features *features)
@@ -230,13 +230,18 @@ static void await_edges(struct vsw_rig *b)
     }
 }
 
-void vsw_rig_restart(struct vsw_rig *b)
+void vsw_rig_restart_with(struct vsw_rig *b, void (*before_edges)(struct vsw_rig *))
 {
     stop(b);
     b->tenant->n_up = 0;
     start(b);
+    if (before_edges) {
+        before_edges(b);
+    }
     await_edges(b);
 }
+
+void vsw_rig_restart(struct vsw_rig *b) { vsw_rig_restart_with(b, NULL); }
 
 /* A big switch over both edges: ports 1 (edge 1, device d1) and 2 (edge 2, device d1), with room for few things. */
 void vsw_rig_init(struct vsw_rig *b)
