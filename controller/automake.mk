@@ -14,7 +14,7 @@ controller_libcontroller_a_SOURCES = \
 	controller/fabric.c controller/fabric.h controller/fabric_impl.h \
 	controller/fabric_status.c \
 	controller/fabric_pools.c \
-	controller/intern.c \
+	controller/intern.c controller/intern_quota.c \
 	controller/limits.c controller/limits.h \
 	controller/link_routes.c controller/link_routes.h \
 	controller/lldp.c controller/lldp.h \

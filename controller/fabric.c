@@ -333,7 +333,7 @@ void fabric_packet_in(struct fabric *f, struct sw *sw, struct of_packet_in *pin)
 void fabric_refused(struct fabric *f, uint32_t network, enum refused_kind kind, uint32_t number, struct of_error error)
 {
     struct vsw *vsw = fabric_find_vsw(f, network);
-    if (!vsw || !vsw->is_slice) {
+    if (!vsw || (!vsw->is_slice && kind != REFUSED_METER)) {
         return;                                         /* The VPC application's: reconcile shows it. */
     }
     switch (kind) {

@@ -389,7 +389,7 @@ static void refused(struct reconcile *r, struct sw_rules *s, const struct sent *
         rule_set_failed(s, &meter->failed, list_empty(&meter->dirty));
         meter->sent = error.code != OFPMMFC_UNKNOWN_METER;
     }
-    if (fabric && owner != OWNER_NETWORK(owner)) {
+    if (fabric && (!is_group || owner != OWNER_NETWORK(owner))) {
         fabric_refused(fabric, OWNER_NETWORK(owner), is_group ? REFUSED_GROUP : REFUSED_METER, id, error);
     }
 }

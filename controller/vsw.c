@@ -341,8 +341,8 @@ struct vsw *vsw_new(struct fabric *fabric, struct network *network)
     vsw->next_number = COOKIE_FIRST_VFLOW;
     vsw->next_pair = PROVIDER_FIRST_INTERNED;
     list_init(&vsw->pairs);
+    list_init(&vsw->pair_holders);
     hmap_init(&vsw->pair_addresses);
-    hmap_init(&vsw->pair_sources);
     list_init(&vsw->work);
     hmap_init(&vsw->numbers);
     hmap_init(&vsw->ports);
@@ -363,10 +363,10 @@ void vsw_free(struct vsw *vsw)
     vsw->entries_dirty = vsw->undoing = true;           /* Its rules are withdrawn all together, and nobody hears of entries. */
     LIST_FOR_EACH (pair, node, &vsw->pairs) {
         list_remove(&pair->node);
+        intern_quota_remove(vsw, pair);
         free(pair);
     }
     hmap_fini(&vsw->pair_addresses);
-    hmap_fini(&vsw->pair_sources);
     relay_forget(vsw, true);
     vsw->fabric->n_held -= vsw->hold_end_ns != 0;
     vsw_stats_vsw_gone(vsw->fabric->stats, vsw);
