@@ -83,7 +83,7 @@ controller_controller_test_SOURCES = \
 	controller/test_rest.c controller/test_rest.h \
 	controller/test_switch.c controller/test_switch.h \
 	controller/vsw_rig_test.c controller/vsw_rig.h \
-	controller/vsw_hold_test.c \
+	controller/vsw_hold_test.c controller/vsw_stats_test.c \
 	controller/vsw_test.c \
 	ofproto/of_peer_test.c ofproto/of_peer.h \
 	ofproto/random_model.c ofproto/random_model.h \

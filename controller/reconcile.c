@@ -6,9 +6,9 @@
  * barrier, once per loop turn. A few batches may be in flight; a switch answers barriers in order, so generations are
  * confirmed in order. While the window is full changes gather for the next batch, which is all the backpressure that is
  * needed: what changed twice meanwhile is sent once. A reconnect starts with READING again; nothing is ever wiped. Order
- * within a batch: meters and groups, barrier, flows added or changed, flows deleted, barrier, groups and meters deleted,
- * final barrier (sections 6.2 and 6.5: a flow may refer only to a group that exists, and deleting a group takes its flows
- * along).
+ * within a batch: meters and groups, barrier, flows deleted that have to tell what they counted before another takes their
+ * place, flows added or changed, other flows deleted, barrier, groups and meters deleted, final barrier (sections 6.2 and
+ * 6.5: a flow may refer only to a group that exists, and deleting a group takes its flows along).
  *
  * Errors. A batch knows which xid carried what, so an error finds its rule at once. It comes before the batch's barrier
  * reply, so whoever owns the rule hears of it (fabric_refused()) before anybody is told that all is in force.
@@ -215,13 +215,20 @@ static void send_flows(struct sender *to)
     struct rule *rule;
 
     of_msg_init(&msg, OFPT_FLOW_MOD, 0);
+    LIST_FOR_EACH (rule, dirty, &s->dead) {
+        /* A dead rule whose identity was put again later: the add would replace it, and what it counted would be gone without a word. */
+        const struct rule *successor = rule->flags & OFPFF_SEND_FLOW_REM ? rule_successor(s, rule) : NULL;
+        if (successor && successor->reset) {
+            send_flow(to, &msg, rule, OFPFC_DELETE_STRICT);
+            rule_free(s, rule);
+        }
+    }
     LIST_FOR_EACH (rule, dirty, &s->dirty) {
         send_flow(to, &msg, rule, OFPFC_ADD);
         list_remove(&rule->dirty);
     }
     LIST_FOR_EACH (rule, dirty, &s->dead) {
-        /* A dead rule whose identity was put again later is desired: the add has replaced it. */
-        if (!rule_is_desired(s, rule)) {
+        if (!rule_successor(s, rule)) {
             send_flow(to, &msg, rule, OFPFC_DELETE_STRICT);
         }
         rule_free(s, rule);

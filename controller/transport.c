@@ -260,6 +260,7 @@ static void count_link(struct rule_builder *r, const struct port *out, unsigned 
 {
     if (out->link) {
         r->cookie = COOKIE(r->cookie >> 32, COOKIE_LINK(kind, vsw_port_no(out)));
+        r->flags = COUNTING_RULE;
     }
 }
 
@@ -305,6 +306,7 @@ static void deliver_link(struct edge_context *x, const struct port *port)
     }
     if (!vsw_port_forwards(x->vsw, port) || port->link->admin_down) {
         r = start(x, T_DELIVER, 100);
+        r->flags = RULE_BEGINS;                         /* What it drops was not sent. */
         match_set_u64(&r->match, R_OUT, vsw_port_no(port));
         rule_drop(x, DROP_PORT_CONFIG);
         rule_put(r);

@@ -286,6 +286,7 @@ static struct of_error modify(struct flow_entry *entry, const struct instruction
         vflow->change = vsw->current;
     }
     if (reset) {
+        vsw->gone_matched[entry->table_id] += vflow->sum.packets;
         counter_sum_reset(&vflow->sum);
     }
     put(vsw, entry, reset);
@@ -305,8 +306,9 @@ static void remove_entry(struct flow_entry *entry, int reason, void *aux)
         unsigned n_told = vsw->entries_dirty ? vflow->cost : compile_entry_gone(vsw, entry);
         count_entry(vsw, entry, -1);
         vsw->gone_matched[entry->table_id] += vflow->sum.packets;
-        if (reason >= 0 && !vsw->undoing && entry->flags & OFPFF_SEND_FLOW_REM) {
-            vsw_stats_depart(vsw->fabric->stats, vsw, entry, vflow->number, &vflow->sum, (uint8_t) reason, n_told);
+        bool wanted = reason >= 0 && entry->flags & OFPFF_SEND_FLOW_REM;
+        if (!vsw->undoing && (wanted || (n_told && reason >= 0))) {
+            vsw_stats_depart(vsw->fabric->stats, vsw, entry, vflow->number, &vflow->sum, wanted ? reason : -1, n_told);
         }
     }
     hmap_remove(&vsw->numbers, &vflow->node);

@@ -158,8 +158,10 @@ static void gone(struct vsw *vsw, const struct of_flow_removed *msg)
     }
 }
 
+static void late(struct vsw *vsw, uint8_t table, uint64_t packets) { vsw->gone_matched[table] += packets; }
+
 const struct vsw_stats_ops vsw_counters_ops = {
-    .ids = ids_on, .flow = flow_counted, .group = group_counted, .meter = meter_counted, .port = port_counted, .gone = gone,
+    .ids = ids_on, .flow = flow_counted, .late = late, .group = group_counted, .meter = meter_counted, .port = port_counted, .gone = gone,
 };
 
 /* --- What the tenant asks --- */
