@@ -265,8 +265,8 @@ static struct pair *pair_for(struct intern *intern, struct vsw *vsw, const struc
     memcpy(dst.b, pin->data, 6);
     memcpy(src.b, pin->data + 6, 6);
     struct pair *pair = find_pair(vsw, sw->edge->index, src, dst);
+    bool answered = relay_answered(vsw, src, dst);      /* Before this frame is remembered: its place may be that of the one that it answers. */
     bool repeats = relay_repeats(vsw, in_port, sw->edge->index, src, dst, context(pin, R_PDST));
-    bool answered = relay_answered(vsw, src, dst);
     if ((!pair && !answered && !repeats) || !may_hold(intern, vsw, in_port, pair)) {
         return NULL;
     }

@@ -8,7 +8,6 @@
 #include "controller/edge_tables.h"
 #include "controller/fabric_impl.h"
 #include "controller/limits.h"
-#include "controller/vsw_counters.h"
 #include "controller/vsw_stats.h"
 #include "ofproto/agent.h"
 
@@ -205,7 +204,6 @@ static void count_entry(struct vsw *vsw, const struct flow_entry *entry, int del
     bool counts = !vsw->n_lowest[table] && (!table || vsw->n_entries[table]);
     if (counts != vsw->counts_unmatched[table]) {
         vsw->counts_unmatched[table] = counts;
-        vsw_unmatched_restarted(vsw, table);
         compile_unmatched(vsw, table);
     }
 }

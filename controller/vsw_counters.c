@@ -247,13 +247,6 @@ void vsw_counters_table(void *vsw_, uint8_t table, struct of_table_stats *out)
     out->lookup_count = out->matched_count + unmatched;
 }
 
-void vsw_unmatched_restarted(struct vsw *vsw, uint8_t table)
-{
-    for (unsigned i = 0; vsw->unmatched && i < vsw->network->n_landings; i++) {
-        counter_sum_restarted(&vsw->unmatched[table], vsw->network->landings[i].edge->index);
-    }
-}
-
 static void link_stats(const struct vport *vport, uint64_t *packets, uint64_t *bytes)
 {
     for (unsigned i = 0; vport && i < LINK_RULES; i++) {

@@ -33,8 +33,6 @@ bool vsw_counters_group(void *vsw, struct group *, struct of_group_stats *);
 /* For struct meter_ops. */
 void vsw_counters_meter(const struct meter *, struct of_meter_stats *, void *vsw);
 
-/* The rule that counts what the table does not match is put anew. */
-void vsw_unmatched_restarted(struct vsw *, uint8_t table);
 /* The buckets or bands are others from now on, and count from zero. */
 void vgroup_counters_reset(struct vgroup *);
 void vgroup_counters_fini(struct vgroup *);

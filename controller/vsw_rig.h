@@ -33,6 +33,7 @@ struct edge_sim {
     struct of_packet_out last_out;
     unsigned n_packet_outs;
     uint32_t port_state;
+    uint64_t n_counted;         /* What each of its entries has counted, whenever it was put. */
 };
 
 struct vsw_rig {

@@ -34,10 +34,15 @@ static struct of_error verdict(const struct flow_entry *entry, const struct edge
 
 static struct of_error on_insert(struct flow_entry *entry, void *e) { return verdict(entry, e); }
 static struct of_error on_modify(struct flow_entry *entry, const struct instructions *old UNUSED, bool reset UNUSED, void *e) { return verdict(entry, e); }
-static void on_remove(struct flow_entry *entry UNUSED, int reason UNUSED, void *e UNUSED) { }
-static void on_counters(const struct flow_entry *entry, uint64_t *packets, uint64_t *bytes, uint64_t *used_ns, void *e UNUSED)
+static void on_remove(struct flow_entry *entry, int reason, void *e)
 {
-    *packets = *bytes = 0;
+    if (reason >= 0 && entry->flags & OFPFF_SEND_FLOW_REM) {
+        of_agent_flow_removed(((struct edge_sim *) e)->agent, entry, (uint8_t) reason);
+    }
+}
+static void on_counters(const struct flow_entry *entry, uint64_t *packets, uint64_t *bytes, uint64_t *used_ns, void *e)
+{
+    *packets = *bytes = ((const struct edge_sim *) e)->n_counted;
     *used_ns = entry->created_ns;
 }
 static struct of_error on_group(struct group *g, void *e_)

@@ -150,7 +150,7 @@ def test_what_left_is_counted(lab):
             t.ofctl("del-flows")
         else:
             for flow in present:
-                t.ofctl("--strict", "del-flows", flow.rsplit(",", 1)[0])
+                t.ofctl("del-flows", "--strict", flow.rsplit(",", 1)[0])
     # While they are deleted and put again at once the two together are what was sent.
     for _ in range(10):
         t.ofctl("add-flow", flows[0])
