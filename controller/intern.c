@@ -302,7 +302,7 @@ static void ask_edge(const struct vsw *vsw, const struct edge *edge)
 {
     struct sw *sw = substrate_find(vsw->controller->substrate, edge->datapath_id);
     struct of_msg msg;
-    if (!sw || !sw->connected) {
+    if (!sw || !sw->conn) {
         return;
     }
     of_msg_init(&msg, OFPT_MULTIPART_REQUEST, of_conn_next_xid(sw->conn));
