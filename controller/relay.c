@@ -20,7 +20,7 @@
 
 #define REPEATS 5               /* Frames of a pair that nobody answers, until it gets an id. */
 #define N_SHARES 16
-#define N_CANDIDATES 32         /* Of each share. */
+#define N_CANDIDATES 256        /* Of each share. */
 #define PAIR_MEMORY_NS (60 * UINT64_C(1000000000))
 #define FORGET_NS (300 * UINT64_C(1000000000))
 #define SWITCH_RATE 1000u       /* Frames a second that are carried for a virtual switch, */
