@@ -15,7 +15,7 @@ controller_libcontroller_a_SOURCES = \
 	controller/fabric_status.c \
 	controller/fabric_pools.c \
 	controller/gather.c controller/gather.h \
-	controller/intern.c \
+	controller/intern.c controller/intern_quota.c \
 	controller/limits.c controller/limits.h \
 	controller/link_routes.c controller/link_routes.h \
 	controller/lldp.c controller/lldp.h \
@@ -87,7 +87,7 @@ controller_controller_test_SOURCES = \
 	controller/test_rest.c controller/test_rest.h \
 	controller/test_switch.c controller/test_switch.h \
 	controller/vsw_rig_test.c controller/vsw_rig.h \
-	controller/vsw_hold_test.c \
+	controller/vsw_hold_test.c controller/vsw_stats_test.c \
 	controller/vsw_test.c \
 	ofproto/of_peer_test.c ofproto/of_peer.h \
 	ofproto/random_model.c ofproto/random_model.h \

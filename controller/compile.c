@@ -15,6 +15,7 @@ void rule_start(struct rule_builder *r, uint8_t table, uint16_t priority, uint64
 {
     r->table = table;
     r->priority = priority;
+    r->flags = 0;
     r->cookie = cookie;
     match_init(&r->match);
     instructions_init(&r->instructions);
@@ -34,7 +35,7 @@ void rule_goto(struct rule_builder *r, uint8_t table)
 
 void rule_put(struct rule_builder *r)
 {
-    ruleset_flow(r->rulesets, r->table, r->priority, &r->match, r->cookie, &r->instructions);
+    ruleset_flow_flags(r->rulesets, r->table, r->priority, &r->match, r->cookie, (uint16_t) r->flags, &r->instructions);
     instructions_fini(&r->instructions);
 }
 

@@ -6,6 +6,7 @@
 #define CONTROLLER_COMPILE_H 1
 
 #include "controller/controller.h"
+#include "controller/ruleset.h"
 #include "controller/substrate.h"
 #include "controller/vsw.h"
 
@@ -14,10 +15,13 @@ struct rule_builder {
     struct rulesets *rulesets;
     uint8_t table;
     uint16_t priority;
+    unsigned flags;             /* As ruleset_flow_flags(). */
     uint64_t cookie;
     struct match match;
     struct instructions instructions;
 };
+/* Flags of a rule of controllerd's own that counts for the tenant. */
+#define COUNTING_RULE (OFPFF_SEND_FLOW_REM | RULE_BEGINS | RULE_TELLS)
 void rule_start(struct rule_builder *, uint8_t table, uint16_t priority, uint64_t cookie);
 struct actions *rule_apply(struct rule_builder *);
 void rule_goto(struct rule_builder *, uint8_t table);
@@ -57,7 +61,7 @@ void compile_controller(const struct vsw *, struct actions *out);
 void compile_entries(struct vsw *, const struct edge *);
 /* One of them, on all its edges: edits. Nothing while vsw.entries_dirty: all will be compiled. */
 void compile_entry_put(struct vsw *, const struct flow_entry *, bool reset_counts);
-/* Returns how many connected switches had a rule for it, and will tell its counters if it has OFPFF_SEND_FLOW_REM. */
+/* Returns how many connected switches had a rule for it, and will tell its counters. */
 unsigned compile_entry_gone(struct vsw *, const struct flow_entry *);
 void compile_unmatched(struct vsw *, uint8_t table);            /* vsw.counts_unmatched changed. */
 /* Which of the group's buckets the edge has: their indices into bucket_of (room for all), in order; returns their number. */

@@ -218,9 +218,9 @@ static void entry_rule_init(struct entry_rule *rule, const struct vsw *vsw, cons
 }
 
 /* reset: OFPFF_RESET_COUNTS, RULE_BEGINS or 0. last: the instructions are not needed again. */
-static void rule_put_entry(struct rulesets *rulesets, const struct flow_entry *entry, struct entry_rule *rule, unsigned reset, bool last)
+static void rule_put_entry(struct rulesets *rulesets, const struct vsw *vsw, const struct flow_entry *entry, struct entry_rule *rule, unsigned reset, bool last)
 {
-    uint16_t flags = (uint16_t) ((entry->flags & OFPFF_SEND_FLOW_REM) | reset);
+    uint16_t flags = (uint16_t) ((vsw->is_slice ? OFPFF_SEND_FLOW_REM : 0) | reset);        /* Whatever the tenant asked for: its table's counters, too, want the last ones. */
     if (last) {
         ruleset_flow_take(rulesets, (uint8_t) (T_VIRT + entry->table_id), entry->priority, &rule->match, rule->cookie, flags, &rule->instructions);
     } else {
@@ -241,7 +241,7 @@ static void put_miss(struct rulesets *rulesets, struct vsw *vsw)
     in.has_apply = true;
     compile_controller(vsw, &in.apply);
     match_set_u64(&all, R_VSW, vsw->id);
-    ruleset_flow_flags(rulesets, T_VIRT, 0, &all, COOKIE(vsw->id, COOKIE_MISS), RULE_BEGINS, &in);
+    ruleset_flow_flags(rulesets, T_VIRT, 0, &all, COOKIE(vsw->id, COOKIE_MISS), COUNTING_RULE, &in);
     instructions_fini(&in);
 }
 
@@ -259,7 +259,7 @@ void compile_entry_put(struct vsw *vsw, const struct flow_entry *entry, bool res
         const struct edge *edge = vsw->network->landings[i].edge;
         if (!rule.in_port || vsw_in_port_on(vsw, rule.in_port, edge)) {
             ruleset_edit_begin(rulesets, edge->datapath_id, OWNER_ENTRIES(vsw->id));
-            rule_put_entry(rulesets, entry, &rule, reset_counts ? OFPFF_RESET_COUNTS : 0, i + 1 == vsw->network->n_landings);
+            rule_put_entry(rulesets, vsw, entry, &rule, reset_counts ? OFPFF_RESET_COUNTS : 0, i + 1 == vsw->network->n_landings);
             ruleset_edit_end(rulesets);
         }
     }
@@ -301,7 +301,7 @@ static void put_unmatched(struct edge_context *x, unsigned table)
         in.has_apply = true;
         in.clear = true;
         actions_drop(&in.apply, DROP_NO_MATCH);
-        ruleset_flow_flags(x->controller->rulesets, (uint8_t) (T_VIRT + table), 0, &match, COOKIE(x->vsw->id, COOKIE_UNMATCHED(table)), RULE_BEGINS, &in);
+        ruleset_flow_flags(x->controller->rulesets, (uint8_t) (T_VIRT + table), 0, &match, COOKIE(x->vsw->id, COOKIE_UNMATCHED(table)), COUNTING_RULE, &in);
         instructions_fini(&in);
     } else {
         ruleset_flow_gone(x->controller->rulesets, (uint8_t) (T_VIRT + table), 0, &match, COOKIE(x->vsw->id, COOKIE_UNMATCHED(table)));
@@ -467,7 +467,7 @@ static void put_entry_again(struct flow_entry *entry, void *x_)
     struct entry_rule rule;
     entry_rule_init(&rule, x->vsw, entry);
     if (!rule.in_port || vsw_in_port_on(x->vsw, rule.in_port, x->edge)) {
-        rule_put_entry(x->controller->rulesets, entry, &rule, ((const struct vflow *) entry->aux)->took_over ? 0 : RULE_BEGINS, true);
+        rule_put_entry(x->controller->rulesets, x->vsw, entry, &rule, ((const struct vflow *) entry->aux)->took_over ? 0 : RULE_BEGINS, true);
     }
     instructions_fini(&rule.instructions);
 }

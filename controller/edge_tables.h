@@ -19,7 +19,7 @@
  *             |          output:P is  reg2 = P, resubmit(,240)
  *             |
  *        240 DELIVER   local port: out;  remote port: xreg2 = the landing's provider MAC;  FLOOD: a group of both
- *        241 X_SRC     xreg3 = provider MAC for eth_src, or for the pair (eth_src, eth_dst);  unknown: to the controller, which carries or interns it
+ *        241 X_SRC     xreg3 = provider MAC for eth_src, or for the pair (eth_src, eth_dst);  unknown: to the controller, which carries or interns it, metered by port
  *        242 X_SIP     registered source IP to its provider IP, flag
  *        243 X_DIP     registered destination IP to its provider IP, flag
  *        244 X_OUT     provider MACs into the frame, flags into the source MAC
@@ -81,6 +81,10 @@ enum { COOKIE_TRANSPORT = 1, COOKIE_INTERN = 2, COOKIE_PAIR = 3, COOKIE_MISS = 4
 #define FLOOD_GROUP(NETWORK) (UINT32_C(0x80000000) | (NETWORK))
 #define ALIVE_GROUP(NETWORK) (UINT32_C(0x20000000) | (NETWORK))
 #define TENANT_GROUP_MAX UINT32_C(0x1fffffff)
-#define TENANT_METER_MAX 60000u        /* Meters are few on any switch. */
+/* Meters: tenants' own and those of their packet-ins, the same number on all edges; and on an edge that of each landing, for the frames
+ * that came in by its port and have no id (0: numbers on an edge are small, and this one is not). Switches have some 65,000. */
+#define TENANT_METER_MAX 40000u
+#define LANDING_METER_LAST 25000u
+#define LANDING_METER(LOCAL) ((LOCAL) <= LANDING_METER_LAST ? TENANT_METER_MAX + (LOCAL) : 0)
 
 #endif

@@ -260,7 +260,8 @@ void fabric_load(struct fabric *f)
 {
     struct vsw *vsw;
     fabric_substrate_changed(f);
-    f->group_ids.next = 1 + rng_below(&f->controller->rng, TENANT_GROUP_MAX / 2);
+    id_pool_start(&f->group_ids, 1 + rng_below(&f->controller->rng, TENANT_GROUP_MAX));
+    id_pool_start(&f->meter_ids, 1 + rng_below(&f->controller->rng, TENANT_METER_MAX));
     static const enum model_kind kinds[] = { KIND_NETWORK, KIND_SWITCH };
     for (unsigned k = 0; k < ARRAY_SIZE(kinds); k++) {
         for (unsigned i = 0; i < model_count(f->controller->model, kinds[k]); i++) {
@@ -331,7 +332,7 @@ void fabric_packet_in(struct fabric *f, struct sw *sw, struct of_packet_in *pin)
 void fabric_refused(struct fabric *f, uint32_t network, enum refused_kind kind, uint32_t number, struct of_error error)
 {
     struct vsw *vsw = fabric_find_vsw(f, network);
-    if (!vsw || !vsw->is_slice) {
+    if (!vsw || (!vsw->is_slice && kind != REFUSED_METER)) {
         return;                                         /* The VPC application's: reconcile shows it. */
     }
     switch (kind) {

@@ -8,11 +8,13 @@
 #include "controller/vsw.h"
 
 /* Numbers that are given out and taken back; what came back last is given out last, so that a number is not reused while a switch may still know the former. */
-struct id_pool { uint32_t next, max; uint32_t *freed; size_t n, head, room; };
-void id_pool_init(struct id_pool *, uint32_t max);
+struct id_pool { uint32_t next, max, n_fresh; uint32_t *freed; size_t n, head, room; };
+void id_pool_init(struct id_pool *, uint32_t max);      /* Of 1 to max. */
+/* Before any is given out: they begin with `first`. After a start of controllerd at random, as switches may still have what had numbers before. */
+void id_pool_start(struct id_pool *, uint32_t first);
 void id_pool_fini(struct id_pool *);
 bool id_pool_empty(const struct id_pool *);
-uint32_t id_pool_get(struct id_pool *);         /* From 1. Not when it is empty. */
+uint32_t id_pool_get(struct id_pool *);         /* Not when it is empty. */
 void id_pool_put(struct id_pool *, uint32_t);
 
 struct fabric {
@@ -47,20 +49,33 @@ struct intern *intern_new(struct fabric *);
 void intern_free(struct intern *);
 void intern_packet_in(struct intern *, struct sw *, struct of_packet_in *);
 bool intern_reply(struct intern *, struct sw *, struct of_msg *);
+void intern_tick(struct intern *);      /* What the timer does, every two seconds; tests call it. */
 /* Ports moved or left: pairs of senders on edges that are no longer in the network go. */
 void intern_network_changed(struct intern *, struct vsw *);
 void intern_metrics(struct intern *, struct buf *);
-/* Whether a pair of this network has this source. */
-bool intern_is_source(const struct vsw *, struct mac);
+/* Whether an id stands for this pair, from any edge. */
+bool intern_has_pair(const struct vsw *, struct mac src, struct mac dst);
 
-/* relay.c: frames of pairs that have no id.  relay_saw() first: a frame of this source left for the fabric. */
-void relay_saw(struct vsw *, struct mac src);
-/* Whether anything of the network, or of its slice, has sent from this address, or has a port with it. */
-bool relay_is_source(const struct vsw *, struct mac);
-/* Counts a frame of a pair from this edge to the landing `pdst`; true when there have been enough for an id. */
-bool relay_repeats(struct vsw *, uint16_t edge, struct mac src, struct mac dst, uint64_t pdst);
-/* Sends the frame, with the tenant's addresses, out of what `pdst` stands for.  False: no way leads there, or the rate is exceeded. */
-bool relay_frame(struct vsw *, const struct sw *from, uint64_t pdst, uint8_t *data, unsigned size);
+/* intern_quota.c: who has ids, and who may have more. */
+enum pair_kind { PAIRS_ALL, PAIRS_UNANSWERED };
+/* Whether one more pair may be made of what comes in by this port. *victim: what is to be drained for it, or NULL. */
+bool intern_quota_allows(const struct vsw *, uint32_t in_port, bool unanswered, struct pair **victim);
+bool intern_quota_pressed(const struct vsw *);          /* The next pair will need a victim. */
+/* The pair is there, and in use; is drained, or in use again; goes. Counts it for its port. */
+void intern_quota_add(struct vsw *, struct pair *, uint32_t in_port);
+void intern_quota_used(struct pair *);
+void intern_quota_drain(struct vsw *, struct pair *);
+void intern_quota_revive(struct vsw *, struct pair *);
+void intern_quota_remove(struct vsw *, struct pair *);
+
+/* relay.c: frames of pairs that have no id. */
+#define RELAY_PORT_RATE 500u    /* Frames a second, and at once, that are carried for a port; edges meter them likewise (transport.c). */
+/* Whether the other side has sent to this one, or both are ports of the network or its slice. */
+bool relay_answered(const struct vsw *, struct mac src, struct mac dst);
+/* Counts a frame of a pair that came in by in_port and left this edge to the landing `pdst`; true when there have been enough for an id. */
+bool relay_repeats(struct vsw *, uint32_t in_port, uint16_t edge, struct mac src, struct mac dst, uint64_t pdst);
+/* Sends the frame, with the tenant's addresses, out of what `pdst` stands for. After relay_repeats(). False: no way leads there, or the rate is exceeded. */
+bool relay_frame(struct vsw *, uint32_t in_port, const struct sw *from, uint64_t pdst, uint8_t *data, unsigned size);
 /* Frees what has not been used for long, or (always) in any case. */
 void relay_forget(struct vsw *, bool always);
 #endif

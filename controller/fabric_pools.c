@@ -11,8 +11,10 @@
 
 void id_pool_init(struct id_pool *pool, uint32_t max)
 {
-    *pool = (struct id_pool) { .next = 1, .max = max };
+    *pool = (struct id_pool) { .next = 1, .max = max, .n_fresh = max };
 }
+
+void id_pool_start(struct id_pool *pool, uint32_t first) { pool->next = first; }
 
 void id_pool_fini(struct id_pool *pool)
 {
@@ -21,19 +23,22 @@ void id_pool_fini(struct id_pool *pool)
 
 bool id_pool_empty(const struct id_pool *pool)
 {
-    return !pool->n && pool->next > pool->max;
+    return !pool->n && !pool->n_fresh;
 }
 
 uint32_t id_pool_get(struct id_pool *pool)
 {
-    if (pool->n > MIN_WAITING || (pool->n && pool->next > pool->max)) {
+    if (pool->n > MIN_WAITING || (pool->n && !pool->n_fresh)) {
         uint32_t id = pool->freed[pool->head];
         pool->head = (pool->head + 1) % pool->room;
         pool->n--;
         return id;
     }
-    assert(pool->next <= pool->max);                    /* Quotas end before. */
-    return pool->next++;
+    assert(pool->n_fresh);
+    uint32_t id = pool->next;
+    pool->next = id == pool->max ? 1 : id + 1;
+    pool->n_fresh--;
+    return id;
 }
 
 void id_pool_put(struct id_pool *pool, uint32_t id)

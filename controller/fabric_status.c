@@ -78,7 +78,7 @@ cJSON *fabric_status_json(struct fabric *f, enum model_kind kind, const void *ob
         json_add_u64(json, "ports", network->n_ports);
         json_add_u64(json, "ports_up", up);
         json_add_u64(json, "flow_entries", vsw ? flow_tables_count(vsw->flows, OFPTT_ALL) : 0);
-        json_add_u64(json, "interned_pairs", vsw ? vsw->n_pairs : 0);
+        json_add_u64(json, "interned_pairs", vsw ? vsw->n_pairs[PAIRS_ALL] : 0);
         if (vsw && vsw->is_slice) {
             slice_status_json(vsw, json);
         }

@@ -4,10 +4,11 @@
  * A frame that meets no entry in X_SRC comes here. The pair (eth_src, eth_dst) gets an id of the sending edge and
  * network, bounded by quota; the receivers get the restoring entry first, then, confirmed, the sender gets the
  * translating one, then the frame that was held goes on from X_SRC where it stopped. So no frame is ever on the fabric
- * whose id a receiver does not know. A pair that the sender has not used for the idle time goes in the opposite order,
- * with a grace period for frames under way. Only what a tenant's tables decided to send to a remote port gets here, and
- * of that only pairs that are answered or repeat get an id; the others' frames are carried by controllerd (relay.c), so
- * that a scan takes none, whatever a tenant's tables flood.
+ * whose id a receiver does not know. A pair that the sender has not used for the idle time, or whose place is wanted
+ * (intern_quota.c), goes in the opposite order, with a grace period for frames under way. Only what a tenant's tables
+ * decided to send to a remote port gets here, and of that only pairs that are answered or repeat get an id; the others'
+ * frames, and those for whom there is no id left, are carried by controllerd (relay.c), so that a scan takes none,
+ * whatever a tenant's tables flood and whatever its machines write as their address.
  */
 #define LOG_MODULE "intern"
 #include <event2/event.h>
@@ -24,14 +25,17 @@
 #define DRAIN_NS (5 * UINT64_C(1000000000))
 #define MAX_HELD 1024           /* Frames held in all, */
 #define MAX_HELD_PER_TENANT 256 /* of a tenant, so that others' find room, */
+#define MAX_HELD_PER_PORT 64    /* of one of its ports, */
 #define MAX_HELD_PER_PAIR 16    /* and for a pair that is spreading, so that a short burst arrives whole. */
+#define TICK_S 2
+#define ASKS_PER_IDLE_TIME 4
 
 struct intern {
     struct fabric *fabric;
     struct event *tick;
     struct list held;
     unsigned n_held;
-    uint64_t n_interned, n_reclaimed, n_over_quota, n_resent, n_relayed, n_unrelayed;
+    uint64_t n_interned, n_reclaimed, n_evicted, n_over_quota, n_resent, n_relayed, n_unrelayed;
 };
 
 /* A frame that waits for its pair, with the context it had. */
@@ -39,24 +43,19 @@ struct held {
     struct list node;
     struct intern *intern;
     char tenant[33];
-    uint32_t network, pair_id, in_port, flags;
+    uint32_t network, pair_id, virtual_port, in_port, flags;
     uint16_t edge;
     uint64_t datapath_id, pdst;
     uint8_t *data;
     unsigned size;
 };
 
-static uint32_t pair_hash(uint16_t edge, struct mac src, struct mac dst)
-{
-    return (uint32_t) hash_mix64(mac_u64(src) ^ hash_mix64(mac_u64(dst) << 16 | edge));
-}
-
-static uint32_t source_hash(struct mac src) { return (uint32_t) hash_mix64(mac_u64(src)); }
+static uint32_t pair_hash(struct mac src, struct mac dst) { return (uint32_t) hash_mix64(mac_u64(src) ^ hash_mix64(mac_u64(dst))); }
 
 static struct pair *find_pair(const struct vsw *vsw, uint16_t edge, struct mac src, struct mac dst)
 {
     struct pair *pair;
-    HMAP_FOR_EACH_WITH_HASH (pair, by_addresses, pair_hash(edge, src, dst), &vsw->pair_addresses) {
+    HMAP_FOR_EACH_WITH_HASH (pair, by_addresses, pair_hash(src, dst), &vsw->pair_addresses) {
         if (pair->edge == edge && mac_u64(pair->src) == mac_u64(src) && mac_u64(pair->dst) == mac_u64(dst)) {
             return pair;
         }
@@ -64,11 +63,11 @@ static struct pair *find_pair(const struct vsw *vsw, uint16_t edge, struct mac s
     return NULL;
 }
 
-bool intern_is_source(const struct vsw *vsw, struct mac mac)
+bool intern_has_pair(const struct vsw *vsw, struct mac src, struct mac dst)
 {
     const struct pair *pair;
-    HMAP_FOR_EACH_WITH_HASH (pair, by_source, source_hash(mac), &vsw->pair_sources) {
-        if (mac_u64(pair->src) == mac_u64(mac)) {
+    HMAP_FOR_EACH_WITH_HASH (pair, by_addresses, pair_hash(src, dst), &vsw->pair_addresses) {
+        if (mac_u64(pair->src) == mac_u64(src) && mac_u64(pair->dst) == mac_u64(dst)) {
             return true;
         }
     }
@@ -104,9 +103,7 @@ static void remove_pair(struct intern *intern, struct vsw *vsw, struct pair *pai
 {
     list_remove(&pair->node);
     hmap_remove(&vsw->pair_addresses, &pair->by_addresses);
-    hmap_remove(&vsw->pair_sources, &pair->by_source);
-    vsw->n_pairs--;
-    vsw->n_unanswered -= pair->unanswered;
+    intern_quota_remove(vsw, pair);
     free(pair);
     recompile(intern, vsw);
 }
@@ -177,12 +174,24 @@ static void receivers_ready(const struct err *err, void *aux)
 
 /* --- Packet-in --- */
 
-static struct pair *new_pair(struct intern *intern, struct vsw *vsw, const struct sw *sw, struct mac src, struct mac dst, bool unanswered)
+static void drain(struct intern *intern, struct vsw *vsw, struct pair *pair)
 {
-    struct controller *c = intern->fabric->controller;
-    struct pair *pair;
+    pair->state = PAIR_DRAINING;
+    pair->drain_ns = clock_now_ns(&intern->fabric->controller->clock) + DRAIN_NS;
+    intern_quota_drain(vsw, pair);
+    recompile(intern, vsw);
+}
 
-    if (vsw->n_pairs >= c->config.intern_pairs_per_network) {
+static struct pair *new_pair(struct intern *intern, struct vsw *vsw, const struct sw *sw, uint32_t in_port, struct mac src, struct mac dst, bool unanswered)
+{
+    struct pair *pair, *victim;
+    bool allowed = intern_quota_allows(vsw, in_port, unanswered, &victim);
+
+    if (victim) {
+        intern->n_evicted++;
+        drain(intern, vsw, victim);
+    }
+    if (!allowed) {
         intern->n_over_quota++;
         return NULL;
     }
@@ -191,27 +200,26 @@ static struct pair *new_pair(struct intern *intern, struct vsw *vsw, const struc
     pair->id = allocate_id(vsw, pair->edge);
     pair->src = src;
     pair->dst = dst;
-    pair->used_ns = clock_now_ns(&c->clock);
+    pair->used_ns = clock_now_ns(&intern->fabric->controller->clock);
     pair->unanswered = unanswered;
     list_push_back(&vsw->pairs, &pair->node);
-    hmap_insert(&vsw->pair_addresses, &pair->by_addresses, pair_hash(pair->edge, src, dst));
-    hmap_insert(&vsw->pair_sources, &pair->by_source, source_hash(src));
-    vsw->n_pairs++;
-    vsw->n_unanswered += unanswered;
+    hmap_insert(&vsw->pair_addresses, &pair->by_addresses, pair_hash(src, dst));
+    intern_quota_add(vsw, pair, in_port);
     intern->n_interned++;
     return pair;
 }
 
-static bool may_hold(const struct intern *intern, const struct vsw *vsw, const struct pair *pair)
+static bool may_hold(const struct intern *intern, const struct vsw *vsw, uint32_t in_port, const struct pair *pair)
 {
     const char *tenant = network_tenant(vsw->network)->name;
     const struct held *held;
-    unsigned n_pair = 0, n_tenant = 0;
+    unsigned n_pair = 0, n_port = 0, n_tenant = 0;
     LIST_FOR_EACH (held, node, &intern->held) {
-        n_pair += pair && held->edge == pair->edge && held->pair_id == pair->id;
+        n_pair += pair && held->network == vsw->id && held->edge == pair->edge && held->pair_id == pair->id;
+        n_port += held->network == vsw->id && held->virtual_port == in_port;
         n_tenant += !strcmp(held->tenant, tenant);
     }
-    return intern->n_held < MAX_HELD && n_tenant < MAX_HELD_PER_TENANT && n_pair < MAX_HELD_PER_PAIR;
+    return intern->n_held < MAX_HELD && n_tenant < MAX_HELD_PER_TENANT && n_port < MAX_HELD_PER_PORT && n_pair < MAX_HELD_PER_PAIR;
 }
 
 static uint64_t context(const struct of_packet_in *pin, enum field_id id)
@@ -230,6 +238,7 @@ static struct held *hold(struct intern *intern, const struct vsw *vsw, const str
     held->network = vsw->id;
     held->edge = pair->edge;
     held->pair_id = pair->id;
+    held->virtual_port = (uint32_t) context(pin, R_IN);
     held->datapath_id = sw->datapath_id;
     held->in_port = be32_get(pin->match.value.flow.in_port);
     held->pdst = context(pin, R_PDST);
@@ -241,40 +250,46 @@ static struct held *hold(struct intern *intern, const struct vsw *vsw, const str
     return held;
 }
 
-/* Whether a new pair has earned an id. */
-static bool earns_id(struct vsw *vsw, const struct sw *sw, struct mac src, struct mac dst, uint64_t pdst, bool *unanswered)
+static void carry(struct intern *intern, struct vsw *vsw, const struct sw *sw, struct of_packet_in *pin)
 {
-    unsigned quota = vsw->controller->config.intern_pairs_per_network;
-    *unanswered = !relay_is_source(vsw, dst);
-    return !*unanswered || (relay_repeats(vsw, sw->edge->index, src, dst, pdst) && vsw->n_unanswered < quota - quota / 2);
+    bool relayed = relay_frame(vsw, (uint32_t) context(pin, R_IN), sw, context(pin, R_PDST), pin->data, pin->size);
+    intern->n_relayed += relayed;
+    intern->n_unrelayed += !relayed;
+}
+
+/* The pair's, or that of a new one that has earned it; NULL: it has not, or there is no room for one more. */
+static struct pair *pair_for(struct intern *intern, struct vsw *vsw, const struct sw *sw, const struct of_packet_in *pin)
+{
+    uint32_t in_port = (uint32_t) context(pin, R_IN);
+    struct mac src, dst;
+    memcpy(dst.b, pin->data, 6);
+    memcpy(src.b, pin->data + 6, 6);
+    struct pair *pair = find_pair(vsw, sw->edge->index, src, dst);
+    bool answered = relay_answered(vsw, src, dst);      /* Before this frame is remembered: its place may be that of the one that it answers. */
+    bool repeats = relay_repeats(vsw, in_port, sw->edge->index, src, dst, context(pin, R_PDST));
+    if ((!pair && !answered && !repeats) || !may_hold(intern, vsw, in_port, pair)) {
+        return NULL;
+    }
+    return pair ? pair : new_pair(intern, vsw, sw, in_port, src, dst, !answered);
 }
 
 void intern_packet_in(struct intern *intern, struct sw *sw, struct of_packet_in *pin)
 {
     struct controller *c = intern->fabric->controller;
     struct vsw *vsw = fabric_find_vsw(intern->fabric, (uint32_t) (pin->cookie >> 32));
-    struct mac src, dst;
 
     if (!vsw || !sw->edge || pin->table_id != T_X_SRC || pin->size < 14 || !vsw_has_edge(vsw, sw->edge)) {
         return;
     }
-    memcpy(dst.b, pin->data, 6);
-    memcpy(src.b, pin->data + 6, 6);
-    struct pair *pair = find_pair(vsw, sw->edge->index, src, dst);
-    bool unanswered = false;
-    relay_saw(vsw, src);
-    if (!pair && !earns_id(vsw, sw, src, dst, context(pin, R_PDST), &unanswered)) {
-        bool relayed = relay_frame(vsw, sw, context(pin, R_PDST), pin->data, pin->size);
-        intern->n_relayed += relayed;
-        intern->n_unrelayed += !relayed;
-        return;
-    }
-    if (!may_hold(intern, vsw, pair) || (!pair && !(pair = new_pair(intern, vsw, sw, src, dst, unanswered)))) {
+    struct pair *pair = pair_for(intern, vsw, sw, pin);
+    if (!pair) {
+        carry(intern, vsw, sw, pin);
         return;
     }
     if (pair->state == PAIR_DRAINING) {                 /* The receivers still have it. */
         pair->state = PAIR_ACTIVE;
         pair->used_ns = clock_now_ns(&c->clock);
+        intern_quota_revive(vsw, pair);
     }
     struct held *held = hold(intern, vsw, sw, pair, pin);
     recompile(intern, vsw);
@@ -283,10 +298,11 @@ void intern_packet_in(struct intern *intern, struct sw *sw, struct of_packet_in 
 
 /* --- Idle pairs --- */
 
-static void ask(struct sw *sw, void *aux UNUSED)
+static void ask_edge(const struct vsw *vsw, const struct edge *edge)
 {
+    struct sw *sw = substrate_find(vsw->controller->substrate, edge->datapath_id);
     struct of_msg msg;
-    if (!sw->conn || sw->is_fabric) {
+    if (!sw || !sw->conn) {
         return;
     }
     of_msg_init(&msg, OFPT_MULTIPART_REQUEST, of_conn_next_xid(sw->conn));
@@ -294,10 +310,23 @@ static void ask(struct sw *sw, void *aux UNUSED)
     msg.multipart.filter.table_id = T_X_SRC;
     msg.multipart.filter.out_port = OFPP_ANY;
     msg.multipart.filter.out_group = OFPG_ANY;
-    msg.multipart.filter.cookie = COOKIE_PAIR;
-    msg.multipart.filter.cookie_mask = UINT32_MAX;
+    msg.multipart.filter.cookie = COOKIE(vsw->id, COOKIE_PAIR);
+    msg.multipart.filter.cookie_mask = UINT64_MAX;
     match_init(&msg.multipart.filter.match);
     of_conn_send(sw->conn, &msg);
+}
+
+static void ask(struct vsw *vsw, uint64_t now)
+{
+    struct pair *pair;
+    vsw->pairs_asked_ns = now;
+    LIST_FOR_EACH (pair, node, &vsw->pairs) {
+        pair->reading = 0;
+        pair->was_read = false;
+    }
+    for (unsigned i = 0; i < vsw->network->n_landings; i++) {
+        ask_edge(vsw, vsw->network->landings[i].edge);
+    }
 }
 
 bool intern_reply(struct intern *intern, struct sw *sw, struct of_msg *msg)
@@ -313,10 +342,12 @@ bool intern_reply(struct intern *intern, struct sw *sw, struct of_msg *msg)
             ? find_pair(vsw, sw->edge->index, flow->match.value.flow.eth_src, flow->match.value.flow.eth_dst) : NULL;
         /* A pair has two entries (ARP and the rest): each counts as use when it has more packets than the sum was last time. */
         if (pair) {
+            pair->was_read = true;
             pair->reading += flow->packet_count;
             if (pair->reading > pair->packets) {
                 pair->packets = pair->reading;
                 pair->used_ns = now;
+                intern_quota_used(pair);
             }
         }
     }
@@ -327,11 +358,9 @@ static void age(struct intern *intern, struct vsw *vsw, uint64_t now, uint64_t i
 {
     struct pair *pair;
     LIST_FOR_EACH (pair, node, &vsw->pairs) {
-        pair->reading = 0;
+        pair->idle = pair->state == PAIR_ACTIVE && pair->was_read && pair->used_ns < vsw->pairs_asked_ns;
         if (pair->state == PAIR_ACTIVE && now - pair->used_ns > idle_ns) {
-            pair->state = PAIR_DRAINING;
-            pair->drain_ns = now + DRAIN_NS;
-            recompile(intern, vsw);
+            drain(intern, vsw, pair);
         } else if (pair->state == PAIR_DRAINING && now >= pair->drain_ns) {
             intern->n_reclaimed++;
             remove_pair(intern, vsw, pair);
@@ -339,23 +368,22 @@ static void age(struct intern *intern, struct vsw *vsw, uint64_t now, uint64_t i
     }
 }
 
-static void tick_cb(evutil_socket_t fd UNUSED, short events UNUSED, void *aux)
+void intern_tick(struct intern *intern)
 {
-    struct intern *intern = aux;
     struct controller *c = intern->fabric->controller;
-    uint64_t now = clock_now_ns(&c->clock);
-    bool any = false;
+    uint64_t now = clock_now_ns(&c->clock), idle_ns = c->config.intern_idle_s * UINT64_C(1000000000);
     struct vsw *vsw;
 
     HMAP_FOR_EACH (vsw, node, &intern->fabric->vsws) {
-        any |= vsw->n_pairs > 0;
         relay_forget(vsw, false);
-        age(intern, vsw, now, c->config.intern_idle_s * UINT64_C(1000000000));
-    }
-    if (any) {
-        substrate_each(c->substrate, ask, NULL);
+        age(intern, vsw, now, idle_ns);
+        if (vsw->n_pairs[PAIRS_ALL] && (intern_quota_pressed(vsw) || now - vsw->pairs_asked_ns >= idle_ns / ASKS_PER_IDLE_TIME)) {
+            ask(vsw, now);
+        }
     }
 }
+
+static void tick_cb(evutil_socket_t fd UNUSED, short events UNUSED, void *intern) { intern_tick(intern); }
 
 void intern_network_changed(struct intern *intern, struct vsw *vsw)
 {
@@ -371,8 +399,7 @@ void intern_network_changed(struct intern *intern, struct vsw *vsw)
 struct intern *intern_new(struct fabric *fabric)
 {
     struct intern *intern = XNEW(struct intern);
-    unsigned idle = fabric->controller->config.intern_idle_s;
-    struct timeval interval = { .tv_sec = idle >= 8 ? idle / 4 : 2 };
+    struct timeval interval = { .tv_sec = TICK_S };
 
     intern->fabric = fabric;
     list_init(&intern->held);
@@ -396,7 +423,8 @@ void intern_metrics(struct intern *intern, struct buf *out)
     const struct { const char *name, *type, *help; uint64_t value; } rows[] = {
         { "interned_total", "counter", "Address pairs that got a provider id", intern->n_interned },
         { "reclaimed_total", "counter", "Idle address pairs whose id was taken back", intern->n_reclaimed },
-        { "over_quota_total", "counter", "Frames refused an id because the network's quota was used up", intern->n_over_quota },
+        { "evicted_total", "counter", "Address pairs whose id was taken back before the idle time, for others", intern->n_evicted },
+        { "over_quota_total", "counter", "Frames of pairs that got no id because of the network's quota", intern->n_over_quota },
         { "resent_total", "counter", "Held frames sent on", intern->n_resent },
         { "relayed_total", "counter", "Frames of pairs without an id that controllerd carried", intern->n_relayed },
         { "unrelayed_total", "counter", "Frames of pairs without an id that it did not carry: over the rate, or no way leads there", intern->n_unrelayed },

@@ -6,9 +6,9 @@
  * barrier, once per loop turn. A few batches may be in flight; a switch answers barriers in order, so generations are
  * confirmed in order. While the window is full changes gather for the next batch, which is all the backpressure that is
  * needed: what changed twice meanwhile is sent once. A reconnect starts with READING again; nothing is ever wiped. Order
- * within a batch: meters and groups, barrier, flows added or changed, flows deleted, barrier, groups and meters deleted,
- * final barrier (sections 6.2 and 6.5: a flow may refer only to a group that exists, and deleting a group takes its flows
- * along).
+ * within a batch: meters and groups, barrier, flows deleted that have to tell what they counted before another takes their
+ * place, flows added or changed, other flows deleted, barrier, groups and meters deleted, final barrier (sections 6.2 and
+ * 6.5: a flow may refer only to a group that exists, and deleting a group takes its flows along).
  *
  * Errors. A batch knows which xid carried what, so an error finds its rule at once. It comes before the batch's barrier
  * reply, so whoever owns the rule hears of it (fabric_refused()) before anybody is told that all is in force.
@@ -171,6 +171,11 @@ static void send_groups_and_meters(struct sender *to)
     struct rule_meter *meter;
     bool any = !list_empty(&s->dirty_groups) || !list_empty(&s->dirty_meters);
     LIST_FOR_EACH (meter, dirty, &s->dirty_meters) {
+        if (meter->foreign) {
+            send_meter(to, meter, OFPMC_DELETE);
+            meter->sent = meter->foreign = false;
+            s->read_again = true;                       /* It takes along whatever named it. */
+        }
         send_meter(to, meter, meter->sent ? OFPMC_MODIFY : OFPMC_ADD);
         meter->sent = true;
         list_remove(&meter->dirty);
@@ -210,13 +215,20 @@ static void send_flows(struct sender *to)
     struct rule *rule;
 
     of_msg_init(&msg, OFPT_FLOW_MOD, 0);
+    LIST_FOR_EACH (rule, dirty, &s->dead) {
+        /* A dead rule whose identity was put again later: the add would replace it, and what it counted would be gone without a word. */
+        const struct rule *successor = rule->flags & OFPFF_SEND_FLOW_REM ? rule_successor(s, rule) : NULL;
+        if (successor && successor->reset) {
+            send_flow(to, &msg, rule, OFPFC_DELETE_STRICT);
+            rule_free(s, rule);
+        }
+    }
     LIST_FOR_EACH (rule, dirty, &s->dirty) {
         send_flow(to, &msg, rule, OFPFC_ADD);
         list_remove(&rule->dirty);
     }
     LIST_FOR_EACH (rule, dirty, &s->dead) {
-        /* A dead rule whose identity was put again later is desired: the add has replaced it. */
-        if (!rule_is_desired(s, rule)) {
+        if (!rule_successor(s, rule)) {
             send_flow(to, &msg, rule, OFPFC_DELETE_STRICT);
         }
         rule_free(s, rule);
@@ -384,7 +396,7 @@ static void refused(struct reconcile *r, struct sw_rules *s, const struct sent *
         rule_set_failed(s, &meter->failed, list_empty(&meter->dirty));
         meter->sent = error.code != OFPMMFC_UNKNOWN_METER;
     }
-    if (fabric && owner != OWNER_NETWORK(owner)) {
+    if (fabric && (!is_group || owner != OWNER_NETWORK(owner))) {
         fabric_refused(fabric, OWNER_NETWORK(owner), is_group ? REFUSED_GROUP : REFUSED_METER, id, error);
     }
 }

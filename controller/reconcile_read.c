@@ -128,7 +128,9 @@ static void read_meter(struct reconcile *r, struct sw_rules *s, const struct of_
     struct rule_meter *meter = sw_rules_find_meter(s, config->meter_id);
     if (meter) {
         meter->sent = true;
-        meter->seen = meter->flags == config->flags && bands_equal(meter->bands, meter->n_bands, config->bands, config->n_bands);
+        /* An id of tenants' that was another's in an earlier life: rules that are kept for that one may name it. */
+        meter->foreign = !s->known && meter->owner != OWNER_NETWORK(meter->owner);
+        meter->seen = !meter->foreign && meter->flags == config->flags && bands_equal(meter->bands, meter->n_bands, config->bands, config->n_bands);
         return;
     }
     if (vsw_hold_keeps_others(r->controller->fabric)) {
@@ -180,6 +182,7 @@ static void finish_reading(struct reconcile *r, struct sw_rules *s)
         find_stale_ports(s);
     }
     s->state = SYNC_STEADY;
+    s->known = true;
     s->next_audit_ns = clock_now_ns(&r->controller->clock) + AUDIT_INTERVAL_NS;
     reconcile_poke(r, s);
 }

@@ -221,7 +221,7 @@ struct rule *sw_rules_find_rule(const struct sw_rules *s, uint8_t table, uint16_
     return find_rule(s, table, priority, minimatch_build(&room, match));
 }
 
-bool rule_is_desired(const struct sw_rules *s, const struct rule *dead)
+const struct rule *rule_successor(const struct sw_rules *s, const struct rule *dead)
 {
     return find_rule(s, dead->table, dead->priority, dead->match);
 }
@@ -307,6 +307,13 @@ static void make_dirty(struct sw_rules *s, struct list *node, struct list *head)
     s->generation++;
 }
 
+static void bury_rule(struct sw_rules *s, struct rule *rule)
+{
+    hmap_remove(&s->rules, &rule->node);
+    list_remove(&rule->owned);
+    make_dirty(s, &rule->dirty, &s->dead);
+}
+
 void ruleset_flow(struct rulesets *r, uint8_t table, uint16_t priority, const struct match *match, uint64_t cookie,
                   const struct instructions *instructions)
 {
@@ -331,9 +338,13 @@ void ruleset_flow_take(struct rulesets *r, uint8_t table, uint16_t priority, con
 
     /* Without a rule: a dead one may still be on the switch. */
     bool reset = flags & OFPFF_RESET_COUNTS || (flags & RULE_BEGINS && (!rule || rule->cookie != cookie));
-    uint16_t kept_flags = flags & (uint16_t) ~(OFPFF_RESET_COUNTS | RULE_BEGINS);
+    uint16_t kept_flags = flags & (uint16_t) ~(OFPFF_RESET_COUNTS | RULE_BEGINS | RULE_TELLS);
 
     assert(cookie);
+    if (rule && rule->tells && reset && rule->cookie != cookie) {
+        bury_rule(s, rule);
+        rule = NULL;
+    }
     if (rule) {
         assert(rule->owner == r->open_owner->owner);            /* Two owners with one identity: the compiler is wrong. */
         rule->kept = true;
@@ -351,19 +362,13 @@ void ruleset_flow_take(struct rulesets *r, uint8_t table, uint16_t priority, con
     }
     rule->cookie = cookie;
     rule->flags = kept_flags;
+    rule->tells = flags & RULE_TELLS;
     rule->reset |= reset;
     rule->instructions = *instructions;
     instructions_init(instructions);
     rule_set_failed(s, &rule->failed, false);
     rule->seen = false;
     make_dirty(s, &rule->dirty, &s->dirty);
-}
-
-static void bury_rule(struct sw_rules *s, struct rule *rule)
-{
-    hmap_remove(&s->rules, &rule->node);
-    list_remove(&rule->owned);
-    make_dirty(s, &rule->dirty, &s->dead);
 }
 
 static void bury_group(struct sw_rules *s, struct rule_group *group)

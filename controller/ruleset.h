@@ -40,6 +40,9 @@ void ruleset_flow(struct rulesets *, uint8_t table, uint16_t priority, const str
  * has the rule sent, changed or not, and count from zero; RULE_BEGINS: what takes the place of another cookie's rule counts from zero, else it goes on with
  * that one's counters.  A reset holds until it is sent, whatever is put meanwhile. */
 #define RULE_BEGINS 0x8000
+/* With both: when another cookie's rule takes its place and counts from zero, it is deleted first, so that the switch tells what it had counted (an add that
+ * replaces is silent, section 6.4). For rules in whose absence the same happens to frames as in their presence, or to which what comes next is new. */
+#define RULE_TELLS 0x4000
 void ruleset_flow_flags(struct rulesets *, uint8_t table, uint16_t priority, const struct match *, uint64_t cookie, uint16_t flags, const struct instructions *);
 /* The same; takes what the instructions own, and leaves them empty. */
 void ruleset_flow_take(struct rulesets *, uint8_t table, uint16_t priority, const struct match *, uint64_t cookie, uint16_t flags, struct instructions *);
@@ -50,7 +53,7 @@ void ruleset_port(struct rulesets *, const char *name, const char *role, unsigne
 void ruleset_end(struct rulesets *);
 void ruleset_edit_begin(struct rulesets *, uint64_t datapath_id, uint32_t owner);
 /* Withdraws the owner's rule if it has this cookie: not when another entry with the same identity has taken its place.
- * True if the switch is connected and has the rule, or is about to: it will tell when the rule is gone, if that is among its flags. */
+ * True if the switch is connected and has the rule, or is about to: it will tell when the rule is gone, if OFPFF_SEND_FLOW_REM is among its flags. */
 bool ruleset_flow_gone(struct rulesets *, uint8_t table, uint16_t priority, const struct match *, uint64_t cookie);
 void ruleset_group_gone(struct rulesets *, uint32_t group_id);
 void ruleset_meter_gone(struct rulesets *, uint32_t meter_id);

@@ -21,6 +21,7 @@ struct rule {
     struct instructions instructions;
     bool kept;                  /* Put in the current pass. */
     bool reset;                 /* Its counters begin anew when it is sent next. */
+    bool tells;                 /* RULE_TELLS */
     bool failed;                /* The switch refused it on this connection. */
     bool seen;                  /* While reading back: the switch has it as it should be. */
     uint32_t xid;               /* Of the flow-mod that carried it last; a batch in flight may have it. */
@@ -45,6 +46,7 @@ struct rule_meter {
     struct of_meter_band *bands;
     unsigned n_bands;
     bool kept, sent, failed, seen;
+    bool foreign;               /* The switch has another's with this id: it goes first. */
     uint32_t xid;
 };
 
@@ -89,6 +91,7 @@ struct sw_rules {
     unsigned n_batches, n_failed;
     unsigned port_requests;     /* In flight. */
     bool ports_changed;         /* Of the desired vhost ports: run_ports() has to look. */
+    bool known;                 /* It has been read in this life of ours: what it has is what we gave it. */
     bool read_again;            /* Reading is wanted, as after a connect. */
     bool audit;                 /* Reading because of the periodic audit, not of a connect. */
     bool ports_listed;
@@ -118,7 +121,7 @@ void rule_free(struct sw_rules *, struct rule *);
 void rule_group_free(struct sw_rules *, struct rule_group *);
 void rule_meter_free(struct sw_rules *, struct rule_meter *);
 void batch_free(struct sw_rules *, struct batch *);
-bool rule_is_desired(const struct sw_rules *, const struct rule *dead);        /* Another with its identity. */
+const struct rule *rule_successor(const struct sw_rules *, const struct rule *dead);    /* The desired one with its identity; NULL: there is none. */
 void rule_set_failed(struct sw_rules *, bool *failed, bool value);
 bool bands_equal(const struct of_meter_band *, unsigned, const struct of_meter_band *, unsigned);
 bool buckets_equal(const struct of_bucket *, unsigned, const struct of_bucket *, unsigned);

@@ -103,6 +103,12 @@ static void fake_packet_out(struct fake *k, const struct of_packet_out *out)
     }
 }
 
+static bool asks_counters(const struct of_msg *in)
+{
+    return in->type == OFPT_MULTIPART_REQUEST && (in->multipart.type == OFPMP_FLOW || in->multipart.type == OFPMP_GROUP || in->multipart.type == OFPMP_METER
+                                                  || in->multipart.type == OFPMP_PORT_STATS);
+}
+
 static void fake_message(struct of_conn *conn UNUSED, struct of_msg *in, const uint8_t *raw, size_t size, void *k_)
 {
     struct fake *k = k_;
@@ -130,6 +136,8 @@ static void fake_message(struct of_conn *conn UNUSED, struct of_msg *in, const u
         msg.multipart.type = OFPMP_GROUP_FEATURES;
         msg.multipart.group_features.types = k->group_types;
         fake_send(k, &msg);
+    } else if (asks_counters(in)) {
+        k->asked[k->n_asked++ % ARRAY_SIZE(k->asked)] = in->xid;
     } else if (in->type == OFPT_EXPERIMENTER && !k->mute_polder) {
         fake_experimenter(k, in, raw, size);
     } else if (in->type == OFPT_PACKET_OUT) {

@@ -21,6 +21,8 @@ struct fake {
     struct plug plugs[FAKE_MAX_PORTS];
     uint8_t last_frame[256]; unsigned last_size;
     unsigned n_lldp, n_flows;
+    uint32_t asked[16];         /* Xids of the latest requests for counters: left to the test to answer. */
+    unsigned n_asked, n_taken;  /* n_taken is the test's. */
     uint32_t group_types;       /* Bits of enum of_group_type; 0: does not answer. */
     bool up;
 };

@@ -260,6 +260,7 @@ static void count_link(struct rule_builder *r, const struct port *out, unsigned 
 {
     if (out->link) {
         r->cookie = COOKIE(r->cookie >> 32, COOKIE_LINK(kind, vsw_port_no(out)));
+        r->flags = COUNTING_RULE;
     }
 }
 
@@ -305,6 +306,7 @@ static void deliver_link(struct edge_context *x, const struct port *port)
     }
     if (!vsw_port_forwards(x->vsw, port) || port->link->admin_down) {
         r = start(x, T_DELIVER, 100);
+        r->flags = RULE_BEGINS;                         /* What it drops was not sent. */
         match_set_u64(&r->match, R_OUT, vsw_port_no(port));
         rule_drop(x, DROP_PORT_CONFIG);
         rule_put(r);
@@ -436,6 +438,41 @@ static void translate_source(struct edge_context *x, uint32_t id, struct mac src
     }
 }
 
+/* Not seen before: controllerd carries it, or gives it an id (intern.c). */
+static void unknown_pair(struct edge_context *x, uint16_t priority, uint32_t in_port, uint16_t local)
+{
+    const struct of_meter_band band = { .type = OFPMBT_DROP, .rate = RELAY_PORT_RATE, .burst_size = RELAY_PORT_RATE };
+    uint32_t meter = x->vsw->unmetered ? 0 : LANDING_METER(local);
+    struct rule_builder *r = start(x, T_X_SRC, priority);
+    r->cookie = COOKIE(x->vsw->id, COOKIE_INTERN);
+    if (in_port) {
+        match_set_u64(&r->match, R_IN, in_port);
+    }
+    if (meter) {
+        ruleset_meter(x->controller->rulesets, meter, OFPMF_PKTPS | OFPMF_BURST, &band, 1);
+    }
+    actions_controller(rule_apply(r), meter);
+    rule_put(r);
+}
+
+/* Each port has a rate of its own, so that what one machine scans keeps nobody else's first frame from controllerd; what came over virtual links
+ * from other edges, and what controllers send, has the network's. */
+static void unknown_pairs(struct edge_context *x)
+{
+    const struct network *network = x->vsw->network;
+    for (unsigned i = 0; i < network->n_ports; i++) {
+        const struct port *port = network->ports[i];
+        if (port->edge == x->edge) {
+            unknown_pair(x, 20, vsw_port_no(port), port->local);
+        }
+    }
+    for (unsigned i = 0; i < network->n_landings; i++) {
+        if (network->landings[i].edge == x->edge) {
+            unknown_pair(x, 10, 0, network->landings[i].landing);
+        }
+    }
+}
+
 void transport_translate(struct edge_context *x)
 {
     const struct network *network = x->vsw->network;
@@ -458,13 +495,5 @@ void transport_translate(struct edge_context *x)
             translate_source(x, pair->id, pair->src, &pair->dst, COOKIE_PAIR);
         }
     }
-    /* Not seen before: controllerd gives it an id (intern.c), while the quota lasts. */
-    struct rule_builder *r = start(x, T_X_SRC, 10);
-    r->cookie = COOKIE(x->vsw->id, COOKIE_INTERN);
-    if (x->vsw->n_pairs < x->controller->config.intern_pairs_per_network) {
-        compile_controller(x->vsw, rule_apply(r));
-    } else {
-        rule_drop(x, DROP_INTERN_LIMIT);
-    }
-    rule_put(r);
+    unknown_pairs(x);
 }

@@ -9,7 +9,6 @@
 #include "controller/fabric_impl.h"
 #include "controller/limits.h"
 #include "controller/room.h"
-#include "controller/vsw_counters.h"
 #include "controller/vsw_stats.h"
 #include "ofproto/agent.h"
 
@@ -174,7 +173,6 @@ static void review_unmatched(struct vsw *vsw, uint8_t table)
     bool counts = !vsw->n_lowest[table] && (!table || vsw->n_entries[table] || vsw->n_gotos[table]);
     if (counts != vsw->counts_unmatched[table]) {
         vsw->counts_unmatched[table] = counts;
-        vsw_unmatched_restarted(vsw, table);
         compile_unmatched(vsw, table);
     }
 }
@@ -291,6 +289,7 @@ static struct of_error modify(struct flow_entry *entry, const struct instruction
         vflow->change = vsw->current;
     }
     if (reset) {
+        vsw->gone_matched[entry->table_id] += vflow->sum.packets;
         counter_sum_reset(&vflow->sum);
     }
     put(vsw, entry, reset);
@@ -311,8 +310,9 @@ static void remove_entry(struct flow_entry *entry, int reason, void *aux)
         unsigned n_told = vsw->entries_dirty ? vflow->cost : compile_entry_gone(vsw, entry);
         count_entry(vsw, entry, -1);
         vsw->gone_matched[entry->table_id] += vflow->sum.packets;
-        if (reason >= 0 && !vsw->undoing && entry->flags & OFPFF_SEND_FLOW_REM) {
-            vsw_stats_depart(vsw->fabric->stats, vsw, entry, vflow->number, &vflow->sum, (uint8_t) reason, n_told);
+        bool wanted = reason >= 0 && entry->flags & OFPFF_SEND_FLOW_REM;
+        if (!vsw->undoing && (wanted || (n_told && reason >= 0))) {
+            vsw_stats_depart(vsw->fabric->stats, vsw, entry, vflow->number, &vflow->sum, wanted ? reason : -1, n_told);
         }
     }
     hmap_remove(&vsw->numbers, &vflow->node);
@@ -347,8 +347,8 @@ struct vsw *vsw_new(struct fabric *fabric, struct network *network)
     vsw->next_number = COOKIE_FIRST_VFLOW;
     vsw->next_pair = PROVIDER_FIRST_INTERNED;
     list_init(&vsw->pairs);
+    list_init(&vsw->pair_holders);
     hmap_init(&vsw->pair_addresses);
-    hmap_init(&vsw->pair_sources);
     list_init(&vsw->work);
     hmap_init(&vsw->numbers);
     hmap_init(&vsw->ports);
@@ -369,10 +369,10 @@ void vsw_free(struct vsw *vsw)
     vsw->entries_dirty = vsw->undoing = true;           /* Its rules are withdrawn all together, and nobody hears of entries. */
     LIST_FOR_EACH (pair, node, &vsw->pairs) {
         list_remove(&pair->node);
+        intern_quota_remove(vsw, pair);
         free(pair);
     }
     hmap_fini(&vsw->pair_addresses);
-    hmap_fini(&vsw->pair_sources);
     relay_forget(vsw, true);
     vsw->fabric->n_held -= vsw->hold_end_ns != 0;
     vsw_stats_vsw_gone(vsw->fabric->stats, vsw);

@@ -39,16 +39,22 @@ enum pair_state {
 };
 struct pair {
     struct list node;           /* In vsw.pairs. */
-    struct hmap_node by_addresses, by_source;
-    bool unanswered;            /* Its destination had never been a source when it got the id. */
+    struct hmap_node by_addresses;
+    struct pair_holder *holder; /* The port whose frames made it. */
+    struct list by_use;         /* In holder.used, while active. */
+    bool unanswered;            /* Nobody had sent to its source when it got the id. */
     uint16_t edge;              /* Index of the sending edge. */
     uint32_t id;
     struct mac src, dst;
     enum pair_state state;
     uint64_t used_ns, packets;  /* As last read from the sender. */
-    uint64_t reading;           /* Sum so far of the reading under way. */
+    uint64_t reading;           /* Sum so far of the latest reading, */
+    bool was_read;              /* if the sender has told any of it. */
+    bool idle;                  /* It did not grow. */
     uint64_t drain_ns;
 };
+/* intern_quota.c: a port that has ids. n by enum pair_kind; used: the active ones, least recently used first. */
+struct pair_holder { struct list node; uint32_t in_port; unsigned n[2]; struct list used; };
 
 /* What an unconfirmed change took the place of. */
 struct former {
@@ -159,9 +165,10 @@ struct vsw {
     bool entries_dirty;         /* Entries, groups and meters, too. */
     bool devices_dirty;         /* Transport to be compiled on the edges of fabric.devices. */
     bool ports_dirty;           /* What the tenant sees of its ports may have changed. */
-    struct list pairs;
-    struct hmap pair_addresses, pair_sources;   /* Of them: by (edge, eth_src, eth_dst), by eth_src. */
-    unsigned n_pairs, n_unanswered;
+    struct list pairs, pair_holders;
+    struct hmap pair_addresses; /* Of them: by (eth_src, eth_dst). */
+    unsigned n_pairs[2], n_draining[2];         /* By enum pair_kind. */
+    uint64_t pairs_asked_ns;    /* When the senders were last asked what they use; 0: never. */
     struct relay *relay;        /* relay.c; NULL: no frame of a new pair has come for long. */
     uint32_t next_pair;         /* Where the search for a free pair id starts. */
     uint64_t *edges;            /* Datapath ids that hold rules of it. */
@@ -174,7 +181,7 @@ struct vsw {
     struct of_share share;
     struct budget changes_budget;
     struct { struct list node; uint64_t until_ns, since_ns; } hold;     /* limits.c, while share.held. */
-    bool unmetered;             /* An edge has refused it: packet-ins are limited by the edge's agent and here only. */
+    bool unmetered;             /* An edge has refused one of controllerd's own: packet-ins are limited by the edge's agent and here only. */
     uint64_t cost;              /* Sum over its entries. */
     struct room_edge *room_edges; unsigned n_room_edges;
     bool undoing;               /* A change is being taken back: nothing is told, counted against quotas or remembered. */

@@ -227,13 +227,15 @@ void vsw_refused_group(struct vsw *vsw, uint32_t physical, struct of_error error
 
 void vsw_refused_meter(struct vsw *vsw, uint32_t physical, struct of_error error)
 {
-    struct vmeter *vmeter = vsw_find_meter(vsw, physical);
-    if (physical == vsw->packet_in_meter && !vsw->unmetered) {
-        LOG(LOG_WARN, "%s: an edge takes no meter for packet-ins; they are limited by its own limit only, and by controllerd", vsw->network->name);
-        vsw->unmetered = vsw->dirty = true;
-        fabric_entries_changed(vsw);
+    if (physical == vsw->packet_in_meter || physical > TENANT_METER_MAX) {
+        if (!vsw->unmetered) {
+            LOG(LOG_WARN, "%s: an edge takes no meter for packet-ins; they are limited by its own limit only, and by controllerd", vsw->network->name);
+            vsw->unmetered = vsw->dirty = true;
+            fabric_entries_changed(vsw);
+        }
         return;
     }
+    struct vmeter *vmeter = vsw_find_meter(vsw, physical);
     if (!vmeter || !tell(vsw, vmeter->change, error)) {
         return;
     }

@@ -158,8 +158,10 @@ static void gone(struct vsw *vsw, const struct of_flow_removed *msg)
     }
 }
 
+static void late(struct vsw *vsw, uint8_t table, uint64_t packets) { vsw->gone_matched[table] += packets; }
+
 const struct vsw_stats_ops vsw_counters_ops = {
-    .ids = ids_on, .flow = flow_counted, .group = group_counted, .meter = meter_counted, .port = port_counted, .gone = gone,
+    .ids = ids_on, .flow = flow_counted, .late = late, .group = group_counted, .meter = meter_counted, .port = port_counted, .gone = gone,
 };
 
 /* --- What the tenant asks --- */
@@ -243,13 +245,6 @@ void vsw_counters_table(void *vsw_, uint8_t table, struct of_table_stats *out)
         flow_tables_each(vsw->flows, &filter, false, add_matched, &out->matched_count);
     }
     out->lookup_count = out->matched_count + unmatched;
-}
-
-void vsw_unmatched_restarted(struct vsw *vsw, uint8_t table)
-{
-    for (unsigned i = 0; vsw->unmatched && i < vsw->network->n_landings; i++) {
-        counter_sum_restarted(&vsw->unmatched[table], vsw->network->landings[i].edge->index);
-    }
 }
 
 static void link_stats(const struct vport *vport, uint64_t *packets, uint64_t *bytes)

@@ -6,6 +6,10 @@
  * device's own counters, from the edge that it is bound to. A virtual link has no device: what its end sent is what the
  * rules that deliver there have matched, told by cookies of their own (COOKIE_LINK), and what it received is what the other
  * end sent. A table's lookups are what its entries matched, and what the rule counted that stands for no match.
+ *
+ * All these rules tell their last counters when they leave (vsw_stats.h), so that nothing that was counted is missing in
+ * a port's or table's sum. What a tenant resets is the exception: what a rule had counted since it was last read is gone
+ * with the reset, from the table's sum, too, as a gap in the entry would be worse.
  */
 #ifndef CONTROLLER_VSW_COUNTERS_H
 #define CONTROLLER_VSW_COUNTERS_H 1
@@ -29,8 +33,6 @@ bool vsw_counters_group(void *vsw, struct group *, struct of_group_stats *);
 /* For struct meter_ops. */
 void vsw_counters_meter(const struct meter *, struct of_meter_stats *, void *vsw);
 
-/* The rule that counts what the table does not match is put anew. */
-void vsw_unmatched_restarted(struct vsw *, uint8_t table);
 /* The buckets or bands are others from now on, and count from zero. */
 void vgroup_counters_reset(struct vgroup *);
 void vgroup_counters_fini(struct vgroup *);

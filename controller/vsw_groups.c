@@ -45,7 +45,7 @@ static struct of_error group_insert(struct group *g, void *aux)
         return error;
     }
     if (!vsw->undoing && (group_table_count(vsw->groups) >= vsw->network->quota.groups
-                          || vsw->usage->groups >= network_tenant(vsw->network)->quota.groups)) {
+                          || vsw->usage->groups >= network_tenant(vsw->network)->quota.groups || id_pool_empty(&vsw->fabric->group_ids))) {
         return OF_ERROR(OFPET_GROUP_MOD_FAILED, OFPGMFC_OUT_OF_GROUPS);
     }
     struct vgroup *vgroup = XNEW(struct vgroup);
@@ -123,7 +123,8 @@ struct vgroup *vsw_find_group(const struct vsw *vsw, uint32_t physical)
 static struct of_error meter_insert(struct meter *m, void *aux)
 {
     struct vsw *vsw = aux;
-    if (!vsw->undoing && (vsw->meter_ids.n >= vsw->network->quota.meters || vsw->usage->meters >= network_tenant(vsw->network)->quota.meters)) {
+    if (!vsw->undoing && (vsw->meter_ids.n >= vsw->network->quota.meters || vsw->usage->meters >= network_tenant(vsw->network)->quota.meters
+                          || id_pool_empty(&vsw->fabric->meter_ids))) {
         return OF_ERROR(OFPET_METER_MOD_FAILED, OFPMMFC_OUT_OF_METERS);
     }
     struct vmeter *vmeter = XNEW(struct vmeter);

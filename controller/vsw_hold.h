@@ -8,9 +8,10 @@
  * has changed nothing for HOLD_QUIET_NS, at the latest slices.hold_s after the start. Then the switches are read
  * again, and what the tenant has not written anew goes.
  *
- * Numbers of entries and of groups begin at random places after a start, so that the held ones are not taken for new
- * ones (packet-ins, counters), and no new group takes a held one's id. Meters' ids are few on some switches and start at 1:
- * a held entry may pass through another meter for as long as the hold lasts. Loop thread only.
+ * Numbers of entries, groups and meters begin at random places after a start, so that the held ones are not taken for new
+ * ones (packet-ins, counters), and no new group takes a held one's id. Meters' ids are few on some switches, so a new one may
+ * all the same have a held one's: when the switch is first read, that one is deleted, and the held entries that pass
+ * through it with it, before the new one is added (reconcile.c). Nobody's frames pass through another's meter. Loop thread only.
  */
 #ifndef CONTROLLER_VSW_HOLD_H
 #define CONTROLLER_VSW_HOLD_H 1

@@ -1,6 +1,8 @@
 /* A restart of controllerd takes no tenant's entries away before the tenant could write them again. */
+#include "controller/fabric_impl.h"
 #include "controller/vsw_hold.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "controller/vsw_rig.h"
@@ -30,10 +32,10 @@ static void program(struct vsw_rig *b)
     }
 }
 
-static void restart(struct vsw_rig *b, unsigned hold_s)
+static void restart_with(struct vsw_rig *b, unsigned hold_s, void (*before_edges)(struct vsw_rig *))
 {
     b->f.c.config.slice_hold_s = hold_s;
-    vsw_rig_restart(b);
+    vsw_rig_restart_with(b, before_edges);
     CU_ASSERT_TRUE_FATAL(loop_until(b->f.c.base, &b->tenant->n_up, 1));
     turns(b);
     while (b->tenant->n_got) {                          /* Its ports came up with the edges. */
@@ -42,6 +44,8 @@ static void restart(struct vsw_rig *b, unsigned hold_s)
         of_msg_fini(&msg);
     }
 }
+
+static void restart(struct vsw_rig *b, unsigned hold_s) { restart_with(b, hold_s, NULL); }
 
 /* All at once what HOLD_QUIET_NS and the time limit bring. */
 static void end_hold(struct vsw_rig *b)
@@ -79,6 +83,72 @@ static void test_held(void)
     CU_ASSERT_TRUE(vsw_rig_count(&b, 0, 0) == 1 && vsw_rig_count(&b, 1, 0) == 0 && vsw_rig_count(&b, 0, 1) == 0);
     CU_ASSERT_EQUAL(n_groups(&b, 0), 0);
     vsw_rig_fini(&b);
+}
+
+/* --- Meters of an earlier life --- */
+
+#define OTHERS_RATE 7777
+
+/* Edge 1 still has another's meter under the number that the virtual switch's has now, and an entry that goes through it. */
+static void leave_meter(struct vsw_rig *b)
+{
+    struct edge_sim *e = &b->edges[0];
+    struct of_meter_mod meter = { .command = OFPMC_ADD, .flags = OFPMF_PKTPS, .meter_id = b->vsw->packet_in_meter, .bands = xcalloc(1, sizeof *meter.bands), .n_bands = 1 };
+    meter.bands[0] = (struct of_meter_band) { .type = OFPMBT_DROP, .rate = OTHERS_RATE };
+    struct of_flow_mod flow;
+    CU_ASSERT_TRUE(of_ok(meter_table_mod(e->meters, &meter)));
+    of_flow_mod_init(&flow);
+    flow.table_id = T_VIRT + 3;
+    flow.cookie = COOKIE(b->vsw->id, 4711);
+    match_set_u64(&flow.match, R_VSW, b->vsw->id);
+    flow.instructions.has_meter = true;
+    flow.instructions.meter = b->vsw->packet_in_meter;
+    CU_ASSERT_TRUE(of_ok(flow_tables_mod(e->flows, &flow)));
+}
+
+static void test_meters(void)
+{
+    struct vsw_rig b;
+    vsw_rig_init(&b);
+    vsw_rig_meter(&b, 1);
+    vsw_rig_flow(&b, OFPFC_ADD, 3, 1, "in_port=1", "meter:1,output:2");
+    vsw_rig_barrier(&b);
+    uint32_t mine = vsw_physical_meter(b.vsw, 1);
+    restart_with(&b, 60, leave_meter);
+    CU_ASSERT_TRUE_FATAL(mine != b.vsw->packet_in_meter);
+    const struct meter *m = meter_table_find(b.edges[0].meters, b.vsw->packet_in_meter), *held = meter_table_find(b.edges[0].meters, mine);
+    CU_ASSERT_TRUE_FATAL(m && held);
+    CU_ASSERT_EQUAL(m->bands[0].rate, b.vsw->network->quota.packet_in_rate);
+    CU_ASSERT_EQUAL(held->bands[0].rate, 100);
+    CU_ASSERT_EQUAL(vsw_rig_count(&b, 0, 3), 1);        /* The tenant's own, which is held; the other's does not go through a meter that is not its own. */
+    /* Read again: by now it is what the edge was given. */
+    reconcile_read_again(b.f.c.reconcile, 1);
+    loop_for(b.f.c.base, 1200);
+    CU_ASSERT_PTR_EQUAL(meter_table_find(b.edges[0].meters, b.vsw->packet_in_meter), m);
+    b.vsw->hold_quiet_ns = 1;
+    end_hold(&b);
+    CU_ASSERT_PTR_NULL(meter_table_find(b.edges[0].meters, mine));
+    vsw_rig_fini(&b);
+}
+
+/* Numbers are given out from anywhere, all of them, and none twice. */
+static void test_pool(void)
+{
+    struct id_pool pool;
+    bool had[11] = { false };
+    id_pool_init(&pool, 10);
+    id_pool_start(&pool, 7);
+    for (unsigned i = 0; i < 10; i++) {
+        CU_ASSERT_FALSE(id_pool_empty(&pool));
+        uint32_t id = id_pool_get(&pool);
+        CU_ASSERT_TRUE_FATAL(id >= 1 && id <= 10 && !had[id]);
+        CU_ASSERT_TRUE(i || id == 7);
+        had[id] = true;
+    }
+    CU_ASSERT_TRUE(id_pool_empty(&pool));
+    id_pool_put(&pool, 3);
+    CU_ASSERT_TRUE(!id_pool_empty(&pool) && id_pool_get(&pool) == 3 && id_pool_empty(&pool));
+    id_pool_fini(&pool);
 }
 
 /* No controller comes: the time ends it. */
@@ -172,6 +242,6 @@ unit_suite_fn vsw_hold_test_suite;
 void vsw_hold_test_suite(void)
 {
     UNIT_SUITE("vsw_hold", { "entries, groups and meters outlive a restart", test_held }, { "but not for ever", test_time_limit },
-               { "nor where the operator does not want that", test_not_held });
+               { "nor where the operator does not want that", test_not_held }, { "meters under others' numbers", test_meters }, { "numbers", test_pool });
     UNIT_SUITE("vsw_ports", { "OpenFlow 1.0's NO_FLOOD", test_no_flood });
 }

@@ -33,6 +33,7 @@ struct edge_sim {
     struct of_packet_out last_out;
     unsigned n_packet_outs;
     uint32_t port_state;
+    uint64_t n_counted;         /* What each of its entries has counted, whenever it was put. */
 };
 
 struct vsw_rig {
@@ -48,6 +49,8 @@ void vsw_rig_init(struct vsw_rig *b);
 void vsw_rig_fini(struct vsw_rig *b);
 /* As if controllerd had been killed and started again: the edges and the tenant connect anew. */
 void vsw_rig_restart(struct vsw_rig *b);
+/* The same, with something to happen before the edges connect; NULL: nothing. */
+void vsw_rig_restart_with(struct vsw_rig *b, void (*before_edges)(struct vsw_rig *));
 void vsw_rig_settle(struct vsw_rig *b);
 uint32_t vsw_rig_flow(struct vsw_rig *b, enum of_flow_command command, uint8_t table, uint64_t cookie, const char *match, const char *actions);
 uint32_t vsw_rig_group(struct vsw_rig *b, enum of_group_command command, uint32_t id, uint32_t output);

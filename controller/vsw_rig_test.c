@@ -34,10 +34,15 @@ static struct of_error verdict(const struct flow_entry *entry, const struct edge
 
 static struct of_error on_insert(struct flow_entry *entry, void *e) { return verdict(entry, e); }
 static struct of_error on_modify(struct flow_entry *entry, const struct instructions *old UNUSED, bool reset UNUSED, void *e) { return verdict(entry, e); }
-static void on_remove(struct flow_entry *entry UNUSED, int reason UNUSED, void *e UNUSED) { }
-static void on_counters(const struct flow_entry *entry, uint64_t *packets, uint64_t *bytes, uint64_t *used_ns, void *e UNUSED)
+static void on_remove(struct flow_entry *entry, int reason, void *e)
 {
-    *packets = *bytes = 0;
+    if (reason >= 0 && entry->flags & OFPFF_SEND_FLOW_REM) {
+        of_agent_flow_removed(((struct edge_sim *) e)->agent, entry, (uint8_t) reason);
+    }
+}
+static void on_counters(const struct flow_entry *entry, uint64_t *packets, uint64_t *bytes, uint64_t *used_ns, void *e)
+{
+    *packets = *bytes = ((const struct edge_sim *) e)->n_counted;
     *used_ns = entry->created_ns;
 }
 static struct of_error on_group(struct group *g, void *e_)
@@ -47,7 +52,7 @@ static struct of_error on_group(struct group *g, void *e_)
 }
 static void on_group_removed(struct group *g UNUSED, void *e UNUSED) { }
 static struct of_error on_meter(struct meter *m UNUSED, void *e UNUSED) { return OF_OK; }
-static void on_meter_removed(struct meter *m UNUSED, void *e UNUSED) { }
+static void on_meter_removed(struct meter *m, void *e) { flow_tables_meter_deleted(((struct edge_sim *) e)->flows, m->id); }
 static void on_meter_counters(const struct meter *m UNUSED, struct of_meter_stats *out UNUSED, void *e UNUSED) { }
 
 static void sw_features(void *e_, struct of_features *features)
@@ -230,13 +235,18 @@ static void await_edges(struct vsw_rig *b)
     }
 }
 
-void vsw_rig_restart(struct vsw_rig *b)
+void vsw_rig_restart_with(struct vsw_rig *b, void (*before_edges)(struct vsw_rig *))
 {
     stop(b);
     b->tenant->n_up = 0;
     start(b);
+    if (before_edges) {
+        before_edges(b);
+    }
     await_edges(b);
 }
+
+void vsw_rig_restart(struct vsw_rig *b) { vsw_rig_restart_with(b, NULL); }
 
 /* A big switch over both edges: ports 1 (edge 1, device d1) and 2 (edge 2, device d1), with room for few things. */
 void vsw_rig_init(struct vsw_rig *b)

@@ -30,8 +30,9 @@ struct question {
 struct departure {
     struct hmap_node node;      /* In tally.departures, by number. */
     uint32_t number;
+    uint8_t table;
     struct counter_sum sum;
-    struct of_flow_removed msg;
+    struct of_flow_removed *msg;        /* NULL: nobody wants it. */
     unsigned n_left;            /* Edges that have not told. */
     uint64_t deadline_ns;
 };
@@ -227,6 +228,52 @@ void vsw_stats_refresh(struct vsw_stats *s, struct vsw *vsw, unsigned kinds, voi
     }
 }
 
+/* --- Departures --- */
+
+static struct departure *departure_find(const struct tally *t, uint32_t number)
+{
+    struct departure *d;
+    HMAP_FOR_EACH_WITH_HASH (d, node, id_hash(number), &t->departures) {
+        if (d->number == number) {
+            return d;
+        }
+    }
+    return NULL;
+}
+
+static void departure_free(struct tally *t, struct departure *d)
+{
+    hmap_remove(&t->departures, &d->node);
+    counter_sum_fini(&d->sum);
+    free(d->msg);
+    free(d);
+}
+
+static void departed(struct tally *t, struct departure *d)
+{
+    struct of_flow_removed *msg = d->msg;
+    t->stats->n_untold += d->n_left;
+    if (msg) {
+        msg->packet_count = d->sum.packets;
+        msg->byte_count = d->sum.bytes;
+        d->msg = NULL;
+        t->stats->n_departed++;
+    }
+    departure_free(t, d);
+    if (msg) {
+        t->stats->ops->gone(t->vsw, msg);
+        free(msg);
+    }
+}
+
+/* final: it is off the edge. */
+static void departing_counted(struct tally *t, struct departure *d, uint16_t edge, uint64_t packets, uint64_t bytes, bool final)
+{
+    uint64_t before = d->sum.packets;
+    (final ? counter_sum_final : counter_sum_read)(&d->sum, edge, packets, bytes, now_of(t->stats));
+    t->stats->ops->late(t->vsw, d->table, d->sum.packets - before);
+}
+
 /* --- Answers --- */
 
 static struct question *question_find(struct vsw_stats *s, uint64_t datapath_id, uint32_t xid)
@@ -242,11 +289,15 @@ static struct question *question_find(struct vsw_stats *s, uint64_t datapath_id,
 
 static void take_flows(struct question *q, const struct of_multipart_msg *mp, uint64_t now)
 {
+    struct tally *t = q->tally;
     for (unsigned i = 0; i < mp->flows.n; i++) {
         const struct of_flow_stats *f = &mp->flows.v[i];
-        struct counter_sum *sum = q->tally->stats->ops->flow(q->tally->vsw, (uint32_t) f->cookie);
+        struct counter_sum *sum = t->stats->ops->flow(t->vsw, (uint32_t) f->cookie);
+        struct departure *d = sum ? NULL : departure_find(t, (uint32_t) f->cookie);
         if (sum) {
             counter_sum_read(sum, q->edge, f->packet_count, f->byte_count, now);
+        } else if (d) {
+            departing_counted(t, d, q->edge, f->packet_count, f->byte_count, false);
         }
     }
 }
@@ -306,55 +357,35 @@ bool vsw_stats_reply(struct vsw_stats *s, struct sw *sw, const struct of_msg *ms
     return true;
 }
 
-/* --- Departures --- */
+/* --- Who leaves --- */
 
-static struct departure *departure_find(const struct tally *t, uint32_t number)
+static struct of_flow_removed *removed_message(const struct flow_entry *entry, uint8_t reason, uint64_t now)
 {
-    struct departure *d;
-    HMAP_FOR_EACH_WITH_HASH (d, node, id_hash(number), &t->departures) {
-        if (d->number == number) {
-            return d;
-        }
-    }
-    return NULL;
-}
-
-static void departure_free(struct tally *t, struct departure *d)
-{
-    hmap_remove(&t->departures, &d->node);
-    counter_sum_fini(&d->sum);
-    free(d);
-}
-
-static void departed(struct tally *t, struct departure *d)
-{
-    struct of_flow_removed msg = d->msg;
-    msg.packet_count = d->sum.packets;
-    msg.byte_count = d->sum.bytes;
-    t->stats->n_departed++;
-    t->stats->n_untold += d->n_left;
-    departure_free(t, d);
-    t->stats->ops->gone(t->vsw, &msg);
-}
-
-void vsw_stats_depart(struct vsw_stats *s, struct vsw *vsw, const struct flow_entry *entry, uint32_t number,
-                      struct counter_sum *sum, uint8_t reason, unsigned n_edges)
-{
-    struct tally *t = tally_get(s, vsw);
-    struct departure *d = XNEW(struct departure);
-    uint64_t now = now_of(s), age_ns = now - entry->created_ns;
-
-    d->number = number;
-    d->sum = *sum;
-    *sum = (struct counter_sum) { 0 };
-    d->n_left = n_edges;
-    d->deadline_ns = now + DEPART_TIMEOUT_NS;
-    d->msg = (struct of_flow_removed) {
+    struct of_flow_removed *msg = XNEW(struct of_flow_removed);
+    uint64_t age_ns = now - entry->created_ns;
+    *msg = (struct of_flow_removed) {
         .cookie = entry->cookie, .priority = entry->priority, .reason = reason, .table_id = entry->table_id,
         .duration_sec = (uint32_t) (age_ns / NS_PER_S), .duration_nsec = (uint32_t) (age_ns % NS_PER_S),
         .idle_timeout = entry->idle_timeout, .hard_timeout = entry->hard_timeout,
     };
-    minimatch_expand(entry->match, &d->msg.match);
+    minimatch_expand(entry->match, &msg->match);
+    return msg;
+}
+
+void vsw_stats_depart(struct vsw_stats *s, struct vsw *vsw, const struct flow_entry *entry, uint32_t number,
+                      struct counter_sum *sum, int reason, unsigned n_edges)
+{
+    struct tally *t = tally_get(s, vsw);
+    struct departure *d = XNEW(struct departure);
+    uint64_t now = now_of(s);
+
+    d->number = number;
+    d->table = entry->table_id;
+    d->sum = *sum;
+    *sum = (struct counter_sum) { 0 };
+    d->n_left = n_edges;
+    d->deadline_ns = now + DEPART_TIMEOUT_NS;
+    d->msg = reason < 0 ? NULL : removed_message(entry, (uint8_t) reason, now);
     hmap_insert(&t->departures, &d->node, id_hash(number));
     if (n_edges) {
         keep_ticking(s);
@@ -366,12 +397,15 @@ void vsw_stats_depart(struct vsw_stats *s, struct vsw *vsw, const struct flow_en
 void vsw_stats_flow_removed(struct vsw_stats *s, struct sw *sw, const struct of_flow_removed *msg)
 {
     struct tally *t = tally_find(s, (uint32_t) (msg->cookie >> 32));
+    struct vsw *vsw = t ? t->vsw : fabric_find_vsw(s->fabric, (uint32_t) (msg->cookie >> 32));
     uint32_t number = (uint32_t) msg->cookie;
     struct departure *d = t ? departure_find(t, number) : NULL;
     /* Else the entry stays and only this edge has lost it: the edge is not the virtual switch's any more, say. */
-    struct counter_sum *sum = d ? &d->sum : t ? s->ops->flow(t->vsw, number) : NULL;
+    struct counter_sum *sum = vsw && !d ? s->ops->flow(vsw, number) : NULL;
 
-    if (sum && sw->edge) {
+    if (d && sw->edge) {
+        departing_counted(t, d, sw->edge->index, msg->packet_count, msg->byte_count, true);
+    } else if (sum && sw->edge) {
         counter_sum_final(sum, sw->edge->index, msg->packet_count, msg->byte_count, now_of(s));
     }
     if (d && !--d->n_left) {
@@ -441,10 +475,11 @@ static bool tick_tally(struct tally *t, uint64_t now)
     if (t->has_timeouts && now >= t->look_ns) {
         look(t);
     }
+    bool busy = t->collecting || t->has_timeouts || t->departures.n;
     if (t->collecting && now >= t->deadline_ns) {
-        finish(t);
+        finish(t);                                      /* The virtual switch may be gone now. */
     }
-    return t->collecting || t->has_timeouts || t->departures.n;
+    return busy;
 }
 
 void vsw_stats_tick(struct vsw_stats *s)

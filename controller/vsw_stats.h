@@ -8,8 +8,10 @@
  * within COLLECT_TIMEOUT_NS is read as it was last.
  *
  * What is added is what grew since the last reading (counter_sum.h). A rule that leaves a switch sends its last counters by itself
- * (OFPFF_SEND_FLOW_REM on the physical rule): until every edge has told, or DEPART_TIMEOUT_NS is over, the entry is
- * departing, and only then the tenant hears of it, once and with the true sum.
+ * (OFPFF_SEND_FLOW_REM on every physical rule that counts for a tenant, whether it asked to hear of it or not: that costs a
+ * message for each delete, and nothing for adds and modifies): until every edge has told, or DEPART_TIMEOUT_NS is over,
+ * the entry is departing. What it counted meanwhile is added to its table's counters as it comes, and when all is told
+ * the tenant hears of the entry, if it asked for that, once and with the true sum.
  *
  * Idle and hard timeouts are decided here, as physical rules carry none: an entry is in use as long as its sum grows on
  * any edge. While a virtual switch has entries with an idle timeout it is read ten times in the shortest of them, but
@@ -23,7 +25,7 @@
 #include "controller/counter_sum.h"
 #include "ofproto/flow_table.h"
 
-#define COLLECT_TIMEOUT_NS UINT64_C(1000000000)
+#define COLLECT_TIMEOUT_NS UINT64_C(800000000)      /* With what the timer may be late: nothing is a second old when it is answered. */
 #define DEPART_TIMEOUT_NS UINT64_C(1000000000)
 #define IDLE_POLL_MIN_NS UINT64_C(500000000)
 
@@ -44,6 +46,8 @@ struct vsw_stats_ops {
     void (*group)(struct vsw *, uint16_t edge, const struct of_group_stats *, uint64_t now_ns);
     void (*meter)(struct vsw *, uint16_t edge, const struct of_meter_stats *, uint64_t now_ns);
     void (*port)(struct vsw *, uint16_t edge, const struct of_port_stats *, uint64_t now_ns);
+    /* An entry of this table that is departing has counted so many packets more than its sum had. */
+    void (*late)(struct vsw *, uint8_t table, uint64_t packets);
     /* An entry that departed has left everywhere: the message for the tenant, with the true counters. */
     void (*gone)(struct vsw *, const struct of_flow_removed *);
 };
@@ -58,12 +62,12 @@ bool vsw_stats_reply(struct vsw_stats *, struct sw *, const struct of_msg *);
 void vsw_stats_sw_down(struct vsw_stats *, struct sw *);        /* It will not answer. */
 
 /*
- * An entry with OFPFF_SEND_FLOW_REM leaves the virtual switch, for reason OFPRR_*: its rules are being withdrawn from
- * n_edges connected switches, which will tell their counters. When all have (at once if n_edges is 0) the virtual
- * switch's owner hears of it by `gone`. Takes over what the sum holds and leaves it empty.
+ * An entry leaves the virtual switch: its rules are being withdrawn from n_edges connected switches, which will tell their
+ * counters. With a reason (OFPRR_*; -1: nobody asked for it) the virtual switch's owner hears of it by `gone` when all
+ * have told, at once if n_edges is 0. Takes over what the sum holds and leaves it empty.
  */
 void vsw_stats_depart(struct vsw_stats *, struct vsw *, const struct flow_entry *, uint32_t number, struct counter_sum *,
-                      uint8_t reason, unsigned n_edges);
+                      int reason, unsigned n_edges);
 /* From a switch: the rule of a virtual entry is gone from it. */
 void vsw_stats_flow_removed(struct vsw_stats *, struct sw *, const struct of_flow_removed *);
 /* The virtual switch got an entry with a timeout: expires it when it is due. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controller/vsw_counters.h"
 #include "controller/vsw_rig.h"
 #include "lib/json.h"
 #include "tests/unit.h"
@@ -347,9 +348,63 @@ static void test_cycles(void)
     vsw_rig_fini(&b);
 }
 
+/* --- Counters of what has left --- */
+
+static void now_read(void *read) { *(bool *) read = true; }
+
+static void expect_table(struct vsw_rig *b, uint64_t lookups, uint64_t matched)
+{
+    struct of_table_stats stats;
+    bool read = false;
+    vsw_rig_settle(b);
+    vsw_stats_refresh(b->f.c.fabric->stats, b->vsw, VSW_STATS_FLOWS, now_read, &read);
+    CU_ASSERT_TRUE(fixture_run(&b->f, &read, 5));
+    vsw_counters_table(b->vsw, 0, &stats);
+    CU_ASSERT_EQUAL(stats.lookup_count, lookups);
+    CU_ASSERT_EQUAL(stats.matched_count, matched);
+}
+
+/* Every rule that an edge has had, on either edge, has counted five frames when it leaves; nobody reads before. */
+static void test_what_left_counts(void)
+{
+    struct vsw_rig b;
+    vsw_rig_init(&b);
+    for (unsigned i = 0; i < N_EDGES; i++) {
+        b.edges[i].n_counted = 5;
+    }
+    expect_table(&b, 10, 0);                            /* The rule for what matches nothing. */
+    vsw_rig_flow(&b, OFPFC_ADD, 0, 1, "eth_dst=02:00:00:00:00:01", "output:2");
+    vsw_rig_barrier(&b);
+    vsw_rig_flow(&b, OFPFC_DELETE, 0, 0, "eth_dst=02:00:00:00:00:01", "");
+    vsw_rig_barrier(&b);
+    expect_table(&b, 20, 10);
+    for (unsigned round = 1; round <= 3; round++) {     /* In the place of the rule for what matches nothing, and that again. */
+        struct of_flow_mod mod;
+        of_flow_mod_init(&mod);
+        mod.priority = 0;
+        CU_ASSERT_TRUE(of_ok(vsw_flow_mod(b.vsw, &mod)));
+        if (round < 3) {
+            vsw_rig_settle(&b);
+            fixture_turn(&b.f, 20);
+        }
+        mod.command = OFPFC_DELETE_STRICT;              /* In the third round nothing was sent, and nothing counted. */
+        CU_ASSERT_TRUE(of_ok(vsw_flow_mod(b.vsw, &mod)));
+        fixture_turn(&b.f, 20);
+        expect_table(&b, round < 3 ? 20 + 20 * round : 70, 10 + 10 * MIN(round, 2u));
+    }
+    /* Deleted and put again at once: the one that is gone has told, before the new one began. */
+    vsw_rig_flow(&b, OFPFC_ADD, 0, 1, "in_port=1", "output:2");
+    vsw_rig_barrier(&b);
+    vsw_rig_flow(&b, OFPFC_DELETE, 0, 0, "in_port=1", "");
+    vsw_rig_flow(&b, OFPFC_ADD, 0, 1, "in_port=1", "output:2");
+    vsw_rig_barrier(&b);
+    expect_table(&b, 80, 40);
+    vsw_rig_fini(&b);
+}
+
 void vsw_test_suite(void)
 {
     UNIT_SUITE("vsw", { "refused add", test_refused_add }, { "refused change", test_refused_change }, { "refused group", test_refused_group },
                { "quotas", test_quotas }, { "barrier", test_barrier }, { "what a plain switch has not", test_refused_by_name }, { "packets", test_packets },
-               { "ports", test_ports }, { "changes", test_changes }, { "cycles", test_cycles });
+               { "ports", test_ports }, { "changes", test_changes }, { "cycles", test_cycles }, { "what left counts", test_what_left_counts });
 }

@@ -47,7 +47,6 @@ enum polder_message { POLDER_REQUEST = 1, POLDER_REPLY = 2 };
     X(38, UNBOUND_PORT,      "unbound-port",      "the switch port belongs to no tenant's port") \
     X(39, NO_PATH,           "no-path",           "no live path to the landing's edge") \
     X(40, ND_FILTERED,       "nd-filtered",       "neighbour discovery, MLD or router traffic that the edge answers itself") \
-    X(42, INTERN_LIMIT,      "intern-limit",      "the network's quota of address pairs is used up") \
     X(43, RESTORE,           "restore",           "a provider address in a fabric frame has no tenant address")
 
 enum drop_reason {

@@ -308,7 +308,7 @@ static bool run(struct world *w, unsigned place, const uint8_t *frame, unsigned 
         w->n_loops++;
         return true;
     }
-    for (unsigned turn = 0; turn < 16; turn++) {        /* Again while pairs of addresses had to be interned. */
+    for (unsigned turn = 0; turn < 64; turn++) {        /* Again while pairs of addresses had to be interned: with their fifth frame, link after link. */
         w->real.n = 0;
         if (packet_out) {
             struct actions actions;

@@ -222,3 +222,53 @@ def test_flooded_scan(lab):
     assert site.ctl.metrics()["polder_intern_interned_total"] == pairs()
     assert pairs("blue") == 0
     scene.unharmed("a fast flooded scan")
+
+
+SPOOFER = """
+import random, socket, sys, time
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+s.bind(("eth0", 0))
+to, rng, end = bytes.fromhex(sys.argv[1]), random.Random(9), time.monotonic() + float(sys.argv[2])
+while time.monotonic() < end:
+    for _ in range(50):
+        s.send(to + b"\\x52\\x54\\x02" + rng.randbytes(3) + b"\\x88\\xb5" + b"spoofed" * 8)
+    time.sleep(0.01)
+"""
+
+
+def test_spoofed_sources(lab):
+    """A machine of red's writes a new source address on each frame, some thousands a second: no id is taken for them, and the first frames of other machines, of red's and of
+    blue's on the same host, arrive all the same, and get ids."""
+    site = SliceSite(lab, fabric="ovs", ctl_extra={"intern": {"pairs_per_network": 64, "idle_s": 300}})
+    spoofer, mate, peer = (site.endpoint("red", name, i // 2, f"52:54:00:00:01:{i:02x}", f"10.0.1.{i + 1}") for i, name in enumerate(("x", "a", "b")))
+    blue_a, blue_b = (site.endpoint("blue", name, i, MACS[i], IPS[i]) for i, name in enumerate("ab"))
+    site.start()
+    for tenant in ("red", "blue"):
+        site.ofctl(tenant, "add-flow", "priority=0,actions=flood")
+
+    def metric(name):
+        return site.ctl.metrics()[f"polder_intern_{name}_total"]
+    before = metric("relayed"), metric("unrelayed")
+    seconds = 40
+    spoofer.box.spawn("spoofer", ["python3", "-c", SPOOFER, peer.mac.replace(":", ""), str(seconds)])
+    lab.wait_for("the flood", lambda: metric("relayed") + metric("unrelayed") > sum(before) + 1000, 20)
+    begun, n = time.monotonic(), 0
+    for round_ in range(10):
+        for here, there in ((mate, peer), (blue_a, blue_b)):
+            one, other = f"00:16:3e:00:{round_:02x}:01", f"00:16:3e:00:{round_:02x}:02"
+            for e in (here, there):
+                e.listen()
+            for sender, receiver, frame in ((here, there, f.ethernet(other, one, f.EXPERIMENT, b"call")), (there, here, f.ethernet(one, other, f.EXPERIMENT, b"answer")),
+                                            (here, there, f.ethernet(other, one, f.EXPERIMENT, b"more"))):
+                sender.send(frame)
+                lab.wait_for(f"{sender}'s frame {round_}", lambda receiver=receiver, frame=frame: frame in receiver.heard(1, seconds=0.2, quiet=0), 5)
+                n += 1
+    assert time.monotonic() - begun < seconds - 5, "the flood is over"
+    carried = metric("relayed")
+    assert carried > before[0] + 1000, (before, carried)
+    pairs = {item["name"]: item["status"]["interned_pairs"] for item in site.ctl.json("get", "switches")["items"]}
+    assert pairs == {"red/lab/big": 20, "blue/lab/big": 20}, pairs
+    isolation.check(site.ctl, site.edge_tools())
+
+
+test_spoofed_sources.seconds = 120

@@ -109,6 +109,58 @@ def test_links_count(lab):
         text = tenants[i].ofctl("dump-ports", str(ports[i][port]))
         assert tenants[i].number(text, direction + r" pkts=(\d+)") == 7, (i, port, text)
     assert tenants[1].number(tenants[1].ofctl("dump-ports", str(ports[1]["to1"])), r"rx pkts=(\d+)") == 7
+    # What a rule had counted when it left is counted, and what is dropped in its place is not.
+    for t, i, port in ((tenants[0], 0, "to2"), (tenants[1], 1, "to3")):
+        before = tenants[i].number(t.ofctl("dump-ports", str(ports[i][port])), r"tx pkts=(\d+)")
+        send(ends, "a", "b", 4)
+        assert len(b.heard(4)) == 4
+        t.ofctl("mod-port", str(ports[i][port]), "no-forward")
+        send(ends, "a", "b", 5)
+        time.sleep(0.3)
+        assert not b.heard(0)
+        t.ofctl("mod-port", str(ports[i][port]), "forward")
+        send(ends, "a", "b", 3)
+        assert len(b.heard(3)) == 3
+        assert tenants[i].number(t.ofctl("dump-ports", str(ports[i][port])), r"tx pkts=(\d+)") == before + 7, port
+
+
+def test_what_left_is_counted(lab):
+    """Entries come and go under traffic on both edges, and nobody asks meanwhile: the table's counters are exactly what was sent, although no entry has asked for its end to be told."""
+    site, ends = make_site(lab)
+    site.slice("red", [listening(site, "s", [0, 1], {"a": 1, "b": 2, "c": 3, "d": 4}, 7001)])
+    site.start()                                # The endpoints' kernels are silent: all frames are ours.
+    t = Tenant(site, 7001)
+    flows = (f"priority=10,dl_dst={MAC['b']},actions=output:2", f"priority=10,dl_dst={MAC['c']},actions=output:3", "priority=0,actions=drop")
+
+    def table():
+        m = re.search(r"table 0.*?lookup=(\d+), matched=(\d+)", t.ofctl("dump-tables"), re.S)
+        return int(m[1]), int(m[2])
+    lookups, matched = table()
+    sent = in_force = 0
+    for n in range(12):
+        present = [flow for i, flow in enumerate(flows) if n >> i & 1]
+        for flow in present:
+            t.ofctl("add-flow", flow)
+        for src, dst in (("a", "b"), ("d", "b"), ("a", "c"), ("b", "c")):
+            send(ends, src, dst, 5)
+            sent += 5
+            in_force += 5 if flows[2] in present or any(MAC[dst] in flow for flow in present) else 0
+        time.sleep(0.2)
+        if n % 2:
+            t.ofctl("del-flows")
+        else:
+            for flow in present:
+                t.ofctl("del-flows", "--strict", flow.rsplit(",", 1)[0])
+    # While they are deleted and put again at once the two together are what was sent.
+    for _ in range(10):
+        t.ofctl("add-flow", flows[0])
+        send(ends, "a", "b", 10)
+        t.ofctl("del-flows")
+        send(ends, "d", "b", 10)
+        sent += 20
+    now = table()
+    assert now[0] - lookups == sent, (now, lookups, sent)
+    assert in_force <= now[1] - matched <= in_force + 200, (now, matched, in_force)
 
 
 def test_timeouts(lab):
