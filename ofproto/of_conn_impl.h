@@ -22,6 +22,7 @@ struct of_conn {
     unsigned backoff_ms;
     struct rng rng;
     struct event *timer, *resume;
+    uint64_t deadline_ns;       /* When what the timer stands for is due, by options.clock. */
     struct event *turn, *late;  /* The end of waiting for a turn: when nothing else is to be done, and at the latest. NULL without a share. */
     bool yielded;               /* It waits for a turn. */
     struct buf in, out;
