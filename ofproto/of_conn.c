@@ -375,7 +375,7 @@ static void on_connected(struct stream *stream UNUSED, void *c_)
 {
     struct of_conn *c = c_;
     c->state = HELLO;
-    arm(c, 2 * c->options.echo_interval_ms);
+    arm(c, c->options.echo_interval_ms * 3 / 2);        /* Public suites give a switch 10 s to turn away who says nothing. */
     send_hello(c);
     update_read(c);
 }
