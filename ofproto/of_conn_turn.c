@@ -3,12 +3,15 @@
 
 #include <event2/event.h>
 
+static const struct timeval late = { .tv_usec = OF_SHARE_LATE_MS * 1000 };
+
 static void yield(struct of_conn *c)
 {
-    static const struct timeval now = { 0 }, late = { .tv_usec = OF_SHARE_LATE_MS * 1000 };
+    static const struct timeval now = { 0 };
     c->yielded = true;
     c->options.share->group->n_waiting++;
     event_add(c->turn, &now);   /* A timer, so that the loop looks for others' events first. */
+    c->late_ns = clock_now_ns(&c->options.clock) + OF_SHARE_LATE_MS * UINT64_C(1000000);
     event_add(c->late, &late);
 }
 
@@ -92,6 +95,17 @@ static void on_turn(evutil_socket_t fd UNUSED, short what UNUSED, void *c_)
     of_conn_leave(c);
 }
 
+/* The loop's time wakes up, the connection's clock says whether it is late. */
+static void on_late(evutil_socket_t fd, short what, void *c_)
+{
+    struct of_conn *c = c_;
+    if (clock_now_ns(&c->options.clock) < c->late_ns) {
+        event_add(c->late, &late);
+    } else {
+        on_turn(fd, what, c);
+    }
+}
+
 /* What was held waits for a turn: it has been too much already. */
 void of_conn_resume(struct of_conn *c)
 {
@@ -105,7 +119,7 @@ void of_conn_turns_init(struct of_conn *c)
 {
     if (c->options.share) {
         c->turn = evtimer_new(c->base, on_turn, c);
-        c->late = evtimer_new(c->base, on_turn, c);
+        c->late = evtimer_new(c->base, on_late, c);
         event_priority_set(c->turn, event_base_get_npriorities(c->base) - 1);
     }
 }
