@@ -401,10 +401,10 @@ static struct edge_context context(struct vsw *vsw, const struct edge *edge)
     };
 }
 
-/* fn inside of an edit on each edge. */
+/* fn inside of an edit on each edge, except where all will be compiled anyway: a switch that leaves is dirty for good, and its network may be gone. */
 static void edit_each_edge(struct vsw *vsw, void (*fn)(struct edge_context *, const void *object), const void *object)
 {
-    for (unsigned i = 0; i < vsw->network->n_landings && !vsw->entries_dirty; i++) {
+    for (unsigned i = 0; !vsw->entries_dirty && i < vsw->network->n_landings; i++) {
         struct edge_context x = context(vsw, vsw->network->landings[i].edge);
         ruleset_edit_begin(vsw->controller->rulesets, x.edge->datapath_id, OWNER_ENTRIES(vsw->id));
         fn(&x, object);

@@ -147,6 +147,7 @@ static void test_packet_in_rate(void)
     /* An edge without meters: rules go without. */
     fabric_refused(b.f.c.fabric, b.vsw->id, REFUSED_METER, b.vsw->packet_in_meter, OF_ERROR(OFPET_METER_MOD_FAILED, OFPMMFC_OUT_OF_METERS));
     vsw_rig_settle(&b);
+    vsw_rig_barrier(&b);                /* As many rules as before, so settling did not wait for the edge. */
     rule = flow_tables_find(b.edges[0].flows, T_VIRT, 0x8000, &mine);
     CU_ASSERT_TRUE(rule && rule->instructions.apply.list[0].type == ACTION_CONTROLLER && !rule->instructions.apply.list[0].controller.meter);
     CU_ASSERT_PTR_NULL(meter_table_find(b.edges[0].meters, b.vsw->packet_in_meter));

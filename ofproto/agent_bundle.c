@@ -239,7 +239,7 @@ static void send_packets(struct agent_conn *ac, const struct agent_bundle *b)
     for (size_t i = 0; i < b->n; i++) {
         const struct member *m = &b->members[i];
         if (m->msg.type == OFPT_PACKET_OUT) {
-            struct of_error error = agent->ops->packet_out(agent->aux, &m->msg.packet_out);
+            struct of_error error = agent_packet_out(agent, &m->msg.packet_out);
             if (!of_ok(error)) {
                 of_conn_send_error(ac->conn, error, m->raw, m->raw_size);
             }

@@ -146,6 +146,9 @@ struct of_error agent_packet_out_check(struct agent_conn *ac, struct of_packet_o
     if (po->buffer_id != OFP_NO_BUFFER) {
         return BAD_REQUEST(OFPBRC_BUFFER_UNKNOWN);
     }
+    if (!po->actions.n) {
+        return OF_OK;                   /* See agent_packet_out(). */
+    }
     if (po->size < ETH_HEADER_SIZE) {
         return BAD_REQUEST(OFPBRC_BAD_PACKET);
     }
@@ -166,10 +169,16 @@ struct of_error agent_packet_out_check(struct agent_conn *ac, struct of_packet_o
     return OF_OK;
 }
 
+/* An empty list of actions drops the packet (section 6.1.1), whatever it is and wherever it comes from: controllers ask so whether they may. */
+struct of_error agent_packet_out(struct of_agent *agent, const struct of_packet_out *po)
+{
+    return po->actions.n ? agent->ops->packet_out(agent->aux, po) : OF_OK;
+}
+
 static struct of_error handle_packet_out(struct agent_conn *ac, struct of_packet_out *po)
 {
     struct of_error error = agent_packet_out_check(ac, po);
-    return of_ok(error) ? ac->agent->ops->packet_out(ac->agent->aux, po) : error;
+    return of_ok(error) ? agent_packet_out(ac->agent, po) : error;
 }
 
 struct of_error agent_port_mod(struct of_agent *agent, const struct of_msg *msg)

@@ -124,6 +124,7 @@ struct of_error agent_flow_mod(struct agent_conn *, struct of_msg *);
 struct of_error agent_group_mod(struct agent_conn *, struct of_group_mod *);
 struct of_error agent_meter_mod(struct agent_conn *, struct of_meter_mod *);
 struct of_error agent_packet_out_check(struct agent_conn *, struct of_packet_out *);      /* OFPP_ANY becomes OFPP_CONTROLLER. */
+struct of_error agent_packet_out(struct of_agent *, const struct of_packet_out *);          /* One that was checked. */
 struct of_error agent_port_mod(struct of_agent *, const struct of_msg *);
 
 /* agent_change.c */

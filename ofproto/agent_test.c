@@ -246,7 +246,9 @@ static void packet_out(struct agent_rig *r, uint32_t buffer_id, uint32_t in_port
     msg.packet_out.in_port = in_port;
     msg.packet_out.data = xcalloc(1, size + 1);
     msg.packet_out.size = size;
-    actions_output(&msg.packet_out.actions, to);
+    if (to) {
+        actions_output(&msg.packet_out.actions, to);
+    }
     of_conn_send(r->peer[0]->conn, &msg);
     of_msg_fini(&msg);
 }
@@ -271,6 +273,9 @@ static void test_packet_out(void)
     packet_out(&r, OFP_NO_BUFFER, OFPP_ANY, 60, 1);         /* As 1.0 says "none". */
     agent_rig_barrier(&r, 0);
     CU_ASSERT_TRUE(r.fake.n_packet_outs == 3 && r.fake.packet_out_port == OFPP_CONTROLLER);
+    packet_out(&r, OFP_NO_BUFFER, 0, 0, 0);                 /* Nothing to do, so nothing to refuse. */
+    agent_rig_barrier(&r, 0);
+    CU_ASSERT_EQUAL(r.fake.n_packet_outs, 3);
     agent_rig_fini(&r);
 }
 

@@ -212,8 +212,25 @@ static struct of_error check_bucket(struct group_table *gt, uint8_t type, const 
     return actions_check(&b->actions, NULL, 0, false);
 }
 
+/*
+ * Only fast failover needs the watch fields, so libraries and controllers leave both at 0 elsewhere.  No port has that
+ * number, and group 0 is not what they mean: such a bucket watches nothing.
+ */
+static void unset_watches(const struct of_group_mod *gm)
+{
+    for (unsigned i = 0; i < gm->n_buckets && gm->type != OFPGT_FF; i++) {
+        struct of_bucket *b = &gm->buckets[i];
+        if (!b->watch_port && !b->watch_group) {
+            b->watch_port = OFPP_ANY;
+            b->watch_group = OFPG_ANY;
+            b->watch_unset = true;
+        }
+    }
+}
+
 static struct of_error check(struct group_table *gt, const struct of_group_mod *gm)
 {
+    unset_watches(gm);
     if (gm->type > OFPGT_FF) {
         return FAILED(OFPGMFC_BAD_TYPE);
     }

@@ -1,6 +1,7 @@
 /* Group-mods: each rule of sections 5.6 and 6.5 once, and random mods that must never leave a loop or a dangling reference. */
 #include <string.h>
 #include "ofproto/flow_table.h"
+#include "ofproto/of_msg_codec.h"
 #include "tests/unit.h"
 
 unit_suite_fn group_table_test_suite;
@@ -107,6 +108,33 @@ static void test_rules(void)
     group_table_free(gt);
 }
 
+/* Zero in both watch fields is nobody's port and not group 0, except where a bucket has to watch something; what was written is what is read. */
+static void test_unset_watch(void)
+{
+    static const struct { uint8_t type; uint16_t weight; } types[] = { { OFPGT_ALL, 0 }, { OFPGT_INDIRECT, 0 }, { OFPGT_SELECT, 1 } };
+    struct owner o = { .refuse = false };
+    struct group_table *gt = group_table_new(4, clock_monotonic(), &ops, &o);
+    for (unsigned i = 0; i < ARRAY_SIZE(types); i++) {
+        struct bucket_spec zero = { types[i].weight, 0, 0, 1, 0 };
+        expect(mod(gt, OFPGC_ADD, types[i].type, 0, &zero, 1), OK);     /* Nor a loop. */
+        expect(mod(gt, OFPGC_ADD, types[i].type, 1, &zero, 1), OK);
+        expect(mod(gt, OFPGC_MODIFY, types[i].type, 0, &zero, 1), OK);
+        CU_ASSERT_FALSE(group_table_is_chained(gt, 0));
+        const struct group *g = group_table_find(gt, 1);
+        CU_ASSERT_TRUE(g->buckets[0].watch_port == OFPP_ANY && g->buckets[0].watch_group == OFPG_ANY);
+        struct buf b = BUF_INIT;
+        of_buckets_put(&b, g->buckets, 1);
+        CU_ASSERT_TRUE(b.size == 32 && wire_get32(b.data + 4) == 0 && wire_get32(b.data + 8) == 0);
+        buf_fini(&b);
+        expect(mod(gt, OFPGC_DELETE, 0, OFPG_ALL, NULL, 0), OK);
+    }
+    expect(mod(gt, OFPGC_ADD, OFPGT_FF, 1, BUCKETS({ 0, 0, 0, 1, 0 })), FAILED(OFPGMFC_BAD_WATCH));
+    expect(mod(gt, OFPGC_ADD, OFPGT_ALL, 0, BUCKETS(PLAIN(1))), OK);
+    expect(mod(gt, OFPGC_ADD, OFPGT_FF, 1, BUCKETS({ 0, 0, 0, 1, 0 })), OK);
+    CU_ASSERT_TRUE(group_table_is_chained(gt, 0));
+    group_table_free(gt);
+}
+
 static void test_refused(void)
 {
     struct owner o = { .refuse = false };
@@ -170,5 +198,6 @@ static void test_random(void)
 
 void group_table_test_suite(void)
 {
-    UNIT_SUITE("group_table", { "rules", test_rules }, { "refused changes", test_refused }, { "random: no loops, nothing dangling", test_random });
+    UNIT_SUITE("group_table", { "rules", test_rules }, { "unset watch fields", test_unset_watch }, { "refused changes", test_refused },
+               { "random: no loops, nothing dangling", test_random });
 }

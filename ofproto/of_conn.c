@@ -1,6 +1,7 @@
 /*
  * States: BACKOFF (outgoing, waiting to try again) → CONNECTING → HELLO (ours is sent, theirs is awaited) → UP; CLOSING while an error is still on its way out;
- * DOWN for an accepted connection that ended.  One timer serves them all: retry, handshake limit, keep-alive, linger.
+ * DOWN for an accepted connection that ended.  One timer serves them all: retry, handshake limit, keep-alive, linger; its deadline is of the injected clock, so that
+ * where that stands still (tests, fuzzing) nothing ends by itself, however slow the machine.
  *
  * Bytes that cannot be processed yet (reading is paused in the middle of what arrived, or a message is not whole) are kept in `in`.
  * With a share (of_share.h) they are also kept while the connection waits for its turn: `yielded`.
@@ -25,10 +26,18 @@ enum {
 
 static void go_down(struct of_conn *, const char *why);
 
+/* The loop's time only wakes us up: whether the deadline has come, the connection's clock says. */
+static void sleep_until_deadline(struct of_conn *c, uint64_t now_ns)
+{
+    uint64_t us = (c->deadline_ns - now_ns + 999) / 1000;
+    event_add(c->timer, &(struct timeval) { .tv_sec = (time_t) (us / 1000000), .tv_usec = (suseconds_t) (us % 1000000) });
+}
+
 static void arm(struct of_conn *c, unsigned ms)
 {
-    struct timeval tv = { ms / 1000, ms % 1000 * 1000 };
-    event_add(c->timer, &tv);
+    uint64_t now_ns = clock_now_ns(&c->options.clock);
+    c->deadline_ns = now_ns + ms * UINT64_C(1000000);
+    sleep_until_deadline(c, now_ns);
 }
 
 static void destroy(struct of_conn *c)
@@ -366,7 +375,7 @@ static void on_connected(struct stream *stream UNUSED, void *c_)
 {
     struct of_conn *c = c_;
     c->state = HELLO;
-    arm(c, 2 * c->options.echo_interval_ms);
+    arm(c, c->options.echo_interval_ms * 3 / 2);        /* Public suites give a switch 10 s to turn away who says nothing. */
     send_hello(c);
     update_read(c);
 }
@@ -477,6 +486,11 @@ static void keep_alive(struct of_conn *c)
 static void on_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *c_)
 {
     struct of_conn *c = c_;
+    uint64_t now_ns = clock_now_ns(&c->options.clock);
+    if (now_ns < c->deadline_ns) {
+        sleep_until_deadline(c, now_ns);
+        return;
+    }
     of_conn_enter(c);
     switch (c->state) {
     case BACKOFF:

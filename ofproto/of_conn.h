@@ -24,11 +24,12 @@ struct of_conn_ops {
 };
 struct of_conn_options {
     uint32_t versions;          /* Bitmap: 1 << wire version. */
-    unsigned echo_interval_ms;  /* Idle time before an echo request; a second one without an answer means down. 0: 5000 */
+    unsigned echo_interval_ms;  /* Idle time before an echo request; a second one without an answer means down. A peer that
+                                   has said no hello for one and a half of these is gone, too. 0: 5000 */
     unsigned max_backoff_ms;    /* 0: 8000 */
     size_t max_backlog;         /* Above this reading from the peer stops until it drained. 0: 1 MiB */
     size_t max_unread;          /* Bytes that may wait for the peer; above that nothing is sent any more and the connection goes down, from the loop. 0: no limit. */
-    struct clock clock;         /* now_ns NULL: monotonic. */
+    struct clock clock;         /* Of all deadlines: retry, handshake, keep-alive. now_ns NULL: monotonic. */
     struct of_share *share;     /* What this and others may take of the loop (of_share.h); outlives the connection. NULL: all. */
 };
 

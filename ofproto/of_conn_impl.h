@@ -22,8 +22,10 @@ struct of_conn {
     unsigned backoff_ms;
     struct rng rng;
     struct event *timer, *resume;
+    uint64_t deadline_ns;       /* When what the timer stands for is due, by options.clock. */
     struct event *turn, *late;  /* The end of waiting for a turn: when nothing else is to be done, and at the latest. NULL without a share. */
     bool yielded;               /* It waits for a turn. */
+    uint64_t late_ns;           /* And is late then, by options.clock. */
     struct buf in, out;
     bool read_wanted;           /* The owner's wish. */
     bool attempted;

@@ -318,6 +318,34 @@ static void test_close_in_callbacks(void)
     }
 }
 
+static uint64_t now_of(void *now_ns)
+{
+    return *(uint64_t *) now_ns;
+}
+
+/* However long it takes, a connection has had as much time as its clock says. */
+static void test_clock(void)
+{
+    enum { ECHO_MS = 10 };
+    uint64_t now_ns = 5;
+    struct rig r;
+    rig_init(&r);
+    r.options.clock = (struct clock) { now_of, &now_ns };
+    r.options.echo_interval_ms = ECHO_MS;
+    int fd = raw_connect(stream_listener_port(r.listener));
+    CU_ASSERT_TRUE(loop_until(r.base, &r.n_accepted, 1));
+    loop_for(r.base, 6 * ECHO_MS);
+    CU_ASSERT_EQUAL(r.server->n_down, 0);
+    now_ns += 3 * ECHO_MS * 1000000 / 2 - 1;
+    loop_for(r.base, 6 * ECHO_MS);
+    CU_ASSERT_EQUAL(r.server->n_down, 0);
+    now_ns++;
+    CU_ASSERT_TRUE(loop_until(r.base, &r.server->n_down, 1));
+    CU_ASSERT_STRING_EQUAL(r.server->why, "the peer sent no OFPT_HELLO");
+    close(fd);
+    rig_fini(&r);
+}
+
 static void test_bad_target(void)
 {
     struct event_base *base = event_base_new();
@@ -333,5 +361,5 @@ void of_conn_test_suite(void)
     UNIT_SUITE("of_conn", { "up", test_up }, { "negotiation", test_negotiation }, { "errors and fragments", test_errors_live },
                { "reconnect", test_reconnect }, { "keep-alive", test_keep_alive }, { "keep-alive of both", test_keep_alive_both },
                { "pause", test_pause }, { "backpressure", test_backpressure }, { "close in callbacks", test_close_in_callbacks },
-               { "bad target", test_bad_target });
+               { "the clock's time", test_clock }, { "bad target", test_bad_target });
 }

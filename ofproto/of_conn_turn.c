@@ -3,12 +3,15 @@
 
 #include <event2/event.h>
 
+static const struct timeval late = { .tv_usec = OF_SHARE_LATE_MS * 1000 };
+
 static void yield(struct of_conn *c)
 {
-    static const struct timeval now = { 0 }, late = { .tv_usec = OF_SHARE_LATE_MS * 1000 };
+    static const struct timeval now = { 0 };
     c->yielded = true;
     c->options.share->group->n_waiting++;
     event_add(c->turn, &now);   /* A timer, so that the loop looks for others' events first. */
+    c->late_ns = clock_now_ns(&c->options.clock) + OF_SHARE_LATE_MS * UINT64_C(1000000);
     event_add(c->late, &late);
 }
 
@@ -103,10 +106,15 @@ static void on_turn(evutil_socket_t fd UNUSED, short what UNUSED, void *c_)
     }
 }
 
-/* … or has left no room for it. */
-static void on_late(evutil_socket_t fd UNUSED, short what UNUSED, void *c)
+/* … or has left no room for it.  The loop's time wakes up, the connection's clock says whether it is late. */
+static void on_late(evutil_socket_t fd UNUSED, short what UNUSED, void *c_)
 {
-    take_turn(c);
+    struct of_conn *c = c_;
+    if (clock_now_ns(&c->options.clock) < c->late_ns) {
+        event_add(c->late, &late);
+    } else {
+        take_turn(c);
+    }
 }
 
 /* What was held waits for a turn: it has been too much already. */

@@ -59,7 +59,12 @@ struct of_flow_mod {
 
 enum of_group_command { OFPGC_ADD, OFPGC_MODIFY, OFPGC_DELETE };
 enum of_group_type { OFPGT_ALL, OFPGT_SELECT, OFPGT_INDIRECT, OFPGT_FF };
-struct of_bucket { uint16_t weight; uint32_t watch_port, watch_group; struct actions actions; };
+struct of_bucket {
+    uint16_t weight;
+    uint32_t watch_port, watch_group;
+    bool watch_unset;           /* Came with 0 in both, which a group table takes for "any"; goes out as it came. */
+    struct actions actions;
+};
 struct of_group_mod {
     enum of_group_command command;
     uint8_t type;

@@ -43,6 +43,7 @@ struct of_error of_buckets_get(struct cursor *c, struct of_bucket **buckets, uns
         b->weight = cursor_be16(&in);
         b->watch_port = cursor_be32(&in);
         b->watch_group = cursor_be32(&in);
+        b->watch_unset = false;         /* Only a group table says otherwise. */
         cursor_skip(&in, 4);
         struct of_error error = actions_decode(in, &b->actions);
         if (!of_ok(error)) {
@@ -59,8 +60,8 @@ void of_buckets_put(struct buf *b, const struct of_bucket *buckets, unsigned n)
         size_t start = b->size;
         buf_put_be16(b, 0);
         buf_put_be16(b, buckets[i].weight);
-        buf_put_be32(b, buckets[i].watch_port);
-        buf_put_be32(b, buckets[i].watch_group);
+        buf_put_be32(b, buckets[i].watch_unset ? 0 : buckets[i].watch_port);
+        buf_put_be32(b, buckets[i].watch_unset ? 0 : buckets[i].watch_group);
         buf_put_zeros(b, 4);
         actions_encode(&buckets[i].actions, b);
         assert(b->size - start <= UINT16_MAX);

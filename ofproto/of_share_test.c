@@ -259,10 +259,14 @@ static void test_close(void)
 }
 
 /* When others never leave room, a turn comes late, but comes. */
-static void keep_busy(evutil_socket_t fd UNUSED, short what UNUSED, void *event)
+struct busy { struct rig *rig; struct event *event; };
+
+static void keep_busy(evutil_socket_t fd UNUSED, short what UNUSED, void *b_)
 {
     static const struct timeval now = { 0 };
-    event_add(*(struct event **) event, &now);
+    struct busy *b = b_;
+    b->rig->now_ns += 1000000;
+    event_add(b->event, &now);
 }
 
 static void test_late(void)
@@ -270,12 +274,12 @@ static void test_late(void)
     struct rig r;
     rig_init(&r, true);
     connect_one(&r, 0);
-    struct event *busy;
-    busy = evtimer_new(r.base, keep_busy, &busy);
+    struct busy busy = { .rig = &r };
+    busy.event = evtimer_new(r.base, keep_busy, &busy);
     keep_busy(-1, 0, &busy);
     send_barriers(&r, 0, 40);
     CU_ASSERT_TRUE(loop_until(r.base, &r.ends[0].n_messages, 40));
-    event_free(busy);
+    event_free(busy.event);
     rig_fini(&r);
 }
 

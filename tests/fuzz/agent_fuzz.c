@@ -4,7 +4,8 @@
  *
  * The input is what the peer sends.  It is sent twice, each time to a switch of its own (an agent on a unix socket over
  * the fake backend): at once, and in pieces whose size the input's last byte gives.  What the switch answers is framed
- * and decoded here; what was answered before the connection ended has to be the same.
+ * and decoded here; what was answered before the connection ended has to be the same.  Time stands still (the fake's
+ * clock, which nothing moves): how fast the machine is must not matter.
  */
 #include <assert.h>
 #include <errno.h>

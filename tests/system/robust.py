@@ -5,7 +5,6 @@ Sizes grow with POLDER_ROBUST_SCALE (default 1: about four minutes in all on an 
 import glob
 import os
 import random
-import re
 import socket
 import ssl
 import struct
@@ -15,7 +14,7 @@ import time
 from tests.system import frames as f
 from tests.system.site import Site
 from tests.system.test_vswitch import MAC, patch
-from utilities.lab.daemons import program
+from utilities.lab.daemons import sanitized
 
 SCALE = float(os.environ.get("POLDER_ROBUST_SCALE", "1"))
 SEED = int(os.environ.get("POLDER_ROBUST_SEED", "0")) or random.randrange(1, 1 << 32)
@@ -38,12 +37,6 @@ def scaled(n):
 def seeded():
     print(f" (seed {SEED}) ", end="", flush=True)
     return random.Random(SEED)
-
-
-def sanitized():
-    """Memory figures mean nothing with AddressSanitizer's quarantine or ThreadSanitizer's shadow."""
-    with open(program("vswitchd"), "rb") as file:
-        return re.search(b"__[at]san_init", file.read()) is not None
 
 
 def rss_kb(daemon):

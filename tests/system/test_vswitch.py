@@ -8,7 +8,7 @@ import time
 
 from tests.system import frames as f
 from utilities.lab import image
-from utilities.lab.daemons import Vswitchd, program
+from utilities.lab.daemons import Vswitchd, program, sanitized
 from utilities.lab.vm import VM, Nic, tcp_transfer
 
 MAC = ["52:54:00:00:00:01", "52:54:00:00:00:02"]
@@ -368,7 +368,7 @@ def test_many_flows_listed_while_others_are_served(lab):
     time.sleep(0.1)
     begun = time.monotonic()
     sw.vswctl("show")
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < (20 if sanitized() else 2)
     assert len(listing.stdout.read().splitlines()) == 50000
     assert listing.wait() == 0
     assert len(sw.vswctl("flows", "ip,nw_dst=10.0.7.0/24").output.splitlines()) == 256

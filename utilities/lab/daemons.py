@@ -14,6 +14,7 @@ OpenFlow goes over a unix socket by default: namespaces share the file system, s
 import http.client
 import json
 import os
+import re
 import socket
 
 from .cleanup import LabError
@@ -29,6 +30,12 @@ def program(name):
     if not os.access(path, os.X_OK):
         raise LabError(f"{path} is not built; run make, or set POLDER_BUILD to the build directory")
     return path
+
+
+def sanitized():
+    """Whether the programs were built with AddressSanitizer or ThreadSanitizer: figures of memory mean nothing then, and times little."""
+    with open(program("vswitchd"), "rb") as file:
+        return re.search(b"__[at]san_init", file.read()) is not None
 
 
 def merge(base, extra):
