@@ -48,12 +48,16 @@ static void note_station(struct dp *dp, uint64_t mac, uint32_t port, uint32_t no
     }
 }
 
-uint32_t dp_learn(struct dp *dp, struct mac src, struct mac dst, uint32_t in_port, uint64_t now_ns)
+void dp_learn(struct dp *dp, struct mac src, uint32_t in_port, uint64_t now_ns)
+{
+    if (!mac_is_multicast(src) && in_port && in_port < DP_MAX_PORTS) {
+        note_station(dp, mac_u64(src), in_port, (uint32_t) (now_ns / 1000000000));
+    }
+}
+
+uint32_t dp_station(struct dp *dp, struct mac dst, uint64_t now_ns)
 {
     uint32_t now_s = (uint32_t) (now_ns / 1000000000);
-    if (!mac_is_multicast(src) && in_port && in_port < DP_MAX_PORTS) {
-        note_station(dp, mac_u64(src), in_port, now_s);
-    }
     if (mac_is_multicast(dst)) {
         return OFPP_FLOOD;
     }

@@ -102,7 +102,10 @@ void exec_output(struct exec *e, uint32_t port, uint16_t max_len, bool tail)
     case OFPP_NORMAL: {
         const struct flow *f = &e->flow.flow;
         exec_not_plain(e);
-        uint32_t to = dp_learn(e->dp, f->eth_src, f->eth_dst, e->in_port, e->now_ns);
+        if (!e->observe) {              /* Whoever only watches teaches nothing. */
+            dp_learn(e->dp, f->eth_src, e->in_port, e->now_ns);
+        }
+        uint32_t to = dp_station(e->dp, f->eth_dst, e->now_ns);
         exec_event(e, &(struct exec_event) { .type = EVENT_LEARNED, .port = to });
         exec_output(e, to, 0, tail);
         return;

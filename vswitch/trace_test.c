@@ -139,10 +139,25 @@ static void test_same_as_packet_path(void)
     }
 }
 
+/* What a traced frame says of its source is nobody's word. */
+static void test_teaches_nothing(void)
+{
+    struct fixture fx;
+    fixture_init(&fx);
+    fixture_add(&fx, "table=0,priority=0,actions=NORMAL");
+    cJSON_Delete(trace(&fx, 3, "eth_src=02:00:00:00:00:02,eth_dst=02:00:00:00:00:01"));
+    fixture_receive_flow(&fx, 1, "eth_src=02:00:00:00:00:01,eth_dst=02:00:00:00:00:02");
+    CU_ASSERT_STRING_EQUAL(fixture_ports(&fx), "2,3,4");
+    fixture_receive_flow(&fx, 3, "eth_src=02:00:00:00:00:02,eth_dst=02:00:00:00:00:01");
+    CU_ASSERT_STRING_EQUAL(fixture_ports(&fx), "1");
+    fixture_fini(&fx);
+}
+
 void trace_test_suite(void)
 {
     UNIT_SUITE("trace",
         { "steps", test_steps },
         { "drops", test_drops },
-        { "same as the packet path", test_same_as_packet_path });
+        { "same as the packet path", test_same_as_packet_path },
+        { "teaches nothing", test_teaches_nothing });
 }
