@@ -29,6 +29,7 @@ controller_libcontroller_a_SOURCES = \
 	controller/room.c controller/room.h \
 	controller/reconcile.c controller/reconcile_impl.h \
 	controller/reconcile_read.c \
+	controller/reconcile_send.c \
 	controller/reconcile_wait.c \
 	controller/rest.c controller/rest.h controller/rest_impl.h \
 	controller/rest_connections.c controller/rest_connections.h \

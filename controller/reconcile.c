@@ -5,10 +5,9 @@
  * STEADY, where whatever a ruleset pass or edit left in the dirty and dead lists goes out as one batch closed by a
  * barrier, once per loop turn. A few batches may be in flight; a switch answers barriers in order, so generations are
  * confirmed in order. While the window is full changes gather for the next batch, which is all the backpressure that is
- * needed: what changed twice meanwhile is sent once. A reconnect starts with READING again; nothing is ever wiped. Order
- * within a batch: meters and groups, barrier, flows deleted that have to tell what they counted before another takes their
- * place, flows added or changed, other flows deleted, barrier, groups and meters deleted, final barrier (sections 6.2 and
- * 6.5: a flow may refer only to a group that exists, and deleting a group takes its flows along).
+ * needed: what changed twice meanwhile is sent once. A reconnect starts with READING again; nothing is ever wiped. What is
+ * in a batch, and in which order, is reconcile_send.c's. Groups and meters are deleted one batch after what referred to
+ * them, once that is confirmed; which is a change of its own (a generation), so that nobody but reconcile_wait() waits for it.
  *
  * Errors. A batch knows which xid carried what, so an error finds its rule at once. It comes before the batch's barrier
  * reply, so whoever owns the rule hears of it (fabric_refused()) before anybody is told that all is in force.
@@ -30,7 +29,6 @@
 
 #define TICK_MS 500
 #define MAX_BATCHES 16          /* In flight per switch. */
-#define KEPT_OUT (1u << 20)     /* Bytes of memory that are kept for the next batch. */
 
 static struct sw_rules *rules_of(const struct reconcile *r, const struct sw *sw)
 {
@@ -51,209 +49,6 @@ void reconcile_kick(struct reconcile *r)
 {
     if (!list_empty(&r->waiters) || !list_empty(&r->work_list)) {
         gather_poke(&r->work);
-    }
-}
-
-/* --- Sending --- */
-
-static void note_sent(struct batch *batch, uint32_t xid, void *object, enum desired_kind kind)
-{
-    unsigned i = xid - batch->first_xid;        /* Xids of a connection are given in a row. */
-    if (i >= batch->room) {
-        batch->room = MAX(2 * batch->room, i + 16);
-        batch->sent = xrealloc(batch->sent, batch->room * sizeof *batch->sent);
-    }
-    while (batch->n < i) {
-        batch->sent[batch->n++].object = NULL;
-    }
-    batch->sent[i] = (struct sent) { object, kind };
-    batch->n = i + 1;
-}
-
-/* A batch on its way out: its messages are gathered, and written at once. */
-struct sender { struct sw_rules *s; struct batch *batch; struct buf *out; unsigned n; };
-
-static void put_message(struct sender *to, struct of_msg *msg)
-{
-    msg->version = OF13_VERSION;                        /* The southbound one. */
-    of_encode(msg, to->out);
-    to->n++;
-}
-
-static void send_group(struct sender *to, struct rule_group *group, enum of_group_command command)
-{
-    struct of_msg msg;
-    of_msg_init(&msg, OFPT_GROUP_MOD, of_conn_next_xid(to->s->sw->conn));
-    msg.group_mod.command = command;
-    msg.group_mod.type = (uint8_t) group->type;
-    msg.group_mod.group_id = group->id;
-    if (command != OFPGC_DELETE) {
-        msg.group_mod.buckets = group->buckets;         /* Lent for the encoding. */
-        msg.group_mod.n_buckets = group->n_buckets;
-        note_sent(to->batch, group->xid = msg.xid, group, DESIRED_GROUP);
-    }
-    put_message(to, &msg);
-}
-
-static void send_meter(struct sender *to, struct rule_meter *meter, enum of_meter_command command)
-{
-    struct of_msg msg;
-    of_msg_init(&msg, OFPT_METER_MOD, of_conn_next_xid(to->s->sw->conn));
-    msg.meter_mod.command = command;
-    msg.meter_mod.meter_id = meter->id;
-    if (command != OFPMC_DELETE) {
-        msg.meter_mod.flags = meter->flags;
-        msg.meter_mod.bands = meter->bands;             /* Lent. */
-        msg.meter_mod.n_bands = meter->n_bands;
-        note_sent(to->batch, meter->xid = msg.xid, meter, DESIRED_METER);
-    }
-    put_message(to, &msg);
-}
-
-/* msg: a flow-mod that is used again and again, since most of it is zeros. */
-static void send_flow(struct sender *to, struct of_msg *msg, struct rule *rule, enum of_flow_command command)
-{
-    struct of_flow_mod *mod = &msg->flow_mod;
-    msg->xid = of_conn_next_xid(to->s->sw->conn);
-    mod->command = command;
-    mod->table_id = rule->table;
-    mod->priority = rule->priority;
-    minimatch_expand(rule->match, &mod->match);
-    if (command == OFPFC_ADD) {
-        mod->cookie = rule->cookie;
-        mod->flags = rule->flags | (rule->reset ? OFPFF_RESET_COUNTS : 0);
-        mod->instructions = rule->instructions;         /* Lent. */
-        note_sent(to->batch, rule->xid = msg->xid, rule, DESIRED_RULE);
-        rule->reset = false;
-        to->s->n_sent_adds++;
-    } else {
-        mod->cookie = 0;
-        mod->flags = 0;
-        instructions_init(&mod->instructions);
-        to->s->n_sent_deletes++;
-    }
-    put_message(to, msg);
-}
-
-static uint32_t send_barrier(struct sender *to)
-{
-    struct of_msg msg;
-    of_msg_init(&msg, OFPT_BARRIER_REQUEST, of_conn_next_xid(to->s->sw->conn));
-    put_message(to, &msg);
-    return msg.xid;
-}
-
-/* An identity that was withdrawn and put again before anything was sent: the switch still has what was there. */
-static void revive(struct sw_rules *s)
-{
-    struct rule_group *dead_group;
-    struct rule_meter *dead_meter;
-    LIST_FOR_EACH (dead_group, dirty, &s->dead_groups) {
-        struct rule_group *group = sw_rules_find_group(s, dead_group->id);
-        if (group) {
-            group->sent |= dead_group->sent;
-            rule_group_free(s, dead_group);
-        }
-    }
-    LIST_FOR_EACH (dead_meter, dirty, &s->dead_meters) {
-        struct rule_meter *meter = sw_rules_find_meter(s, dead_meter->id);
-        if (meter) {
-            meter->sent |= dead_meter->sent;
-            rule_meter_free(s, dead_meter);
-        }
-    }
-}
-
-static void send_groups_and_meters(struct sender *to)
-{
-    struct sw_rules *s = to->s;
-    struct rule_group *group;
-    struct rule_meter *meter;
-    bool any = !list_empty(&s->dirty_groups) || !list_empty(&s->dirty_meters);
-    LIST_FOR_EACH (meter, dirty, &s->dirty_meters) {
-        if (meter->foreign) {
-            send_meter(to, meter, OFPMC_DELETE);
-            meter->sent = meter->foreign = false;
-            s->read_again = true;                       /* It takes along whatever named it. */
-        }
-        send_meter(to, meter, meter->sent ? OFPMC_MODIFY : OFPMC_ADD);
-        meter->sent = true;
-        list_remove(&meter->dirty);
-    }
-    LIST_FOR_EACH (group, dirty, &s->dirty_groups) {
-        send_group(to, group, group->sent ? OFPGC_MODIFY : OFPGC_ADD);
-        group->sent = true;
-        list_remove(&group->dirty);
-    }
-    if (any) {
-        send_barrier(to);
-    }
-}
-
-static void send_dead_groups_and_meters(struct sender *to)
-{
-    struct sw_rules *s = to->s;
-    struct rule_group *group;
-    struct rule_meter *meter;
-    if (!list_empty(&s->dead_groups) || !list_empty(&s->dead_meters)) {
-        send_barrier(to);
-    }
-    LIST_FOR_EACH (group, dirty, &s->dead_groups) {
-        send_group(to, group, OFPGC_DELETE);
-        rule_group_free(s, group);
-    }
-    LIST_FOR_EACH (meter, dirty, &s->dead_meters) {
-        send_meter(to, meter, OFPMC_DELETE);
-        rule_meter_free(s, meter);
-    }
-}
-
-static void send_flows(struct sender *to)
-{
-    struct sw_rules *s = to->s;
-    struct of_msg msg;
-    struct rule *rule;
-
-    of_msg_init(&msg, OFPT_FLOW_MOD, 0);
-    LIST_FOR_EACH (rule, dirty, &s->dead) {
-        /* A dead rule whose identity was put again later: the add would replace it, and what it counted would be gone without a word. */
-        const struct rule *successor = rule->flags & OFPFF_SEND_FLOW_REM ? rule_successor(s, rule) : NULL;
-        if (successor && successor->reset) {
-            send_flow(to, &msg, rule, OFPFC_DELETE_STRICT);
-            rule_free(s, rule);
-        }
-    }
-    LIST_FOR_EACH (rule, dirty, &s->dirty) {
-        send_flow(to, &msg, rule, OFPFC_ADD);
-        list_remove(&rule->dirty);
-    }
-    LIST_FOR_EACH (rule, dirty, &s->dead) {
-        if (!rule_successor(s, rule)) {
-            send_flow(to, &msg, rule, OFPFC_DELETE_STRICT);
-        }
-        rule_free(s, rule);
-    }
-}
-
-/* Sends all that is dirty. The lists are emptied: what the switch refuses comes back as an error, what is lost with the connection is found by the next reading. */
-static void send_batch(struct reconcile *r, struct sw_rules *s)
-{
-    struct batch *batch = XNEW(struct batch);
-    struct sender to = { .s = s, .batch = batch, .out = &r->out };
-
-    batch->first_xid = of_conn_next_xid(s->sw->conn);   /* Itself unused. */
-    list_push_back(&s->batches, &batch->node);
-    s->n_batches++;
-    revive(s);
-    send_groups_and_meters(&to);
-    send_flows(&to);
-    send_dead_groups_and_meters(&to);
-    s->sent_generation = batch->generation = s->generation;
-    note_sent(batch, send_barrier(&to), NULL, DESIRED_RULE);
-    of_conn_send_encoded(s->sw->conn, r->out.data, r->out.size, to.n);
-    buf_clear(&r->out);
-    if (r->out.allocated > KEPT_OUT) {
-        buf_fini(&r->out);
     }
 }
 
@@ -365,39 +160,51 @@ static void describe_rule(struct sw_rules *s, const struct rule *rule, const cha
     buf_fini(&text);
 }
 
-/* The switch refused it. Nothing of it counts when it was put anew since: that is on its way. */
+/* The switch has not got it. Nothing of that counts when it was put anew since: that is on its way. */
+static void mark_failed(struct sw_rules *s, const struct sent *sent, struct of_error error)
+{
+    if (sent->kind == DESIRED_RULE) {
+        struct rule *rule = sent->object;
+        rule_set_failed(s, &rule->failed, list_empty(&rule->dirty));
+    } else if (sent->kind == DESIRED_GROUP) {
+        struct rule_group *group = sent->object;
+        rule_set_failed(s, &group->failed, list_empty(&group->dirty));
+        bool exists = error.type == OFPET_GROUP_MOD_FAILED && error.code == OFPGMFC_GROUP_EXISTS;
+        bool unknown = error.type == OFPET_GROUP_MOD_FAILED && error.code == OFPGMFC_UNKNOWN_GROUP;
+        group->sent = sent->is_add ? exists : !unknown;                 /* A refused modify leaves what was there. */
+    } else {
+        struct rule_meter *meter = sent->object;
+        rule_set_failed(s, &meter->failed, list_empty(&meter->dirty));
+        bool exists = error.type == OFPET_METER_MOD_FAILED && error.code == OFPMMFC_METER_EXISTS;
+        bool unknown = error.type == OFPET_METER_MOD_FAILED && error.code == OFPMMFC_UNKNOWN_METER;
+        meter->sent = sent->is_add ? exists : !unknown;
+    }
+}
+
 static void refused(struct reconcile *r, struct sw_rules *s, const struct sent *sent, struct of_error error)
 {
+    static const enum refused_kind kinds[] = { [DESIRED_RULE] = REFUSED_ENTRY, [DESIRED_GROUP] = REFUSED_GROUP, [DESIRED_METER] = REFUSED_METER };
+    static const char *const nouns[] = { [DESIRED_RULE] = "entry", [DESIRED_GROUP] = "group", [DESIRED_METER] = "meter" };
     char scratch[32];
     const char *name = of_error_name(error, scratch);
     struct fabric *fabric = r->controller->fabric;
 
     s->n_errors++;
-    if (sent->kind == DESIRED_RULE) {
-        struct rule *rule = sent->object;
-        describe_rule(s, rule, name);
-        rule_set_failed(s, &rule->failed, list_empty(&rule->dirty));
-        LOG_RATE(LOG_WARN, 20, "switch %016" PRIx64 " refused a rule: %s", s->datapath_id, s->last_error);
-        if (fabric && rule->owner != OWNER_NETWORK(rule->owner)) {
-            fabric_refused(fabric, OWNER_NETWORK(rule->owner), REFUSED_ENTRY, (uint32_t) rule->cookie, error);
-        }
-        return;
+    if (sent->is_delete) {
+        LOG_RATE(LOG_WARN, 20, "switch %016" PRIx64 " refused to delete a %s: %s", s->datapath_id, nouns[sent->kind], name);
+        return;                                         /* An audit tries again. */
     }
-    bool is_group = sent->kind == DESIRED_GROUP;
-    struct rule_group *group = is_group ? sent->object : NULL;
-    struct rule_meter *meter = is_group ? NULL : sent->object;
-    uint32_t owner = is_group ? group->owner : meter->owner, id = is_group ? group->id : meter->id;
-    snprintf(s->last_error, sizeof s->last_error, "%s for %s %u", name, is_group ? "group" : "meter", id);
-    LOG_RATE(LOG_WARN, 20, "switch %016" PRIx64 " refused %s", s->datapath_id, s->last_error);
-    if (is_group) {
-        rule_set_failed(s, &group->failed, list_empty(&group->dirty));
-        group->sent = error.code != OFPGMFC_UNKNOWN_GROUP;      /* A refused modify leaves what was there; a refused add may be tried as a modify, in vain. */
+    if (sent->object && sent->kind == DESIRED_RULE) {
+        describe_rule(s, sent->object, name);
     } else {
-        rule_set_failed(s, &meter->failed, list_empty(&meter->dirty));
-        meter->sent = error.code != OFPMMFC_UNKNOWN_METER;
+        snprintf(s->last_error, sizeof s->last_error, "%s for %s %u", name, nouns[sent->kind], sent->number);
     }
-    if (fabric && (!is_group || owner != OWNER_NETWORK(owner))) {
-        fabric_refused(fabric, OWNER_NETWORK(owner), is_group ? REFUSED_GROUP : REFUSED_METER, id, error);
+    if (sent->object) {
+        mark_failed(s, sent, error);
+    }
+    LOG_RATE(LOG_WARN, 20, "switch %016" PRIx64 " refused %s%s", s->datapath_id, sent->kind == DESIRED_RULE ? "a rule: " : "", s->last_error);
+    if (fabric && (sent->kind == DESIRED_METER || sent->owner != OWNER_NETWORK(sent->owner))) {
+        fabric_refused(fabric, OWNER_NETWORK(sent->owner), kinds[sent->kind], sent->number, error);
     }
 }
 
@@ -408,11 +215,12 @@ static bool take_error(struct reconcile *r, struct sw_rules *s, const struct of_
         unsigned i = msg->xid - batch->first_xid;
         if (i < batch->n) {
             struct sent sent = batch->sent[i];
-            batch->sent[i].object = NULL;               /* One error each. */
-            if (sent.object) {
+            batch->sent[i] = (struct sent) { .object = NULL };          /* One error each. */
+            if (sent.object || sent.replaced || sent.is_delete) {       /* Of what was withdrawn since, nobody misses it. */
                 refused(r, s, &sent, msg->error.error);
             }
-            return true;                                /* Of what was withdrawn since, or of a delete: nobody misses it. */
+            s->refused_generation = s->generation;
+            return true;
         }
     }
     return false;
@@ -435,6 +243,7 @@ static void take_barrier(struct reconcile *r, struct sw_rules *s, uint32_t xid)
         }
     }
     s->acked_generation = generation;
+    s->generation += reconcile_graves_wait(s);          /* A change that is to be sent. */
     reconcile_confirmed(s, generation);
     if (s->acked_generation != s->generation || s->ports_changed) {
         reconcile_poke(r, s);
@@ -472,8 +281,14 @@ void reconcile_sw_up(struct reconcile *r, struct sw *sw)
     s->sw = sw;
     s->ports_changed = true;
     s->port_requests = 0;
-    s->acked_generation = 0;
+    s->acked_generation = s->refused_generation = 0;
     s->generation++;
+    LIST_FOR_EACH (group, dirty, &s->dead_groups) {
+        rule_group_free(s, group);                      /* If the switch has it, it is read. */
+    }
+    LIST_FOR_EACH (meter, dirty, &s->dead_meters) {
+        rule_meter_free(s, meter);
+    }
     LIST_FOR_EACH (port, node, &s->ports) {
         port->requested = port->failed = false;
     }
@@ -522,7 +337,7 @@ static void run(struct reconcile *r)
         }
         list_remove(&s->work);
         if (s->sent_generation != s->generation || (!s->n_batches && s->acked_generation != s->generation)) {
-            send_batch(r, s);
+            reconcile_send_batch(r, s);
         }
         if (s->ports_changed) {
             run_ports(r, s);
@@ -542,7 +357,7 @@ void reconcile_flush(struct reconcile *r, uint64_t datapath_id)
 {
     struct sw_rules *s = sw_rules_find(r->controller->rulesets, datapath_id);
     if (s && s->state == SYNC_STEADY && s->sent_generation != s->generation) {
-        send_batch(r, s);
+        reconcile_send_batch(r, s);
     }
 }
 

@@ -1,4 +1,7 @@
-/* What the parts of reconcile share: sending (reconcile.c), reading back (reconcile_read.c), waiting and showing (reconcile_wait.c). Private to them. */
+/*
+ * What the parts of reconcile share: when what is done, and errors (reconcile.c), sending (reconcile_send.c), reading back (reconcile_read.c), waiting and
+ * showing (reconcile_wait.c). Private to them.
+ */
 #ifndef CONTROLLER_RECONCILE_IMPL_H
 #define CONTROLLER_RECONCILE_IMPL_H 1
 
@@ -15,6 +18,10 @@ struct reconcile {
     struct list waiters;
     struct buf out;             /* Empty but while a batch is encoded. */
 };
+
+/* reconcile_send.c */
+void reconcile_send_batch(struct reconcile *, struct sw_rules *);       /* All that is to be sent now; the switch is SYNC_STEADY. */
+bool reconcile_graves_wait(const struct sw_rules *);    /* Groups or meters can be deleted with the next batch. */
 
 /* reconcile_read.c */
 void reconcile_start_reading(struct reconcile *, struct sw_rules *, bool audit);

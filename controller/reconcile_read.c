@@ -107,6 +107,7 @@ static void read_group(struct reconcile *r, struct sw_rules *s, const struct of_
     struct rule_group *group = sw_rules_find_group(s, desc->group_id);
     if (group) {
         group->sent = true;
+        group->chained = buckets_refer(desc->buckets, desc->n_buckets);
         group->seen = group->type == desc->type && buckets_equal(group->buckets, group->n_buckets, desc->buckets, desc->n_buckets);
         return;
     }
@@ -119,7 +120,9 @@ static void read_group(struct reconcile *r, struct sw_rules *s, const struct of_
     list_init(&group->owned);
     list_init(&group->dirty);
     list_push_back(&s->dead_groups, &group->dirty);
-    s->generation++;
+    group->sent = true;
+    group->chained = buckets_refer(desc->buckets, desc->n_buckets);
+    group->buried = ++s->generation;
     repair(s, "was not ours", "a group");
 }
 
@@ -141,7 +144,8 @@ static void read_meter(struct reconcile *r, struct sw_rules *s, const struct of_
     list_init(&meter->owned);
     list_init(&meter->dirty);
     list_push_back(&s->dead_meters, &meter->dirty);
-    s->generation++;
+    meter->sent = true;
+    meter->buried = ++s->generation;
     repair(s, "was not ours", "a meter");
 }
 
@@ -182,6 +186,7 @@ static void finish_reading(struct reconcile *r, struct sw_rules *s)
         find_stale_ports(s);
     }
     s->state = SYNC_STEADY;
+    s->refused_generation = s->generation;              /* What is about to be sent may be refused, and leave what was read. */
     s->known = true;
     s->next_audit_ns = clock_now_ns(&r->controller->clock) + AUDIT_INTERVAL_NS;
     reconcile_poke(r, s);

@@ -4,6 +4,9 @@
  *
  * Random desired states in many passes, while the switch loses its connection, is tampered with, and refuses rules. In
  * the end it holds exactly what is desired, and never more was sent than differed.
+ *
+ * It is a strict switch: what refers to a group or meter that is not there is refused, so is deleting a group that another
+ * refers to, and deleting one that an entry refers to is an error of the test (Open vSwitch 3.1 aborts).
  */
 #include <event2/event.h>
 #include <stdlib.h>
@@ -15,12 +18,15 @@
 #include "controller/test_fixture.h"
 #include "lib/json.h"
 #include "ofproto/agent.h"
+#include "ofproto/meter_table.h"
 #include "tests/unit.h"
 
 #define DATAPATH_ID 1
 #define REFUSING_TABLE 99
 #define N_KEYS 60
 #define N_GROUPS 8
+#define N_METERS 3
+#define MAX_TOKENS 200
 
 struct bench {
     struct fixture f;
@@ -29,13 +35,36 @@ struct bench {
     /* The switch: its tables live on while the agent comes and goes. */
     struct flow_tables *flows;
     struct group_table *groups;
+    struct meter_table *meters;
     struct of_agent *agent;
     unsigned n_inserts, n_removes, n_modifies, n_group_mods;
-    /* What is desired: content of each key, 0 for none. */
-    unsigned want[N_KEYS], want_group[N_GROUPS];
+    unsigned refuse;            /* One change in so many is refused; 0: none. */
+    bool late;                  /* Barriers wait for release(). */
+    struct { void (*done)(void *); void *token; } tokens[MAX_TOKENS];
+    unsigned n_tokens;
+    unsigned n_errors;          /* That came to the controller, */
+    unsigned n_never;           /* and those of them, or deletes, that there is never a reason for. */
+    /* What is desired: content of each key, 0 for none. A group refers to those of its set that there are and that rank below it. */
+    unsigned want[N_KEYS], want_group[N_GROUPS], want_meter[N_METERS], refers[N_GROUPS], rank[N_GROUPS];
 };
 
 /* --- The switch --- */
+
+static bool refuses(struct bench *b) { return b->refuse && !rng_below(&b->rng, b->refuse); }
+
+static struct of_error check_instructions(struct bench *b, const struct instructions *in)
+{
+    for (unsigned i = 0; i < in->apply.n; i++) {
+        const struct action *a = &in->apply.list[i];
+        if (a->type == ACTION_GROUP && !group_table_find(b->groups, a->group)) {
+            return OF_ERROR(OFPET_BAD_ACTION, OFPBAC_BAD_OUT_GROUP);
+        }
+    }
+    if (in->has_meter && !meter_table_find(b->meters, in->meter)) {
+        return OF_ERROR(OFPET_METER_MOD_FAILED, OFPMMFC_UNKNOWN_METER);
+    }
+    return refuses(b) ? OF_ERROR(OFPET_FLOW_MOD_FAILED, OFPFMFC_EPERM) : OF_OK;
+}
 
 static struct of_error on_insert(struct flow_entry *entry, void *b_)
 {
@@ -44,12 +73,13 @@ static struct of_error on_insert(struct flow_entry *entry, void *b_)
         return OF_ERROR(OFPET_FLOW_MOD_FAILED, OFPFMFC_TABLE_FULL);
     }
     b->n_inserts++;
-    return OF_OK;
+    return check_instructions(b, &entry->instructions);
 }
-static struct of_error on_modify(struct flow_entry *e UNUSED, const struct instructions *old UNUSED, bool reset UNUSED, void *b_)
+static struct of_error on_modify(struct flow_entry *e, const struct instructions *old UNUSED, bool reset UNUSED, void *b_)
 {
-    ((struct bench *) b_)->n_modifies++;
-    return OF_OK;
+    struct bench *b = b_;
+    b->n_modifies++;
+    return check_instructions(b, &e->instructions);
 }
 static void on_remove(struct flow_entry *e UNUSED, int reason, void *b_) { ((struct bench *) b_)->n_removes += reason != -1; }
 static void on_counters(const struct flow_entry *e, uint64_t *packets, uint64_t *bytes, uint64_t *used_ns, void *b_ UNUSED)
@@ -57,17 +87,30 @@ static void on_counters(const struct flow_entry *e, uint64_t *packets, uint64_t 
     *packets = *bytes = 0;
     *used_ns = e->created_ns;
 }
-static struct of_error on_group(struct group *g UNUSED, void *b_)
+/* Emptying one is never refused. */
+static struct of_error on_group(struct group *g, void *b_)
 {
-    ((struct bench *) b_)->n_group_mods++;
-    return OF_OK;
+    struct bench *b = b_;
+    b->n_group_mods++;
+    return g->n_buckets && refuses(b) ? OF_ERROR(OFPET_GROUP_MOD_FAILED, OFPGMFC_OUT_OF_BUCKETS) : OF_OK;
 }
 static void on_group_removed(struct group *g, void *b_)
 {
     struct bench *b = b_;
+    unsigned n = flow_tables_count(b->flows, OFPTT_ALL);
     b->n_group_mods++;
     flow_tables_group_deleted(b->flows, g->id);
+    b->n_never += flow_tables_count(b->flows, OFPTT_ALL) != n;
 }
+static struct of_error on_meter(struct meter *m UNUSED, void *b) { return refuses(b) ? OF_ERROR(OFPET_METER_MOD_FAILED, OFPMMFC_OUT_OF_BANDS) : OF_OK; }
+static void on_meter_removed(struct meter *m, void *b_)
+{
+    struct bench *b = b_;
+    unsigned n = flow_tables_count(b->flows, OFPTT_ALL);
+    flow_tables_meter_deleted(b->flows, m->id);
+    b->n_never += flow_tables_count(b->flows, OFPTT_ALL) != n;
+}
+static void on_meter_counters(const struct meter *m UNUSED, struct of_meter_stats *stats UNUSED, void *b_ UNUSED) { }
 
 static void sw_features(void *b_ UNUSED, struct of_features *features)
 {
@@ -84,13 +127,36 @@ static bool sw_port_stats(void *b_ UNUSED, uint32_t port_no UNUSED, struct of_po
 static bool sw_group_stats(void *b_ UNUSED, struct group *g UNUSED, struct of_group_stats *stats UNUSED) { return true; }
 static struct of_error sw_port_mod(void *b_ UNUSED, const struct of_port_mod *mod UNUSED) { return OF_ERROR(OFPET_PORT_MOD_FAILED, OFPPMFC_BAD_PORT); }
 static struct of_error sw_packet_out(void *b_ UNUSED, const struct of_packet_out *out UNUSED) { return OF_OK; }
-static void sw_barrier(void *b_ UNUSED, void (*done)(void *), void *token) { done(token); }
+static struct meter_table *sw_meters(void *b_) { return ((struct bench *) b_)->meters; }
+static bool sw_barrier_passes(void *b_) { return ((struct bench *) b_)->late; }
+static void sw_barrier(void *b_, void (*done)(void *), void *token)
+{
+    struct bench *b = b_;
+    if (!b->late || b->n_tokens == MAX_TOKENS) {
+        done(token);
+        return;
+    }
+    b->tokens[b->n_tokens].done = done;
+    b->tokens[b->n_tokens++].token = token;
+}
+
+/* The oldest barriers are done. */
+static void release(struct bench *b, unsigned n)
+{
+    n = MIN(n, b->n_tokens);
+    for (unsigned i = 0; i < n; i++) {
+        b->tokens[i].done(b->tokens[i].token);
+    }
+    b->n_tokens -= n;
+    memmove(b->tokens, b->tokens + n, b->n_tokens * sizeof b->tokens[0]);
+}
 
 static void plug(struct bench *b)
 {
     static const struct of_backend_ops ops = {
         .features = sw_features, .desc = sw_desc, .flows = sw_flows, .groups = sw_groups, .table_stats = sw_table_stats, .ports = sw_ports,
         .port_stats = sw_port_stats, .group_stats = sw_group_stats, .port_mod = sw_port_mod, .packet_out = sw_packet_out, .barrier = sw_barrier,
+        .barrier_passes = sw_barrier_passes, .meters = sw_meters,
     };
     struct of_agent_config config = { .n_controllers = 1, .versions = 1u << OF13_VERSION, .max_connections = 4 };
     struct err err = ERR_INIT;
@@ -104,6 +170,7 @@ static void plug(struct bench *b)
 
 static void unplug(struct bench *b)
 {
+    release(b, MAX_TOKENS);
     of_agent_free(b->agent);
     b->agent = NULL;
 }
@@ -112,7 +179,17 @@ static void unplug(struct bench *b)
 
 static void on_sw_up(struct sw *sw, void *b_) { reconcile_sw_up(((struct bench *) b_)->f.c.reconcile, sw); }
 static void on_sw_down(struct sw *sw, void *b_) { reconcile_sw_down(((struct bench *) b_)->f.c.reconcile, sw); }
-static bool on_reply(struct sw *sw, struct of_msg *msg, void *b_) { return reconcile_reply(((struct bench *) b_)->f.c.reconcile, sw, msg); }
+static bool on_reply(struct sw *sw, struct of_msg *msg, void *b_)
+{
+    struct bench *b = b_;
+    if (msg->type == OFPT_ERROR) {
+        struct of_error e = msg->error.error;
+        b->n_errors++;
+        b->n_never += (e.type == OFPET_GROUP_MOD_FAILED && (e.code == OFPGMFC_GROUP_EXISTS || e.code == OFPGMFC_CHAINED_GROUP))
+                      || (e.type == OFPET_METER_MOD_FAILED && e.code == OFPMMFC_METER_EXISTS);
+    }
+    return reconcile_reply(b->f.c.reconcile, sw, msg);
+}
 static void on_ports(struct sw *sw UNUSED, void *b_ UNUSED) { }
 static void on_links(void *b_ UNUSED) { }
 static void on_packet_in(struct sw *sw UNUSED, struct of_packet_in *pin UNUSED, void *b_ UNUSED) { }
@@ -121,6 +198,7 @@ static void bench_init(struct bench *b)
 {
     static const struct flow_table_ops flow_ops = { on_insert, on_modify, on_remove, on_counters };
     static const struct group_ops group_ops = { on_group, on_group, on_group_removed };
+    static const struct meter_ops meter_ops = { on_meter, on_meter, on_meter_removed, on_meter_counters };
     static const struct substrate_ops ops = { on_sw_up, on_sw_down, on_ports, on_links, on_packet_in, on_reply, NULL };
     static char *listen[1];
     struct err err = ERR_INIT;
@@ -147,6 +225,7 @@ static void bench_init(struct bench *b)
     memmove(b->target, b->target + 1, strlen(b->target));      /* unix:… for the switch. */
     b->flows = flow_tables_new(10000, clock_monotonic(), &flow_ops, b);
     b->groups = group_table_new(1000, clock_monotonic(), &group_ops, b);
+    b->meters = meter_table_new(1000, clock_monotonic(), &meter_ops, b);
     plug(b);
 }
 
@@ -160,6 +239,7 @@ static void bench_fini(struct bench *b)
     reconcile_free(b->f.c.reconcile);
     rulesets_free(b->f.c.rulesets);
     group_table_free(b->groups);                /* Its removals look into the flow tables. */
+    meter_table_free(b->meters);
     flow_tables_free(b->flows);
     fixture_fini(&b->f);
 }
@@ -177,15 +257,51 @@ static void key_match(unsigned key, uint8_t *table, uint16_t *priority, struct m
     }
 }
 
-/* Content is a number: an output, or a group's id when it is a multiple of 5. */
-static void content(unsigned number, const unsigned *groups, struct instructions *in)
+/* Content is a number: an output, or a group's id when it is a multiple of 5; metered when it is one of 3. */
+static void content(const struct bench *b, unsigned number, struct instructions *in)
 {
     instructions_init(in);
     in->has_apply = true;
-    if (number % 5 == 0 && groups[number % N_GROUPS]) {
+    in->has_meter = number % 3 == 0 && b->want_meter[number % N_METERS];
+    in->meter = in->has_meter ? 1 + number % N_METERS : 0;
+    if (number % 5 == 0 && b->want_group[number % N_GROUPS]) {
         actions_group(&in->apply, 1 + number % N_GROUPS);
     } else {
         actions_output(&in->apply, number);
+    }
+}
+
+/* The first bucket outputs to the group's number; each group that it refers to has one more, which forwards to it or watches it. Fails over when its number is above 6. */
+static enum of_group_type group_content(const struct bench *b, unsigned i, struct of_bucket *buckets, unsigned *n)
+{
+    bool fails_over = b->want_group[i] > 6;
+    struct of_bucket bucket = { .watch_port = fails_over ? 1 : OFPP_ANY, .watch_group = OFPG_ANY };
+    actions_init(&bucket.actions);
+    actions_output(&bucket.actions, b->want_group[i]);
+    buckets[0] = bucket;
+    *n = 1;
+    for (unsigned j = 0; j < N_GROUPS; j++) {
+        if (b->refers[i] >> j & 1 && b->want_group[j] && b->rank[j] < b->rank[i]) {
+            bucket.watch_port = OFPP_ANY;
+            bucket.watch_group = fails_over ? 1 + j : OFPG_ANY;
+            actions_init(&bucket.actions);
+            if (!fails_over) {
+                actions_group(&bucket.actions, 1 + j);
+            }
+            buckets[(*n)++] = bucket;
+        }
+    }
+    return fails_over ? OFPGT_FF : OFPGT_ALL;
+}
+
+static void put_group(struct bench *b, unsigned i)
+{
+    struct of_bucket buckets[N_GROUPS + 1];
+    unsigned n;
+    enum of_group_type type = group_content(b, i, buckets, &n);
+    ruleset_group(b->f.c.rulesets, 1 + i, type, buckets, n);
+    while (n) {
+        actions_fini(&buckets[--n].actions);
     }
 }
 
@@ -195,12 +311,14 @@ static void put_all(struct bench *b)
     for (uint32_t owner = 1; owner <= 2; owner++) {
         ruleset_begin(b->f.c.rulesets, DATAPATH_ID, owner);
         for (unsigned i = 0; i < N_GROUPS && owner == 1; i++) {
-            struct of_bucket bucket = { .watch_port = OFPP_ANY, .watch_group = OFPG_ANY };
             if (b->want_group[i]) {
-                actions_init(&bucket.actions);
-                actions_output(&bucket.actions, b->want_group[i]);
-                ruleset_group(b->f.c.rulesets, 1 + i, OFPGT_ALL, &bucket, 1);
-                actions_fini(&bucket.actions);
+                put_group(b, i);
+            }
+        }
+        for (unsigned i = 0; i < N_METERS && owner == 1; i++) {
+            const struct of_meter_band band = { .type = OFPMBT_DROP, .rate = b->want_meter[i] };
+            if (b->want_meter[i]) {
+                ruleset_meter(b->f.c.rulesets, 1 + i, OFPMF_KBPS, &band, 1);
             }
         }
         for (unsigned key = owner - 1; key < N_KEYS; key += 2) {
@@ -210,7 +328,7 @@ static void put_all(struct bench *b)
             struct instructions in;
             if (b->want[key]) {
                 key_match(key, &table, &priority, &match);
-                content(b->want[key], b->want_group, &in);
+                content(b, b->want[key], &in);
                 ruleset_flow(b->f.c.rulesets, table, priority, &match, (uint64_t) owner << 32 | key, &in);
                 instructions_fini(&in);
             }
@@ -233,6 +351,19 @@ static void settle(struct bench *b)
     CU_ASSERT_TRUE_FATAL(fixture_run(&b->f, &done, 10));
 }
 
+static void check_group(struct bench *b, unsigned i, const struct group *group)
+{
+    struct of_bucket buckets[N_GROUPS + 1];
+    unsigned n;
+    enum of_group_type type = group_content(b, i, buckets, &n);
+    CU_ASSERT(group->type == type && group->n_buckets == n);
+    while (n) {
+        n--;
+        CU_ASSERT(n >= group->n_buckets || (actions_equal(&group->buckets[n].actions, &buckets[n].actions) && group->buckets[n].watch_group == buckets[n].watch_group));
+        actions_fini(&buckets[n].actions);
+    }
+}
+
 static void check_equal(struct bench *b)
 {
     unsigned n = 0, n_groups = 0;
@@ -245,7 +376,7 @@ static void check_equal(struct bench *b)
         const struct flow_entry *entry = flow_tables_find(b->flows, table, priority, &match);
         CU_ASSERT_EQUAL(!entry, !b->want[key]);
         if (entry && b->want[key]) {
-            content(b->want[key], b->want_group, &in);
+            content(b, b->want[key], &in);
             CU_ASSERT(instructions_equal(&entry->instructions, &in));
             instructions_fini(&in);
             n++;
@@ -254,8 +385,14 @@ static void check_equal(struct bench *b)
     for (unsigned i = 0; i < N_GROUPS; i++) {
         const struct group *group = group_table_find(b->groups, 1 + i);
         CU_ASSERT_EQUAL(!group, !b->want_group[i]);
-        CU_ASSERT(!group || !b->want_group[i] || group->buckets[0].actions.list[0].output.port == b->want_group[i]);
         n_groups += group != NULL;
+        if (group && b->want_group[i]) {
+            check_group(b, i, group);
+        }
+    }
+    for (unsigned i = 0; i < N_METERS; i++) {
+        const struct meter *meter = meter_table_find(b->meters, 1 + i);
+        CU_ASSERT_EQUAL(meter ? meter->bands[0].rate : 0, b->want_meter[i]);
     }
     CU_ASSERT_EQUAL(flow_tables_count(b->flows, OFPTT_ALL), n);
     CU_ASSERT_EQUAL(group_table_count(b->groups), n_groups);
@@ -268,6 +405,13 @@ static void random_change(struct bench *b)
     }
     if (rng_below(&b->rng, 2)) {
         b->want_group[rng_below(&b->rng, N_GROUPS)] = rng_below(&b->rng, 3) ? 1 + rng_below(&b->rng, 9) : 0;
+    }
+    if (rng_below(&b->rng, 2)) {
+        b->refers[rng_below(&b->rng, N_GROUPS)] = rng_below(&b->rng, 1 << N_GROUPS);
+        b->rank[rng_below(&b->rng, N_GROUPS)] = rng_below(&b->rng, N_GROUPS);
+    }
+    if (!rng_below(&b->rng, 3)) {
+        b->want_meter[rng_below(&b->rng, N_METERS)] = rng_below(&b->rng, 3) ? 1 + rng_below(&b->rng, 9) : 0;
     }
 }
 
@@ -394,9 +538,76 @@ static void test_refused(void)
     bench_fini(&b);
 }
 
+/* Changes by the dozen before anything is sent, and while barriers are open, with now and then a new connection, or a switch that lost some or all. */
+static void churn(struct bench *b, unsigned n_passes)
+{
+    b->late = true;
+    for (unsigned pass = 0; pass < n_passes; pass++) {
+        for (unsigned n = 1 + rng_below(&b->rng, 3); n; n--) {
+            random_change(b);
+            put_all(b);
+        }
+        if (rng_below(&b->rng, 3)) {
+            fixture_turn(&b->f, rng_below(&b->rng, 2));
+        }
+        if (!rng_below(&b->rng, 3)) {
+            release(b, 1 + rng_below(&b->rng, 6));
+        }
+        if (!rng_below(&b->rng, 40)) {
+            unplug(b);
+            fixture_turn(&b->f, 5);
+            if (rng_below(&b->rng, 2)) {
+                unsigned n_never = b->n_never;
+                struct of_group_mod all = { .command = OFPGC_DELETE, .group_id = OFPG_ALL };
+                CU_ASSERT(of_ok(group_table_mod(b->groups, &all)));
+                b->n_never = n_never;                   /* It is no message of ours. */
+            }
+            plug(b);
+        }
+    }
+    b->late = false;
+    release(b, MAX_TOKENS);
+}
+
+static void test_order(void)
+{
+    struct bench b;
+    bench_init(&b);
+    for (unsigned round = 0; round < 12; round++) {
+        churn(&b, 60);
+        settle(&b);
+        check_equal(&b);
+    }
+    CU_ASSERT_EQUAL(b.n_errors, 0);
+    CU_ASSERT_EQUAL(b.n_never, 0);
+    bench_fini(&b);
+}
+
+/* A switch that refuses some: what it does not take may refer to what is to go. */
+static void test_order_refused(void)
+{
+    struct bench b;
+    bench_init(&b);
+    for (unsigned round = 0; round < 12; round++) {
+        b.refuse = 6;
+        churn(&b, 60);
+        for (unsigned i = 0; i < 20; i++) {
+            fixture_turn(&b.f, 1);
+        }
+        b.refuse = 0;
+        reconnect(&b);
+        settle(&b);
+        check_equal(&b);
+    }
+    CU_ASSERT(b.n_errors > 100);
+    CU_ASSERT_EQUAL(b.n_never, 0);
+    bench_fini(&b);
+}
+
 unit_suite_fn reconcile_test_suite;
 void reconcile_test_suite(void)
 {
     UNIT_SUITE("reconcile", { "random states, reconnects, changes under way", test_random }, { "never more than differs", test_smallest },
-               { "a refused rule is named", test_refused });
+               { "a refused rule is named", test_refused }, { "groups, meters and what refers to them, in order", test_order },
+               { "in order, when some are refused", test_order_refused });
 }

@@ -307,6 +307,15 @@ static void make_dirty(struct sw_rules *s, struct list *node, struct list *head)
     s->generation++;
 }
 
+/* What was put anew is not what was refused; but the switch may refuse that, too, and still have what was there before both. */
+static void try_again(struct sw_rules *s, bool *failed)
+{
+    if (*failed) {
+        s->refused_generation = s->generation;
+    }
+    rule_set_failed(s, failed, false);
+}
+
 static void bury_rule(struct sw_rules *s, struct rule *rule)
 {
     hmap_remove(&s->rules, &rule->node);
@@ -366,9 +375,9 @@ void ruleset_flow_take(struct rulesets *r, uint8_t table, uint16_t priority, con
     rule->reset |= reset;
     rule->instructions = *instructions;
     instructions_init(instructions);
-    rule_set_failed(s, &rule->failed, false);
     rule->seen = false;
     make_dirty(s, &rule->dirty, &s->dirty);
+    try_again(s, &rule->failed);
 }
 
 static void bury_group(struct sw_rules *s, struct rule_group *group)
@@ -376,6 +385,7 @@ static void bury_group(struct sw_rules *s, struct rule_group *group)
     hmap_remove(&s->groups, &group->node);
     list_remove(&group->owned);
     make_dirty(s, &group->dirty, &s->dead_groups);
+    group->buried = s->generation;
 }
 
 static void bury_meter(struct sw_rules *s, struct rule_meter *meter)
@@ -383,6 +393,7 @@ static void bury_meter(struct sw_rules *s, struct rule_meter *meter)
     hmap_remove(&s->meters, &meter->node);
     list_remove(&meter->owned);
     make_dirty(s, &meter->dirty, &s->dead_meters);
+    meter->buried = s->generation;
 }
 
 bool ruleset_flow_gone(struct rulesets *r, uint8_t table, uint16_t priority, const struct match *match, uint64_t cookie)
@@ -410,6 +421,18 @@ void ruleset_meter_gone(struct rulesets *r, uint32_t meter_id)
     if (meter && meter->owner == r->open_owner->owner) {
         bury_meter(r->open, meter);
     }
+}
+
+static void note_reference(uint32_t group UNUSED, void *refers)
+{
+    *(bool *) refers = true;
+}
+
+bool buckets_refer(const struct of_bucket *buckets, unsigned n)
+{
+    bool refers = false;
+    of_buckets_each_group(buckets, n, note_reference, &refers);
+    return refers;
 }
 
 bool buckets_equal(const struct of_bucket *a, unsigned n_a, const struct of_bucket *b, unsigned n_b)
@@ -453,9 +476,9 @@ void ruleset_group(struct rulesets *r, uint32_t group_id, enum of_group_type typ
     for (unsigned i = 0; i < n; i++) {
         of_bucket_copy(&group->buckets[i], &buckets[i]);
     }
-    rule_set_failed(s, &group->failed, false);
     group->seen = false;
     make_dirty(s, &group->dirty, &s->dirty_groups);
+    try_again(s, &group->failed);
 }
 
 bool bands_equal(const struct of_meter_band *a, unsigned n_a, const struct of_meter_band *b, unsigned n_b)
@@ -496,9 +519,9 @@ void ruleset_meter(struct rulesets *r, uint32_t meter_id, uint16_t flags, const 
     meter->n_bands = n;
     meter->bands = xcalloc(n ? n : 1, sizeof *bands);
     memcpy(meter->bands, bands, n * sizeof *bands);
-    rule_set_failed(s, &meter->failed, false);
     meter->seen = false;
     make_dirty(s, &meter->dirty, &s->dirty_meters);
+    try_again(s, &meter->failed);
 }
 
 void ruleset_port(struct rulesets *r, const char *name, const char *role, unsigned queues)

@@ -11,10 +11,10 @@
  * ruleset_edit_begin(), any of ruleset_flow(), ruleset_flow_gone() …, ruleset_edit_end(); what is not named stays. The
  * entries of a network have an owner of their own, OWNER_ENTRIES, so that a pass over its transport does not sweep them.
  *
- * Reconcile (reconcile.c) is the only writer to switches. For each connected switch: groups before the flows that use
- * them, adds before deletes, deletes of groups last, in one batch closed by a barrier; a few batches may be in flight;
- * errors come home by xid. On connect the switch's flows, groups and meters are read and the smallest diff is sent; the
- * same audit runs now and then.
+ * Reconcile (reconcile.c) is the only writer to switches. For each connected switch: groups before the groups and flows
+ * that use them, adds before deletes, in one batch closed by a barrier; a few batches may be in flight; groups and meters
+ * are deleted once the switch has confirmed that nothing uses them; errors come home by xid. On connect the switch's flows,
+ * groups and meters are read and the smallest diff is sent; the same audit runs now and then.
  * Desired vhost ports are reconciled by Polder requests in the same way.
  */
 #ifndef CONTROLLER_RULESET_H

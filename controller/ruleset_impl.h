@@ -35,6 +35,9 @@ struct rule_group {
     struct of_bucket *buckets;
     unsigned n_buckets;
     bool kept, sent, failed, seen;
+    bool chained;               /* What the switch has may refer to other groups. */
+    uint64_t buried;            /* In a grave: since this generation. */
+    unsigned mark;              /* While a batch is put in order. */
     uint32_t xid;
 };
 
@@ -47,6 +50,7 @@ struct rule_meter {
     unsigned n_bands;
     bool kept, sent, failed, seen;
     bool foreign;               /* The switch has another's with this id: it goes first. */
+    uint64_t buried;            /* As a group's. */
     uint32_t xid;
 };
 
@@ -61,13 +65,21 @@ struct rule_port {
 
 struct owner_rules { struct hmap_node node; uint32_t owner; struct list rules, groups, meters; };
 
-/* Messages of one xid each, in a row, that end with a barrier. sent[i] belongs to xid first_xid + i; NULL once it is gone from the ruleset. */
+/*
+ * Messages of one xid each, in a row, that end with a barrier. sent[i] belongs to xid first_xid + i; its object is NULL once it is gone from the ruleset, or has been
+ * sent again with another xid (replaced), or if it is a delete.
+ */
 struct batch {
     struct list node;           /* In sw_rules.batches, oldest first. */
     uint32_t first_xid;
     uint64_t generation;        /* What is confirmed by the barrier. */
     unsigned n, room;
-    struct sent { void *object; enum desired_kind kind; } *sent;
+    struct sent {
+        void *object;
+        enum desired_kind kind;
+        bool is_add, is_delete, replaced;
+        uint32_t owner, number;         /* As fabric_refused() takes them. */
+    } *sent;
 };
 
 enum sync_state { SYNC_DISCONNECTED, SYNC_READING, SYNC_STEADY };
@@ -78,7 +90,9 @@ struct sw_rules {
     struct hmap rules, groups, meters, owners;
     struct list ports;
     struct list dirty, dead;                    /* Flows to send, flows to delete (owned by the list). */
-    struct list dirty_groups, dead_groups, dirty_meters, dead_meters;
+    struct list dirty_groups, dead_groups, dirty_meters, dead_meters;       /* The dead of both are graves (reconcile_send.c). */
+    uint64_t refused_generation;                /* Until this one is confirmed the switch may hold what it should not, as it refused a change: no grave is opened. */
+    unsigned mark;
     uint64_t generation, sent_generation, acked_generation;     /* Of changes. */
     uint64_t changed;           /* rulesets.sequence of the last pass that changed what is desired here. */
     /* Reconcile's. */
@@ -124,6 +138,7 @@ void batch_free(struct sw_rules *, struct batch *);
 const struct rule *rule_successor(const struct sw_rules *, const struct rule *dead);    /* The desired one with its identity; NULL: there is none. */
 void rule_set_failed(struct sw_rules *, bool *failed, bool value);
 bool bands_equal(const struct of_meter_band *, unsigned, const struct of_meter_band *, unsigned);
+bool buckets_refer(const struct of_bucket *, unsigned n);               /* To a group. */
 bool buckets_equal(const struct of_bucket *, unsigned, const struct of_bucket *, unsigned);
 /* There is something to send (reconcile schedules a batch). */
 void reconcile_poke(struct reconcile *, struct sw_rules *);

@@ -130,33 +130,15 @@ bool group_table_is_chained(const struct group_table *gt, uint32_t id)
 
 /* --- What buckets refer to --- */
 
-static void actions_groups(const struct actions *actions, struct id_list *out)
+static void add_id(uint32_t id, void *list)
 {
-    for (unsigned i = 0; i < actions->n; i++) {
-        const struct action *a = &actions->list[i];
-        if (a->type == ACTION_GROUP) {
-            id_list_add(out, a->group);
-        } else if (a->type == ACTION_CLONE) {
-            actions_groups(&a->nested, out);
-        }
-    }
-}
-
-/* Every group that the buckets forward to or watch, as often as they do. */
-static void bucket_groups(const struct of_bucket *buckets, unsigned n, struct id_list *out)
-{
-    for (unsigned i = 0; i < n; i++) {
-        actions_groups(&buckets[i].actions, out);
-        if (buckets[i].watch_group != OFPG_ANY) {
-            id_list_add(out, buckets[i].watch_group);
-        }
-    }
+    id_list_add(list, id);
 }
 
 static void count_users(struct group_table *gt, const struct of_bucket *buckets, unsigned n, int delta)
 {
     struct id_list ids = { NULL, 0, 0 };
-    bucket_groups(buckets, n, &ids);
+    of_buckets_each_group(buckets, n, add_id, &ids);
     for (unsigned i = 0; i < ids.n; i++) {
         struct group *g = group_table_find(gt, ids.v[i]);
         assert(g);
@@ -176,7 +158,7 @@ static struct of_error check_references(struct group_table *gt, uint32_t id, con
     struct id_list stack = { NULL, 0, 0 };
     struct of_error error = OF_OK;
     gt->mark++;
-    bucket_groups(buckets, n, &stack);
+    of_buckets_each_group(buckets, n, add_id, &stack);
     while (of_ok(error) && stack.n) {
         uint32_t next = stack.v[--stack.n];
         struct group *g = group_table_find(gt, next);
@@ -186,7 +168,7 @@ static struct of_error check_references(struct group_table *gt, uint32_t id, con
             error = OF_ERROR(OFPET_BAD_ACTION, OFPBAC_BAD_OUT_GROUP);
         } else if (g->mark != gt->mark) {
             g->mark = gt->mark;
-            bucket_groups(g->buckets, g->n_buckets, &stack);
+            of_buckets_each_group(g->buckets, g->n_buckets, add_id, &stack);
         }
     }
     free(stack.v);

@@ -274,5 +274,7 @@ void of_flow_mod_init(struct of_flow_mod *);     /* ADD, table 0, priority 0x800
 void of_flow_filter_init(struct of_flow_filter *);       /* All tables, any port/group, no cookie mask, matches all. */
 void of_bucket_copy(struct of_bucket *dst, const struct of_bucket *src);
 void of_buckets_free(struct of_bucket *, unsigned n);
+/* fn for every group that the buckets forward to or watch, as often as they do. */
+void of_buckets_each_group(const struct of_bucket *, unsigned n, void (*fn)(uint32_t group, void *aux), void *aux);
 
 #endif

@@ -22,6 +22,28 @@ void of_buckets_free(struct of_bucket *buckets, unsigned n)
     free(buckets);
 }
 
+static void actions_each_group(const struct actions *actions, void (*fn)(uint32_t group, void *aux), void *aux)
+{
+    for (unsigned i = 0; i < actions->n; i++) {
+        const struct action *a = &actions->list[i];
+        if (a->type == ACTION_GROUP) {
+            fn(a->group, aux);
+        } else if (a->type == ACTION_CLONE) {
+            actions_each_group(&a->nested, fn, aux);
+        }
+    }
+}
+
+void of_buckets_each_group(const struct of_bucket *buckets, unsigned n, void (*fn)(uint32_t group, void *aux), void *aux)
+{
+    for (unsigned i = 0; i < n; i++) {
+        actions_each_group(&buckets[i].actions, fn, aux);
+        if (buckets[i].watch_group != OFPG_ANY) {
+            fn(buckets[i].watch_group, aux);
+        }
+    }
+}
+
 struct of_error of_buckets_get(struct cursor *c, struct of_bucket **buckets, unsigned *n)
 {
     if (cursor_left(c) > OF_MAX_ACTION_BYTES) {
