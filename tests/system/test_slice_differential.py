@@ -17,7 +17,7 @@ N_PACKETS = int(os.environ.get("POLDER_DIFF_PACKETS") or 10_000)
 def compare(bench, n_packets, **kwargs):
     seed = int(os.environ.get("POLDER_DIFF_SEED") or random.SystemRandom().getrandbits(32))
     say(f" seed {seed}")
-    campaign = Campaign(bench, seed, n_packets, per_program=250, plain=True, **kwargs)
+    campaign = Campaign(bench, seed, n_packets, per_program=250, plain=True, changes=True, **kwargs)
     if program := os.environ.get("POLDER_DIFF_PROGRAM"):
         campaign.only(int(program))
     else:
@@ -30,7 +30,12 @@ def test_one_edge(lab):
 
 def test_three_edges(lab):
     """A big switch: packets enter and leave on different hosts."""
-    compare(SliceBench(lab, n_edges=3), N_PACKETS // 10, whole=True)
+    compare(SliceBench(lab, n_edges=3), N_PACKETS // 2, whole=True)
+
+
+def test_open_vswitch_of_three_edges(lab):
+    """One of the three hosts has Open vSwitch."""
+    compare(SliceBench(lab, n_edges=3, ovs_edge=1), N_PACKETS // 4, whole=True, rounds=False)
 
 
 def compare_ring(bench, n_packets):
@@ -53,4 +58,4 @@ def test_open_vswitch_ring(lab):
     compare_ring(RingBench(lab, ovs_edge=True), N_PACKETS // 8)
 
 
-test_one_edge.seconds = test_three_edges.seconds = test_ring.seconds = test_open_vswitch_ring.seconds = 240 + N_PACKETS // 100
+test_one_edge.seconds = test_three_edges.seconds = test_open_vswitch_of_three_edges.seconds = test_ring.seconds = test_open_vswitch_ring.seconds = 240 + N_PACKETS // 100

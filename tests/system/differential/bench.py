@@ -63,6 +63,10 @@ class Side:
     def connect(self):
         self.channel = channel.Channel(*self._target)
 
+    def without_sentinels(self, port, numbers):
+        """A port's (packets received, sent, bytes received, sent): both switches send as many sentinels."""
+        return numbers
+
     def start(self, packets, serial):
         """Sends a batch of (in_port, frame) and the sentinel behind it."""
         self.expect(serial)

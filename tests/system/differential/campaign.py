@@ -5,7 +5,7 @@ import time
 from utilities.lab.cleanup import LabError
 from utilities.lab.host import say
 
-from . import packets, programs
+from . import messages, packets, programs
 from .bench import SENTINEL_FLOW
 from .channel import NO_COOKIE
 
@@ -17,12 +17,13 @@ MOST_SHOWN = 3
 
 
 class Campaign:
-    def __init__(self, bench, seed, n_packets, per_program=400, plain=False, whole=False):
-        """plain: programs of nothing but OpenFlow 1.3 itself; whole: no malformed packets (a kernel on the way drops what ends inside of a tag)."""
-        self.plain, self.whole = plain, whole
+    def __init__(self, bench, seed, n_packets, per_program=400, plain=False, whole=False, changes=False, rounds=True):
+        """plain: programs of nothing but OpenFlow 1.3 itself; whole: no malformed packets (a kernel on the way drops what ends inside of a tag);
+        changes: each program then changes, and is compared message by message; rounds: programs may have what Open vSwitch processes a packet in several rounds for."""
+        self.plain, self.whole, self.changes, self.rounds = plain, whole, changes, rounds
         self.bench, self.seed, self.n_packets, self.per_program = bench, seed, n_packets, per_program
         self.n_since_fresh = 0          # Packet-ins on this connection.
-        self.n_done = self.n_programs = self.n_frames = self.n_packet_ins = self.n_refused = self.n_conjunctive = 0
+        self.n_done = self.n_programs = self.n_frames = self.n_packet_ins = self.n_refused = self.n_conjunctive = self.n_changes = self.n_removed = 0
         self.failures = []
 
     def run(self):
@@ -38,7 +39,7 @@ class Campaign:
                 break
         say(f"     seed {self.seed}: {self.n_done} packets through {self.n_programs} programs in {time.monotonic() - begun:.0f} s; "
             f"{self.n_frames} frames and {self.n_packet_ins} packet-ins came out the same, {self.n_conjunctive} hits were conjunctions', "
-            f"{self.n_refused} entries were refused by both")
+            f"{self.n_refused} entries were refused by both" + self.changes * f"; {self.n_changes} changes and {self.n_removed} flow-removed were the same")
         if (refused := self.bench.recorder.refused):
             say(f"     ovs-ofctl refused {len(refused)} lines, the first: {refused[0]}")
         if self.failures:
@@ -54,7 +55,7 @@ class Campaign:
         """Fewer packets, which vswitchd also receives on its ports: by its poll-mode threads instead of its control thread."""
         index = 0
         while self.n_done < self.n_packets and not self.failures:
-            program, batch, _ = self._make(index)
+            program, batch, *_ = self._make(index)
             program.flows.append(SENTINEL_FLOW)
             self.bench.fresh_channels()
             if self._install(program, index):
@@ -87,45 +88,60 @@ class Campaign:
     # --- One program ---
 
     def _make(self, index):
-        """(program, packets, kind of tags), from the seed and the index alone."""
+        """(program, packets, kind of tags, what is to become of the program), from the seed and the index alone."""
         rng = random.Random(f"{self.seed}/{index}")
         kind = rng.random()
         malformed, spent = kind < 0.15 and not self.whole, 0.15 <= kind < 0.2
-        tags = None if spent else rng.choice((None, "vlan") if malformed else programs.TAGS)
-        program = programs.Program(rng, tags, l2=malformed, spent=spent, plain=self.plain)
+        tags = None if spent else rng.choice((None, "vlan") if malformed or not self.rounds else programs.TAGS)
+        program = programs.Program(rng, tags, l2=malformed, spent=spent, plain=self.plain, selects=self.rounds)
+        planned = messages.Change(random.Random(f"{self.seed}/{index}/change"), program) if self.changes else None
+        edits_addresses = program.edits_addresses or (planned and programs.edits_addresses(planned.flows))
         # Why each of these is as it is: README.md.
-        options = {"max_tags": program.max_packet_tags, "labels": program.labels, "later_l4": not program.edits_addresses, "later_ipv6": not program.matches_ipv6_l4,
+        options = {"max_tags": program.max_packet_tags, "labels": program.labels, "later_l4": not edits_addresses, "later_ipv6": not program.matches_ipv6_l4,
                    "llc": tags != "push mpls", "spent": spent, "least": 100 if tags else 14}
         if tags == "pop last mpls":
             options["under_labels"] = ("ipv4",)
         stream = packets.Packets(rng, malformed, **options)
         batch = [stream.next() for _ in range(self.per_program)]
-        return program, batch, tags
+        return program, batch, tags, planned
 
     def _program(self, index):
-        program, batch, tags = self._make(index)
+        program, batch, tags, planned = self._make(index)
         bench = self.bench
         bench.fresh_channels()
         if not self._install(program, index):
             return
+        pair = [side.channel for side in bench.sides]
+        part = len(batch) * 3 // 4 if planned else len(batch)
+        if self._packets(index, program, batch[:part], tags) and planned:
+            refused, sent = messages.change(planned, bench.recorder, pair)
+            self.n_refused += refused
+            self.n_changes += sent
+            program.cost *= 2               # What it has instead may make more of a packet.
+            if self._packets(index, program, batch[part:], tags, planned.modified_groups):
+                messages.compare_contents(pair)
+        self.n_done += len(batch)
+        self.n_programs += 1
+        bench.clear()
+        if planned and not self.failures:
+            self.n_removed += messages.compare_removed(pair, with_bytes=not tags)
+
+    def _packets(self, index, program, batch, tags, modified_groups=()):
+        """Whether all these do the same on both, and count the same."""
         before = self._counters(tags, program.n_tables)
         at, n, ratio = 0, min(10, self._most(program)), 1
         while at < len(batch):
             part = batch[at:at + n]
             at += n
-            ours, theirs = bench.run(part)
+            ours, theirs = self.bench.run(part)
             self._count(theirs)
             if not same(ours, theirs):
                 self._narrow(index, program, part, ours, theirs)
-                break
+                return False
             ratio = max(ratio, 100 * len(theirs[1]) // len(part))
             n = max(1, min(self._most(program), 100 * PACKET_INS // ratio))
             self._pause()
-        else:
-            self._statistics(index, program, before, batch, tags)
-        self.n_done += len(batch)
-        self.n_programs += 1
-        bench.clear()
+        return self._statistics(index, program, before, batch, tags, modified_groups)
 
     def _most(self, program):
         """Packets at a time."""
@@ -160,13 +176,16 @@ class Campaign:
     def _counters(self, tags, n_tables):
         """What both have counted, by name.  Bytes only where no tag comes or goes (README.md)."""
         found = []
-        for channel in (side.channel for side in self.bench.sides):
+        for side in self.bench.sides:
+            channel = side.channel
             counters = {f"cookie={cookie:#x},": n if not tags else n[0] for cookie, n in channel.flows().items()}
             for group, (total, buckets) in channel.groups().items():
                 if not any(b[0] for b in buckets):
                     continue                    # Whether a group without a live bucket counts what it drops (README.md).
                 counters[f"group_id={group},"] = (total, buckets) if not tags else (total[0], [n[0] for n in buckets])
             counters.update({f"table {t}: lookups, matches": n for t, n in enumerate(channel.tables(n_tables))})
+            counters.update({f"port {n}: packets received, sent, bytes received, sent": side.without_sentinels(n, numbers)
+                             for n, numbers in channel.ports().items() if n <= packets.N_PORTS})
             found.append(counters)
         return found
 
@@ -175,18 +194,19 @@ class Campaign:
         """The names of counters that moved differently."""
         def moved(side, name):
             old, new = before[side].get(name), after[side].get(name)
-            return (new[0] - old[0], new[1] - old[1]) if name.startswith("table") else new
+            return tuple(b - a for a, b in zip(old, new)) if name.startswith(("table", "port")) else new
         return [name for name in sorted(set(after[0]) | set(after[1])) if moved(0, name) != moved(1, name)]
 
-    def _statistics(self, index, program, before, batch, tags):
+    def _statistics(self, index, program, before, batch, tags, modified_groups):
+        """modified_groups: begin to count anew in Open vSwitch (README.md)."""
         after = self._counters(tags, program.n_tables)
-        wrong = self._uneven(before, after)
+        wrong = [name for name in self._uneven(before, after) if name not in modified_groups]
         for line in program.flows:
             if "conj_id=" in line:
                 counted = after[0].get(line.split(",", 1)[0] + ",", 0)
                 self.n_conjunctive += counted if isinstance(counted, int) else counted[0]
         if not wrong:
-            return
+            return True
         lines = "\n".join(f"    {next((l for l in program.flows + program.groups if l.startswith(name)), name)}\n"
                           f"      {self.bench.ours}: {after[0].get(name)}, Open vSwitch: {after[1].get(name)}" for name in wrong[:6])
         # The packet: where counters part that were even before.
@@ -197,10 +217,11 @@ class Campaign:
             self._count(self.bench.run([(in_port, frame)])[1])
             self._pause()
             now = self._counters(tags, program.n_tables)
-            if any(_apart(now[0].get(name), now[1].get(name)) != _apart(*ratio[name]) for name in wrong if not name.startswith("table")):
+            if any(_apart(now[0].get(name), now[1].get(name)) != _apart(*ratio[name]) for name in wrong if not name.startswith(("table", "port"))):
                 lines += f"\n  in_port {in_port}, frame {frame.hex()}\n{self.bench.traces(in_port, frame)}"
                 break
         self._fail(index, "counters differ:\n" + lines)
+        return False
 
     def _narrow(self, index, program, part, ours, theirs):
         """Finds the packets that make the difference."""

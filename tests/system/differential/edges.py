@@ -5,15 +5,17 @@ from utilities.lab.ovs import Ovs
 
 
 class OvsEdge:
-    def __init__(self, host, dpid, controller, numbers):
+    def __init__(self, host, dpid, controller, numbers, uplinks=()):
         self.host, self.name = host, host.name
         self.ovs = Ovs(host, options=["--enable-dummy"])
         self.ovs.vsctl("set", "Open_vSwitch", ".", "other_config:flow-limit=0", "other_config:vlan-limit=0")
-        self.ovs.bridge("br0", dpid=dpid, datapath_type="dummy")
+        self.ovs.bridge("br0", dpid=dpid)
         self.ovs.ofctl("set-frags", "br0", "nx-match")          # Ports of first fragments are there: README.md.
         for n in numbers:
             self.ovs.vsctl("add-port", "br0", f"d{n}", "--", "set", "interface", f"d{n}", "type=dummy", f"ofport_request={n}",
                            f"options:tx_pcap={host.path(f'ovs{n}.pcap')}")
+        for name in uplinks:
+            self.ovs.port("br0", name)
         # Open vSwitch connects to no unix socket but its own folder's BRIDGE.controller.
         os.symlink(controller.removeprefix("unix:"), f"{self.ovs.dir}/br0.controller")
         self.ovs.vsctl("set-controller", "br0", f"unix:{self.ovs.dir}/br0.controller", "--", "set", "controller", "br0", "connection-mode=out-of-band", "inactivity_probe=0")
@@ -25,3 +27,10 @@ class OvsEdge:
 def edge_ports(edge, host, numbers):
     """The files that devices of these numbers write."""
     return [host.path(f"ovs{n}.pcap" if isinstance(edge, OvsEdge) else f"vswitchd{n}.pcap") for n in numbers]
+
+
+def edge_trace(edge, number, frame):
+    """The edge's own trace of a frame that comes in by this device."""
+    if isinstance(edge, OvsEdge):
+        return edge.ovs.appctl("ofproto/trace", "br0", f"in_port=d{number}", frame.hex())
+    return edge.vswctl("trace", f"in_port=d{number}", "--packet", frame.hex(), check=False).output

@@ -68,12 +68,20 @@ def odd_requests():
     ]
 
 
-def change(rng, program, recorder, channels):
+class Change:
+    """What is to become of a program: lines for ovs-ofctl, and whether odd requests follow."""
+
+    def __init__(self, rng, program):
+        self.groups, self.flows, self.odd = modified_groups(rng, program), modified_flows(rng, program, rng.randint(5, 20)), rng.random() < 0.3
+        self.modified_groups = {line.split()[1].split(",")[0] + "," for line in self.groups if line.startswith("modify ")}
+
+
+def change(planned, recorder, channels):
     """Changes the program on both switches: (how many were refused, how many lines).  LabError on any difference."""
-    groups, flows = modified_groups(rng, program), modified_flows(rng, program, rng.randint(5, 20))
+    groups, flows = list(planned.groups), list(planned.flows)
     messages = recorder.encode("add-groups", groups) + recorder.encode("add-flows", flows)
     lines = groups + flows
-    if rng.random() < 0.3:
+    if planned.odd:
         odd = odd_requests()
         messages += odd
         lines += [m.hex() for m in odd]

@@ -80,6 +80,10 @@ def number(value):
     return int.from_bytes(value, "big") if isinstance(value, bytes) else value
 
 
+def edits_addresses(lines):
+    return any(f"->{name}" in line for line in lines for f in ("nw_src", "nw_dst", "ipv6_src", "ipv6_dst") for name in (f, FIELDS[f][5], f.replace("nw", "ip")))
+
+
 TAGS = (None, None, "vlan", "vlan", "push mpls", "pop mpls", "pop last mpls")
 
 
@@ -89,15 +93,15 @@ class Joined:
     Links have no loop if no circle of these leads back; so only an entry that matches in_port sends to links.  What switches share: whether ICMPv6 types change on the way.
     """
 
-    def __init__(self, n_devices, onward, sets_icmpv6, max_cost=16, selects=True):
-        self.n_devices, self.onward, self.sets_icmpv6, self.max_cost, self.selects = n_devices, onward, sets_icmpv6, max_cost, selects
+    def __init__(self, n_devices, onward, sets_icmpv6, max_cost=16):
+        self.n_devices, self.onward, self.sets_icmpv6, self.max_cost = n_devices, onward, sets_icmpv6, max_cost
         self.n_ports = n_devices + len(onward)
 
     def output(self, rng, in_port):
         """in_port: what the entry matches, None: any; 0: for a bucket."""
         devices = [f"output:{n}" for n in range(1, self.n_devices + 1)]
         if in_port == 0:
-            return rng.choice(devices * 2 + ["controller:65535"] * self.selects)
+            return rng.choice(devices * 2 + ["controller:65535"])
         if in_port is None or in_port > self.n_devices:
             links = [f"output:{n}" for n in self.onward.get(in_port, ())]
             return rng.choice(devices * 2 + links * 6 + ["controller:65535"])
@@ -109,10 +113,10 @@ class Program:
 
     tags: what it may push and pop, one of TAGS; l2: it looks at and changes nothing behind the tags (for malformed packets); spent: TTLs run out in it, so it is one table without groups.
     plain: nothing but OpenFlow 1.3 itself, as tenants' controllers speak it: no registers, moves, loads, clones, resubmits.
-    joined: the switch is one of several that are joined by links, a Joined.
+    joined: the switch is one of several that are joined by links, a Joined.  selects: it may have groups of type select.
     """
 
-    def __init__(self, rng, tags=None, l2=False, spent=False, plain=False, joined=None):
+    def __init__(self, rng, tags=None, l2=False, spent=False, plain=False, joined=None, selects=True):
         self.plain, self.joined = plain, joined
         self.n_ports, self.max_cost = (joined.n_ports, joined.max_cost) if joined else (p.N_PORTS, MAX_COST)
         self.in_port = None             # What the entry at work is known to match.
@@ -127,7 +131,7 @@ class Program:
         self.writes = not spent and rng.random() < 0.5 and not (tags in ("pop mpls", "pop last mpls") and self.push_site in range(1, self.n_tables))
         # Not with what makes Open vSwitch process a packet in several rounds (README.md).
         self.clones = not plain and tags in (None, "vlan") and rng.random() < 0.7
-        self.selects = not self.clones and rng.random() < 0.5 and (not joined or joined.selects)       # Or else resubmits.
+        self.selects = not self.clones and rng.random() < 0.5 and selects       # Or else resubmits.
         self.groups, self.flows, self.entries, self.n_conjunctions = [], [], [], 0     # entries: (table, priority, match, what is known, in_port)
         self.group_costs, self.table_costs = {}, {}
         # It sets ICMPv6 types and codes, or looks at neighbour discovery: what becomes of that when they change is seen differently (README.md).
@@ -141,8 +145,7 @@ class Program:
         self.table_costs[0] = self._table(0)
         self.cost = self.table_costs[0]
         # Whether it changes an IP address, which Open vSwitch does to later fragments as if they had a layer-4 header (README.md).
-        self.edits_addresses = any(f"->{name}" in line for line in self.groups + self.flows for f in ("nw_src", "nw_dst", "ipv6_src", "ipv6_dst")
-                                   for name in (f, FIELDS[f][5], f.replace("nw", "ip")))
+        self.edits_addresses = edits_addresses(self.groups + self.flows)
         # Whether it tells the protocols over IPv6 apart, where the two differ about later fragments (README.md).
         self.matches_ipv6_l4 = any(name in line for line in self.flows for name in ("tcp6", "udp6", "sctp6", "icmp6"))
 

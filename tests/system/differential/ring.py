@@ -17,7 +17,7 @@ from utilities.lab.ovs import Ovs
 from . import channel, messages, packets, programs
 from .bench import FRAG_NX_MATCH, PAUSE_S, Side, pcap_port
 from .campaign import MOST_SHOWN, same, shown
-from .edges import OvsEdge, edge_ports
+from .edges import OvsEdge, edge_ports, edge_trace
 from .slices import LISTEN, PLENTY, in_order
 
 N_SWITCHES, N_DEVICES = 3, 2
@@ -112,12 +112,7 @@ class RingBench:
             side.channel.install([channel.DELETE_FLOWS, channel.DELETE_GROUPS])
 
     def traces(self, switch, in_port, frame):
-        device = f"d{N_DEVICES * switch + in_port}"
-        if isinstance(self.edge, OvsEdge):
-            ours = self.edge.ovs.appctl("ofproto/trace", "br0", f"in_port={device}", frame.hex())
-        else:
-            ours = self.edge.vswctl("trace", f"in_port={device}", "--packet", frame.hex(), check=False).output
-        return ours + self.ovs.appctl("ofproto/trace", f"br{switch}", f"in_port={in_port}", frame.hex())
+        return edge_trace(self.edge, N_DEVICES * switch + in_port, frame) + self.ovs.appctl("ofproto/trace", f"br{switch}", f"in_port={in_port}", frame.hex())
 
     def story(self):
         return f"drops so far: {self.edge.drops()}"
@@ -160,14 +155,16 @@ class RingCampaign:
             raise LabError(f"{self.n_crossed} of {self.n_done} packets crossed a link: this shows nothing")
 
     def _make(self, index):
-        """(programs, [(switch, in_port, frame)])."""
+        """(programs, [(switch, in_port, frame)], what is to become of each program)."""
         rng = random.Random(f"{self.seed}/{index}")
         malformed, sets_icmpv6 = rng.random() < 0.1, rng.random() < 0.4
-        made = [programs.Program(rng, None, l2=malformed, plain=True, joined=programs.Joined(N_DEVICES, onward, sets_icmpv6, selects=self.selects)) for onward in ONWARD]
-        stream = packets.Packets(rng, malformed, max_tags=2, labels=(1, 1, 1, 2, 2, 3), later_l4=not any(m.edits_addresses for m in made),
+        made = [programs.Program(rng, None, l2=malformed, plain=True, joined=programs.Joined(N_DEVICES, onward, sets_icmpv6), selects=self.selects) for onward in ONWARD]
+        changes = [messages.Change(rng, program) for program in made]
+        edits_addresses = any(m.edits_addresses for m in made) or any(programs.edits_addresses(c.flows) for c in changes)
+        stream = packets.Packets(rng, malformed, max_tags=2, labels=(1, 1, 1, 2, 2, 3), later_l4=not edits_addresses,
                                  later_ipv6=not any(m.matches_ipv6_l4 for m in made), llc=True, spent=False, least=14)
         batch = [(rng.randrange(N_SWITCHES), rng.randint(1, N_DEVICES), stream.next()[1]) for _ in range(self.per_program)]
-        return made, batch, rng
+        return made, batch, changes
 
     def only(self, index):
         try:
@@ -176,20 +173,20 @@ class RingCampaign:
             raise LabError(f"program {index} of seed {self.seed}: {error}") from None
 
     def _program(self, index):
-        made, batch, rng = self._make(index)
+        made, batch, changes = self._make(index)
         part = len(batch) * 3 // 4
         self.bench.fresh_channels()
         pairs = [[side[s].channel for side in self.bench.sides] for s in range(N_SWITCHES)]
         if self._install(made, index):
             before = self._counters(made)
             if self._packets(index, made, batch[:part]) and self._statistics(index, made, before):
-                for program, pair in zip(made, pairs):
-                    refused, sent = messages.change(rng, program, self.bench.recorder, pair)
+                for planned, pair in zip(changes, pairs):
+                    refused, sent = messages.change(planned, self.bench.recorder, pair)
                     self.n_refused += refused
                     self.n_changes += sent
                 before = self._counters(made)
                 if self._packets(index, made, batch[part:]):
-                    self._statistics(index, made, before, changed=True)
+                    self._statistics(index, made, before, changes)
                 for pair in pairs:
                     messages.compare_contents(pair)
         self.n_done += len(batch)
@@ -248,9 +245,10 @@ class RingCampaign:
             found.append(counters)
         return found
 
-    def _statistics(self, index, made, before, changed=False):
-        """changed: groups may have been modified, which starts their counters anew in Open vSwitch (README.md)."""
-        after = [{name: n for name, n in side.items() if not (changed and name[1].startswith("group"))} for side in self._counters(made)]
+    def _statistics(self, index, made, before, changes=()):
+        """changes: groups that these modified begin to count anew in Open vSwitch (README.md)."""
+        modified = {(s, name) for s, planned in enumerate(changes) for name in planned.modified_groups}
+        after = [{name: n for name, n in side.items() if name not in modified} for side in self._counters(made)]
 
         def moved(side, name):
             old, new = before[side].get(name), after[side].get(name)

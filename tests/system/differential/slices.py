@@ -13,6 +13,7 @@ from utilities.lab.ovs import Ovs
 
 from . import channel
 from .bench import DOWN_PORT, N_PORTS, Bench, Side, pcap_port
+from .edges import OvsEdge, edge_ports, edge_trace
 
 LISTEN = 7001
 FABRIC_DPID = 0xfa
@@ -27,10 +28,16 @@ class SliceSide(Side):
     def __init__(self, name, path, pcaps, edge_ports):
         """edge_ports: a port of each edge."""
         super().__init__(name, path, pcaps)
-        self.edge_ports, self.wanted = edge_ports, None
+        self.edge_ports, self.wanted, self._n_more = edge_ports, None, 0
+
+    def without_sentinels(self, port, numbers):
+        """Without those that the other switch has not sent."""
+        n = self._n_more if port <= N_PORTS else 0
+        return numbers[0], numbers[1] - n, numbers[2], numbers[3] - n * len(self.sentinel or b"")
 
     def start(self, packets, serial):
         self.expect(serial)
+        self._n_more += len(self.edge_ports) - 1
         table = channel.action_output(channel.OFPP_TABLE)
         self.channel.send(*[channel.packet_out(in_port, table, frame) for in_port, frame in packets])
         for mine in self.edge_ports:
@@ -78,8 +85,9 @@ class SliceBench(Bench):
 
     ours = "the slice"
 
-    def __init__(self, lab, n_edges=1):
-        self.n_edges = n_edges
+    def __init__(self, lab, n_edges=1, ovs_edge=None):
+        """ovs_edge: the index of one that is an Open vSwitch."""
+        self.n_edges, self.ovs_edge = n_edges, ovs_edge
         if n_edges > 1:
             self.burst = HELD
         super().__init__(lab)
@@ -101,15 +109,19 @@ class SliceBench(Bench):
             for i in range(self.n_edges):
                 fabric.port("br0", f"to{i + 1}", ofport=i + 1)
         where = {n: hosts[self.edge_of(n)] for n in range(1, DOWN_PORT + 1)}
-        self.edges = [Vswitchd(host, dpid=i + 1, uplinks=["fab0"] if self.n_edges > 1 else [], controllers=[self.ctl.openflow],
-                               ports=[pcap_port(host, n, f"d{n}") for n in where if where[n] is host]) for i, host in enumerate(hosts)]
-        self.vswitchd = self.edges[0]
+        self.edges = [self._edge(i, host, [n for n in where if where[n] is host]) for i, host in enumerate(hosts)]
         lab.wait_for("the edges", self._is_ready, 30)
-        pcaps = [where[n].path(f"vswitchd{n}.pcap") for n in range(1, N_PORTS + 1)]
+        pcaps = [path for n in range(1, N_PORTS + 1) for path in edge_ports(self.edges[self.edge_of(n)], where[n], [n])]
         path = self.ctl.host.namespace, LISTEN
         if self.n_edges == 1:
             return Side(self.ours, path, pcaps)
         return SliceSide(self.ours, path, pcaps, [next(n for n in where if where[n] is host) for host in hosts])
+
+    def _edge(self, i, host, numbers):
+        uplinks = ["fab0"] if self.n_edges > 1 else []
+        if i == self.ovs_edge:
+            return OvsEdge(host, i + 1, self.ctl.openflow, numbers, uplinks)
+        return Vswitchd(host, dpid=i + 1, uplinks=uplinks, controllers=[self.ctl.openflow], ports=[pcap_port(host, n, f"d{n}") for n in numbers])
 
     def _apply(self, hosts):
         """Before the edges come: from the first moment their ports are known to be the tenant's, and no discovery frame leaves them."""
@@ -149,9 +161,7 @@ class SliceBench(Bench):
         return [ours.outcome(), ([sorted(map(as_carried, f)) for f in frames], sorted(ins, key=in_order))]
 
     def traces(self, in_port, frame):
-        edge = self.edges[self.edge_of(in_port)]
-        return edge.vswctl("trace", f"in_port=d{in_port}", "--packet", frame.hex(), check=False).output \
-            + self.ovs.appctl("ofproto/trace", "br0", f"in_port={in_port}", frame.hex())
+        return edge_trace(self.edges[self.edge_of(in_port)], in_port, frame) + self.ovs.appctl("ofproto/trace", "br0", f"in_port={in_port}", frame.hex())
 
     def story(self):
         return "".join(f"{edge.name} drops {edge.drops()}\n  " for edge in self.edges)
