@@ -11,6 +11,8 @@
 
 #define SPARE_CONNECTIONS 256   /* Beyond two for each switch of the model. */
 #define MAX_PORTS 8192          /* Of one switch; further ones are not taken note of. */
+/* First fragments have layer-4 fields (section 7.3.2: "normal" is "no special handling"). What Open vSwitch calls normal hides them; its own setting shows them. */
+enum fragments { OFPC_FRAG_NORMAL = 0, OFPC_FRAG_NX_MATCH = 3 };
 
 /* --- Ports --- */
 
@@ -297,6 +299,16 @@ static void release_due(struct substrate *s)
     }
 }
 
+static void set_config(struct of_conn *conn, enum fragments fragments)
+{
+    struct of_msg msg;
+    of_msg_init(&msg, OFPT_SET_CONFIG, of_conn_next_xid(conn));
+    msg.config.flags = (uint16_t) fragments;
+    msg.config.miss_send_len = OFPCML_NO_BUFFER;                /* Whole packets, section 6.1.2. */
+    of_conn_send(conn, &msg);
+    of_msg_fini(&msg);
+}
+
 static void attach(struct sb_conn *sb, struct sw_impl *sw)
 {
     struct substrate *s = sb->substrate;
@@ -308,6 +320,9 @@ static void attach(struct sb_conn *sb, struct sw_impl *sw)
     sw->pub.lacks_failover = sb->lacks_failover;
     sw->pub.conn = sb->conn;
     sw->pub.connected_ns = sw->attached_ns;
+    if (!sb->is_vswitchd && !sw->pub.is_fabric) {
+        set_config(sb->conn, OFPC_FRAG_NX_MATCH);
+    }
     str_copy(sw->pub.peer, sizeof sw->pub.peer, of_conn_peer(sb->conn));
     show_ports(sb);
     for (unsigned i = 0; i < sb->n_ports; i++) {
@@ -391,9 +406,7 @@ static uint32_t ask(struct of_conn *conn, enum of_type type, enum of_multipart p
 {
     struct of_msg msg;
     of_msg_init(&msg, type, of_conn_next_xid(conn));
-    if (type == OFPT_SET_CONFIG) {
-        msg.config.miss_send_len = OFPCML_NO_BUFFER;            /* Whole packets, section 6.1.2. */
-    } else if (type == OFPT_MULTIPART_REQUEST) {
+    if (type == OFPT_MULTIPART_REQUEST) {
         msg.multipart.type = part;
         if (part == OFPMP_AGGREGATE) {
             msg.multipart.filter = (struct of_flow_filter) { .table_id = OFPTT_ALL, .out_port = OFPP_ANY, .out_group = OFPG_ANY };
@@ -408,7 +421,7 @@ static void on_up(struct of_conn *conn, void *sb_)
 {
     struct sb_conn *sb = sb_;
     ask(conn, OFPT_FEATURES_REQUEST, OFPMP_DESC);
-    ask(conn, OFPT_SET_CONFIG, OFPMP_DESC);
+    set_config(conn, OFPC_FRAG_NORMAL);
     sb->ports_xid = ask(conn, OFPT_MULTIPART_REQUEST, OFPMP_PORT_DESC);
     sb->flow_count_xid = ask(conn, OFPT_MULTIPART_REQUEST, OFPMP_AGGREGATE);
     sb->groups_xid = ask(conn, OFPT_MULTIPART_REQUEST, OFPMP_GROUP_FEATURES);

@@ -140,6 +140,8 @@ static void fake_message(struct of_conn *conn UNUSED, struct of_msg *in, const u
         k->asked[k->n_asked++ % ARRAY_SIZE(k->asked)] = in->xid;
     } else if (in->type == OFPT_EXPERIMENTER && !k->mute_polder) {
         fake_experimenter(k, in, raw, size);
+    } else if (in->type == OFPT_SET_CONFIG) {
+        k->config_flags = in->config.flags;
     } else if (in->type == OFPT_PACKET_OUT) {
         fake_packet_out(k, &in->packet_out);
     }

@@ -10,7 +10,6 @@ class OvsEdge:
         self.ovs = Ovs(host, options=["--enable-dummy"])
         self.ovs.vsctl("set", "Open_vSwitch", ".", "other_config:flow-limit=0", "other_config:vlan-limit=0")
         self.ovs.bridge("br0", dpid=dpid)
-        self.ovs.ofctl("set-frags", "br0", "nx-match")          # Ports of first fragments are there: README.md.
         for n in numbers:
             self.ovs.vsctl("add-port", "br0", f"d{n}", "--", "set", "interface", f"d{n}", "type=dummy", f"ofport_request={n}",
                            f"options:tx_pcap={host.path(f'ovs{n}.pcap')}")
