@@ -198,8 +198,17 @@ static void compile_instructions(const struct vsw *vsw, const struct flow_entry 
         compile_write(vsw, &in->write, vflow->number, &out->write);
     }
     out->clear = in->clear && !set_known;
-    out->has_metadata = in->has_metadata;
+    out->has_metadata = in->has_metadata && !(write && set_known);
     out->metadata = in->metadata;
+/* As an action, for what applies the set has to run behind it (section 5.9: write-metadata comes before the set is executed). */
+static void write_metadata(const struct instructions *in, struct actions *out)
+{
+    actions_set_u64(out, FIELD_METADATA, in->metadata & in->metadata_mask);
+    struct action *a = &out->list[out->n - 1];
+    a->set_field.masked = in->metadata_mask != UINT64_MAX;
+    a->set_field.mask = field_value_from_u64(in->metadata_mask);
+}
+
     out->metadata_mask = in->metadata_mask;
     if (in->has_goto) {
         out->has_goto = true;
@@ -217,6 +226,9 @@ static void entry_rule_init(struct entry_rule *rule, const struct vsw *vsw, cons
     compile_instructions(vsw, entry, &rule->instructions);
 }
 
+        if (in->has_metadata && in->metadata_mask) {
+            write_metadata(in, &out->apply);
+        }
 /* reset: OFPFF_RESET_COUNTS, RULE_BEGINS or 0. last: the instructions are not needed again. */
 static void rule_put_entry(struct rulesets *rulesets, const struct vsw *vsw, const struct flow_entry *entry, struct entry_rule *rule, unsigned reset, bool last)
 {

@@ -210,6 +210,48 @@ static void test_packets(void)
     vsw_rig_fini(&b);
 }
 
+/* --- How the tenant's actions are compiled --- */
+
+static void first_entry(struct flow_entry *e, void *found)
+{
+    if (e->priority) {
+        *(struct flow_entry **) found = e;
+    }
+}
+
+/* Of the one entry in the tenant's table 0, on edge 1. */
+static void expect_compiled(struct vsw_rig *b, const char *wanted)
+{
+    struct flow_entry *e = NULL;
+    struct of_flow_filter filter;
+    struct buf text = BUF_INIT;
+    of_flow_filter_init(&filter);
+    filter.table_id = T_VIRT;
+    vsw_rig_settle(b);
+    flow_tables_each(b->edges[0].flows, &filter, false, first_entry, &e);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(e);
+    instructions_format(&e->instructions, &text);
+    CU_ASSERT_STRING_EQUAL(buf_cstr(&text), wanted);
+    buf_fini(&text);
+}
+
+/* A packet-in from the action set bears the metadata that the same entry wrote (section 5.9). */
+static void test_metadata_and_set(void)
+{
+    struct vsw_rig b;
+    char wanted[300];
+    vsw_rig_init(&b);
+    vsw_rig_flow(&b, OFPFC_ADD, 0, 1, "in_port=1", "write_actions(CONTROLLER),write_metadata:0x25/0xf0f");
+    vsw_rig_barrier(&b);
+    unsigned number = ((const struct vflow *) vsw_rig_entry(&b, 0, "in_port=1")->aux)->number;
+    snprintf(wanted, sizeof wanted, "set_field:0x5/0xf0f->metadata,load:%#x->NXM_NX_REG8[],load:0xfffffffd->NXM_NX_REG2[],resubmit(,240)", number);
+    expect_compiled(&b, wanted);
+    vsw_rig_flow(&b, OFPFC_MODIFY, 0, 1, "in_port=1", "write_actions(output:2),write_metadata:0x25");
+    vsw_rig_barrier(&b);
+    expect_compiled(&b, "set_field:0x25->metadata,load:0x2->NXM_NX_REG2[],resubmit(,240)");
+    vsw_rig_fini(&b);
+}
+
 static void test_ports(void)
 {
     struct vsw_rig b;
@@ -406,5 +448,6 @@ void vsw_test_suite(void)
 {
     UNIT_SUITE("vsw", { "refused add", test_refused_add }, { "refused change", test_refused_change }, { "refused group", test_refused_group },
                { "quotas", test_quotas }, { "barrier", test_barrier }, { "what a plain switch has not", test_refused_by_name }, { "packets", test_packets },
+               { "metadata and action set", test_metadata_and_set },
                { "ports", test_ports }, { "changes", test_changes }, { "cycles", test_cycles }, { "what left counts", test_what_left_counts });
 }

@@ -158,7 +158,7 @@ void program_flow_mod(const struct program *p, struct of_flow_mod *mod)
     }
     in->has_goto = mod->table_id + 1 < PROGRAM_TABLES && rng_below(r, 2);
     in->goto_table = (uint8_t) (mod->table_id + 1 + (in->has_goto ? rng_below(r, (uint32_t) (PROGRAM_TABLES - mod->table_id - 1)) : 0));
-    if ((in->has_metadata = in->has_goto && !rng_below(r, 3))) {
+    if ((in->has_metadata = !rng_below(r, in->has_goto ? 3 : 6))) {
         in->metadata = rng_u64(r);
         in->metadata_mask = rng_below(r, 2) ? UINT64_MAX : 3;
     }

@@ -30,6 +30,8 @@ def modified_flows(rng, program, n):
             lines.append(f"modify_strict {strict},actions={program.instructions(table, known)}")
         elif how < 0.5:
             lines.append(f"modify cookie={rng.randint(0, 15):#x}/0xf,{loose},actions={program.instructions(table, known)}")
+        elif how < 0.6 and (table, priority) in checked:
+            continue            # Which of two overlapping entries of one priority counts is undefined (section 5.3).
         elif how < 0.6:
             lines.append(f"add cookie={0x10000 + i:#x},{flags}{strict},actions={program.instructions(table, known)}")
         elif how < 0.65 and match and (table, priority) not in checked:
