@@ -13,7 +13,10 @@
  * delivers over a virtual link may write to the set. What matches nothing is dropped, so it runs no set (section 5.4).
  *
  * A packet-in bears the entry's cookie when the entry itself outputs. One from an action set has no cookie (section
- * 7.4.1), but its entry's table: it goes by way of DELIVER, with the entry named in reg8.
+ * 7.4.1), but its entry's table: it goes by way of DELIVER, with the entry named in reg8. One from a bucket has neither;
+ * vswitchd adds the table by itself. Elsewhere (Open vSwitch) a bucket is an action set, and those run no Nicira action
+ * that names a meter: where an edge is no vswitchd, buckets go by way of DELIVER, too, and entries that lead to a group
+ * name themselves in reg8 first.
  */
 #include "controller/compile.h"
 
@@ -104,6 +107,23 @@ static void output_controller_from_set(const struct vsw *vsw, struct actions *ou
     output_virtual(vsw, out, OFPP_CONTROLLER);
 }
 
+static bool leads_to_group(const struct actions *in)
+{
+    bool leads = false;
+    for (unsigned i = 0; !leads && i < in->n; i++) {
+        leads = in->list[i].type == ACTION_GROUP || (in->list[i].type == ACTION_CLONE && leads_to_group(&in->list[i].nested));
+    }
+    return leads;
+}
+
+/* For a packet-in from a bucket of a group that these actions lead to. */
+static void name_entry(const struct vsw *vsw, const struct actions *in, uint32_t number, struct actions *out)
+{
+    if (vsw->has_foreign_edge && leads_to_group(in)) {
+        actions_load(out, R_ENTRY, 0, 32, number);
+    }
+}
+
 /* What an action set with these actions in it does, as a list. number: the entry's; 0: a bucket. */
 static void compile_set(const struct vsw *vsw, const struct actions *in, uint32_t number, struct actions *out)
 {
@@ -127,10 +147,14 @@ static void compile_set(const struct vsw *vsw, const struct actions *in, uint32_
         }
     }
     const struct action *end = ordered.n ? &ordered.list[ordered.n - 1] : NULL;
-    if (end && number && end->type == ACTION_OUTPUT && end->output.port == OFPP_CONTROLLER) {
+    if (end && (number || vsw->has_foreign_edge) && end->type == ACTION_OUTPUT && end->output.port == OFPP_CONTROLLER) {
         ordered.n--;                                    /* It owns nothing. */
         compile_actions(vsw, &ordered, out, BEHIND_MORE);
-        output_controller_from_set(vsw, out, number);
+        if (number) {
+            output_controller_from_set(vsw, out, number);
+        } else {
+            output_virtual(vsw, out, OFPP_CONTROLLER);
+        }
     } else {
         compile_actions(vsw, &ordered, out, BEHIND_NOTHING);
     }
@@ -176,6 +200,15 @@ static uint32_t compile_match(const struct vsw *vsw, const struct flow_entry *en
     return in_port;
 }
 
+/* As an action, for what applies the set has to run behind it (section 5.9: write-metadata comes before the set is executed). */
+static void write_metadata(const struct instructions *in, struct actions *out)
+{
+    actions_set_u64(out, FIELD_METADATA, in->metadata & in->metadata_mask);
+    struct action *a = &out->list[out->n - 1];
+    a->set_field.masked = in->metadata_mask != UINT64_MAX;
+    a->set_field.mask = field_value_from_u64(in->metadata_mask);
+}
+
 static void compile_instructions(const struct vsw *vsw, const struct flow_entry *entry, struct instructions *out)
 {
     const struct instructions *in = &entry->instructions;
@@ -188,27 +221,24 @@ static void compile_instructions(const struct vsw *vsw, const struct flow_entry 
     }
     if (in->has_apply) {
         out->has_apply = true;
+        name_entry(vsw, &in->apply, vflow->number, &out->apply);
         compile_actions(vsw, &in->apply, &out->apply, !set_known ? BEHIND_SET : in->has_goto || write ? BEHIND_MORE : BEHIND_NOTHING);
     }
     if (write && set_known) {
         out->has_apply = true;
+        if (in->has_metadata && in->metadata_mask) {
+            write_metadata(in, &out->apply);
+        }
+        name_entry(vsw, &in->write, vflow->number, &out->apply);
         compile_set(vsw, &in->write, vflow->number, &out->apply);
     } else if (write) {
         out->has_write = true;
+        name_entry(vsw, &in->write, vflow->number, &out->write);
         compile_write(vsw, &in->write, vflow->number, &out->write);
     }
     out->clear = in->clear && !set_known;
     out->has_metadata = in->has_metadata && !(write && set_known);
     out->metadata = in->metadata;
-/* As an action, for what applies the set has to run behind it (section 5.9: write-metadata comes before the set is executed). */
-static void write_metadata(const struct instructions *in, struct actions *out)
-{
-    actions_set_u64(out, FIELD_METADATA, in->metadata & in->metadata_mask);
-    struct action *a = &out->list[out->n - 1];
-    a->set_field.masked = in->metadata_mask != UINT64_MAX;
-    a->set_field.mask = field_value_from_u64(in->metadata_mask);
-}
-
     out->metadata_mask = in->metadata_mask;
     if (in->has_goto) {
         out->has_goto = true;
@@ -226,9 +256,6 @@ static void entry_rule_init(struct entry_rule *rule, const struct vsw *vsw, cons
     compile_instructions(vsw, entry, &rule->instructions);
 }
 
-        if (in->has_metadata && in->metadata_mask) {
-            write_metadata(in, &out->apply);
-        }
 /* reset: OFPFF_RESET_COUNTS, RULE_BEGINS or 0. last: the instructions are not needed again. */
 static void rule_put_entry(struct rulesets *rulesets, const struct vsw *vsw, const struct flow_entry *entry, struct entry_rule *rule, unsigned reset, bool last)
 {

@@ -59,7 +59,7 @@ enum edge_table {
 #define R_OUT ((enum field_id) (FIELD_REG0 + 2))        /* Virtual out-port, OFPP_FLOOD or OFPP_IN_PORT. */
 #define R_FLAGS ((enum field_id) (FIELD_REG0 + 3))      /* PROVIDER_*. */
 #define R_PDST ((enum field_id) (FIELD_XREG0 + 2))      /* Provider destination MAC, in the low 48 bits. */
-#define R_ENTRY ((enum field_id) (FIELD_REG0 + 8))      /* Number of the entry that wrote output:CONTROLLER to the action set. */
+#define R_ENTRY ((enum field_id) (FIELD_REG0 + 8))      /* Number of the entry that wrote output:CONTROLLER to the action set, or led to a group. */
 #define R_PSRC ((enum field_id) (FIELD_XREG0 + 3))      /* Provider source MAC. */
 
 /* Where the flags (6 bits) sit in the provider source MAC seen as a 48-bit number. */

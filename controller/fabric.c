@@ -136,6 +136,17 @@ static void compile_edge(struct fabric *f, struct vsw *vsw, const struct edge *e
     }
 }
 
+/* Of an edge that never connected nothing is known. */
+static bool has_foreign_edge(const struct vsw *vsw)
+{
+    bool has = false;
+    for (unsigned i = 0; !has && i < vsw->network->n_landings; i++) {
+        const struct sw *sw = substrate_find(vsw->controller->substrate, vsw->network->landings[i].edge->datapath_id);
+        has = sw && sw->connected_ns && !sw->is_vswitchd;
+    }
+    return has;
+}
+
 /* Where an entry can match may have changed, and so what it costs. */
 static void review_cost(struct flow_entry *entry, void *vsw) { vsw_review_cost(vsw, entry); }
 
@@ -161,6 +172,7 @@ static void compile_vsw(struct fabric *f, struct vsw *vsw)
     if (vsw->is_slice && vsw->entries_dirty) {
         struct of_flow_filter all;
         of_flow_filter_init(&all);
+        vsw->has_foreign_edge = has_foreign_edge(vsw);
         room_vsw_update(vsw);
         flow_tables_each(vsw->flows, &all, false, review_cost, vsw);
     }
@@ -294,7 +306,13 @@ void fabric_ports_changed(struct fabric *f, struct sw *sw)
 
 void fabric_sw_up(struct fabric *f, struct sw *sw)
 {
+    struct vsw *vsw;
     fabric_ports_changed(f, sw);
+    HMAP_FOR_EACH (vsw, node, &f->vsws) {
+        if (vsw->is_slice && vsw->has_foreign_edge != has_foreign_edge(vsw)) {
+            fabric_entries_changed(vsw);
+        }
+    }
 }
 
 /* What a disconnected switch should hold stays as it was; paths are links_changed's. */

@@ -181,6 +181,7 @@ struct vsw {
     struct of_share share;
     struct budget changes_budget;
     struct { struct list node; uint64_t until_ns, since_ns; } hold;     /* limits.c, while share.held. */
+    bool has_foreign_edge;      /* One that is no vswitchd, as far as is known: compile_entry.c has what that changes. As of when entries were last compiled. */
     bool unmetered;             /* An edge has refused one of controllerd's own: packet-ins are limited by the edge's agent and here only. */
     uint64_t cost;              /* Sum over its entries. */
     struct room_edge *room_edges; unsigned n_room_edges;

@@ -252,6 +252,39 @@ static void test_metadata_and_set(void)
     vsw_rig_fini(&b);
 }
 
+/* The edges here are no vswitchd: their buckets name no meter, and packet-ins from buckets are told apart by reg8. */
+static void test_bucket_to_controller(void)
+{
+    struct vsw_rig b;
+    char wanted[300];
+    struct buf text = BUF_INIT;
+    vsw_rig_init(&b);
+    vsw_rig_group(&b, OFPGC_ADD, 1, OFPP_CONTROLLER);
+    vsw_rig_flow(&b, OFPFC_ADD, 0, 1, "in_port=1", "group:1");
+    vsw_rig_barrier(&b);
+    uint32_t physical = vsw_physical_group(b.vsw, 1);
+    const struct group *g = group_table_find(b.edges[0].groups, physical);
+    CU_ASSERT_TRUE_FATAL(b.vsw->has_foreign_edge && g && g->n_buckets == 1);
+    actions_format(&g->buckets[0].actions, &text);
+    CU_ASSERT_STRING_EQUAL(buf_cstr(&text), "load:0xfffffffd->NXM_NX_REG2[],resubmit(,240)");
+    buf_fini(&text);
+    unsigned number = ((const struct vflow *) vsw_rig_entry(&b, 0, "in_port=1")->aux)->number;
+    snprintf(wanted, sizeof wanted, "load:%#x->NXM_NX_REG8[],group:%u", number, physical);
+    expect_compiled(&b, wanted);
+    /* An edge that became known to be a vswitchd only now: as it compiles for those. */
+    for (unsigned i = 0; i < N_EDGES; i++) {
+        substrate_find(b.f.c.substrate, i + 1)->is_vswitchd = true;
+    }
+    fabric_sw_up(b.f.c.fabric, substrate_find(b.f.c.substrate, 1));
+    CU_ASSERT_TRUE(b.vsw->entries_dirty);
+    vsw_rig_settle(&b);
+    vsw_rig_barrier(&b);
+    CU_ASSERT_TRUE(!b.vsw->has_foreign_edge && g->n_buckets == 1 && g->buckets[0].actions.n == 1 && g->buckets[0].actions.list[0].type == ACTION_CONTROLLER);
+    snprintf(wanted, sizeof wanted, "group:%u", physical);
+    expect_compiled(&b, wanted);
+    vsw_rig_fini(&b);
+}
+
 static void test_ports(void)
 {
     struct vsw_rig b;
@@ -448,6 +481,6 @@ void vsw_test_suite(void)
 {
     UNIT_SUITE("vsw", { "refused add", test_refused_add }, { "refused change", test_refused_change }, { "refused group", test_refused_group },
                { "quotas", test_quotas }, { "barrier", test_barrier }, { "what a plain switch has not", test_refused_by_name }, { "packets", test_packets },
-               { "metadata and action set", test_metadata_and_set },
+               { "metadata and action set", test_metadata_and_set }, { "bucket to the controller", test_bucket_to_controller },
                { "ports", test_ports }, { "changes", test_changes }, { "cycles", test_cycles }, { "what left counts", test_what_left_counts });
 }
