@@ -434,6 +434,7 @@ void substrate_test_suite(void);
 void substrate_test_suite(void)
 {
     UNIT_SUITE("substrate", { "discovery", test_discovery }, { "links end", test_link_ends }, { "attacks", test_attacks }, { "misbehaviour", test_misbehaviour },
-               { "cables change places", test_replug }, { "reconnects", test_reconnect }, { "unknown switches", test_unknown }, { "fragments", test_fragments }, { "holding", test_holding },
+               { "cables change places", test_replug }, { "reconnects", test_reconnect }, { "unknown switches", test_unknown },
+               { "fragments", test_fragments }, { "holding", test_holding },
                { "Polder requests", test_polder_requests }, { "bound ports", test_bound_ports });
 }
