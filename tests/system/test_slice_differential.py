@@ -8,6 +8,7 @@ import random
 from utilities.lab.host import say
 
 from .differential.campaign import Campaign
+from .differential.edges import nothing_refused
 from .differential.ring import RingBench, RingCampaign
 from .differential.slices import SliceBench
 
@@ -22,6 +23,7 @@ def compare(bench, n_packets, **kwargs):
         campaign.only(int(program))
     else:
         campaign.run()
+    nothing_refused(bench.ctl)
 
 
 def test_one_edge(lab):
@@ -46,6 +48,7 @@ def compare_ring(bench, n_packets):
         campaign.only(int(program))
     else:
         campaign.run()
+    nothing_refused(bench.ctl)
 
 
 def test_ring(lab):

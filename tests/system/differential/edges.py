@@ -1,6 +1,7 @@
 """Open vSwitch as an edge of a slice: devices d1, d2… that write what they send into files, and what the benches ask of vswitchd."""
 import os
 
+from utilities.lab.cleanup import LabError
 from utilities.lab.ovs import Ovs
 
 
@@ -21,6 +22,12 @@ class OvsEdge:
 
     def drops(self):
         return "(not told by Open vSwitch)"
+
+
+def nothing_refused(ctl):
+    """What a tenant may not do controllerd refuses by itself: no edge has refused anything, or held something else than controllerd thought."""
+    if found := {name: n for name, n in ctl.metrics().items() if name.startswith(("polder_switch_errors_total", "polder_switch_repairs_total")) and n}:
+        raise LabError(f"edges have refused rules, or held others: {found}")
 
 
 def edge_ports(edge, host, numbers):
