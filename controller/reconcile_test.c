@@ -184,7 +184,7 @@ static bool on_reply(struct sw *sw, struct of_msg *msg, void *b_)
     struct bench *b = b_;
     if (msg->type == OFPT_ERROR) {
         struct of_error e = msg->error.error;
-        b->n_errors++;
+        b->n_errors += e.type != OFPET_SWITCH_CONFIG_FAILED;     /* It knows no OFPC_FRAG_NX_MATCH (southbound.c). */
         b->n_never += (e.type == OFPET_GROUP_MOD_FAILED && (e.code == OFPGMFC_GROUP_EXISTS || e.code == OFPGMFC_CHAINED_GROUP))
                       || (e.type == OFPET_METER_MOD_FAILED && e.code == OFPMMFC_METER_EXISTS);
     }
