@@ -52,10 +52,10 @@ static void note_object(struct sender *to, uint32_t *latest, uint32_t xid, struc
 {
     struct batch *batch;
     LIST_FOR_EACH (batch, node, &to->s->batches) {
-        if (*latest - batch->first_xid < batch->n) {
-            struct sent *former = &batch->sent[*latest - batch->first_xid];
-            former->replaced = former->object != NULL;
-            former->object = NULL;
+        unsigned i = *latest - batch->first_xid;
+        if (i < batch->n && batch->sent[i].object == sent.object) {     /* The number may be one of a former connection, and another's now. */
+            batch->sent[i].replaced = true;
+            batch->sent[i].object = NULL;
         }
     }
     *latest = xid;
@@ -172,6 +172,9 @@ static void revive(struct sw_rules *s)
     LIST_FOR_EACH (dead_group, dirty, &s->dead_groups) {
         struct rule_group *group = sw_rules_find_group(s, dead_group->id);
         if (group) {
+            if (dead_group->sent && dead_group->chained) {
+                s->refused_generation = s->generation;  /* Should the switch refuse what comes now, it has what was there: no grave that this may refer to is opened before. */
+            }
             group->sent |= dead_group->sent;
             group->chained |= dead_group->chained;
             rule_group_free(s, dead_group);

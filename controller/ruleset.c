@@ -23,13 +23,14 @@ struct rulesets *rulesets_new(struct controller *controller)
     return r;
 }
 
-/* The object with this xid is no more. */
-static void forget_sent(struct sw_rules *s, uint32_t xid)
+/* The object, which was last sent with this xid, is no more. The number may be one of a former connection, and another's now. */
+static void forget_sent(struct sw_rules *s, const void *object, uint32_t xid)
 {
     struct batch *batch;
     LIST_FOR_EACH (batch, node, &s->batches) {
-        if (xid - batch->first_xid < batch->n) {
-            batch->sent[xid - batch->first_xid].object = NULL;
+        unsigned i = xid - batch->first_xid;
+        if (i < batch->n && batch->sent[i].object == object) {
+            batch->sent[i].object = NULL;
         }
     }
 }
@@ -65,7 +66,7 @@ struct rule *rule_new(uint8_t table, uint16_t priority, const struct minimatch *
 
 void rule_free(struct sw_rules *s, struct rule *rule)
 {
-    forget_sent(s, rule->xid);
+    forget_sent(s, rule, rule->xid);
     rule_set_failed(s, &rule->failed, false);
     list_remove(&rule->owned);
     list_remove(&rule->dirty);
@@ -75,7 +76,7 @@ void rule_free(struct sw_rules *s, struct rule *rule)
 
 void rule_meter_free(struct sw_rules *s, struct rule_meter *meter)
 {
-    forget_sent(s, meter->xid);
+    forget_sent(s, meter, meter->xid);
     rule_set_failed(s, &meter->failed, false);
     list_remove(&meter->owned);
     list_remove(&meter->dirty);
@@ -85,7 +86,7 @@ void rule_meter_free(struct sw_rules *s, struct rule_meter *meter)
 
 void rule_group_free(struct sw_rules *s, struct rule_group *group)
 {
-    forget_sent(s, group->xid);
+    forget_sent(s, group, group->xid);
     rule_set_failed(s, &group->failed, false);
     list_remove(&group->owned);
     list_remove(&group->dirty);
