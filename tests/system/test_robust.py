@@ -78,7 +78,7 @@ def test_malformed_openflow(lab):
             kinds = []
             try:
                 while True:
-                    kinds.append(peer.receive(5)[0])
+                    kinds.append(peer.receive(8)[0])    # Whoever is spoken to is asked after five seconds whether it is there.
             except Closed:
                 pass
             except TimeoutError:
