@@ -309,6 +309,18 @@ static void set_config(struct of_conn *conn, enum fragments fragments)
     of_msg_fini(&msg);
 }
 
+/* Open vSwitch tells of an expired TTL only whoever asks for it. */
+static void ask_for_everything(struct of_conn *conn)
+{
+    struct of_msg msg;
+    of_msg_init(&msg, OFPT_SET_ASYNC, of_conn_next_xid(conn));
+    msg.async.packet_in[0] = 1 << OFPR_NO_MATCH | 1 << OFPR_ACTION | 1 << OFPR_INVALID_TTL;
+    msg.async.port_status[0] = msg.async.port_status[1] = 7;    /* Add, delete, modify. */
+    msg.async.flow_removed[0] = 15;                             /* Idle, hard, delete, group delete. */
+    of_conn_send(conn, &msg);
+    of_msg_fini(&msg);
+}
+
 static void attach(struct sb_conn *sb, struct sw_impl *sw)
 {
     struct substrate *s = sb->substrate;
@@ -322,6 +334,7 @@ static void attach(struct sb_conn *sb, struct sw_impl *sw)
     sw->pub.connected_ns = sw->attached_ns;
     if (!sb->is_vswitchd && !sw->pub.is_fabric) {
         set_config(sb->conn, OFPC_FRAG_NX_MATCH);
+        ask_for_everything(sb->conn);
     }
     str_copy(sw->pub.peer, sizeof sw->pub.peer, of_conn_peer(sb->conn));
     show_ports(sb);
