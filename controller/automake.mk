@@ -43,6 +43,7 @@ controller_libcontroller_a_SOURCES = \
 	controller/substrate_json.c \
 	controller/substrate_lldp.c \
 	controller/substrate_paths.c \
+	controller/sw_rules.c \
 	controller/trace.c \
 	controller/transport.c \
 	controller/unix_socket.c controller/unix_socket.h \

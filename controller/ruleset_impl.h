@@ -1,4 +1,4 @@
-/* The state that ruleset.c (desired) and reconcile.c (sent, confirmed) share: one `struct sw_rules` per switch.  Private to the two. */
+/* The state that ruleset.c (desired) and reconcile*.c (sent, confirmed) share: one `struct sw_rules` per switch (sw_rules.c).  Private to them. */
 #ifndef CONTROLLER_RULESET_IMPL_H
 #define CONTROLLER_RULESET_IMPL_H 1
 
@@ -123,9 +123,13 @@ struct rulesets {
     uint64_t sequence;          /* Counts passes that changed something, over all switches. */
 };
 
+/* --- sw_rules.c --- */
 struct sw_rules *sw_rules_find(const struct rulesets *, uint64_t datapath_id);
 struct sw_rules *sw_rules_get(struct rulesets *, uint64_t datapath_id);           /* Creates. */
+void sw_rules_free(struct rulesets *, struct sw_rules *);
 struct rule *sw_rules_find_rule(const struct sw_rules *, uint8_t table, uint16_t priority, const struct match *);
+struct rule *sw_rules_find_mini(const struct sw_rules *, uint8_t table, uint16_t priority, const struct minimatch *);
+void sw_rules_insert_rule(struct sw_rules *, struct rule *);              /* There is none with its identity. */
 struct rule_group *sw_rules_find_group(const struct sw_rules *, uint32_t id);
 struct rule_meter *sw_rules_find_meter(const struct sw_rules *, uint32_t id);
 /* Zeroed but for identity, instructions and lists: in none. */
@@ -137,6 +141,7 @@ void rule_meter_free(struct sw_rules *, struct rule_meter *);
 void batch_free(struct sw_rules *, struct batch *);
 const struct rule *rule_successor(const struct sw_rules *, const struct rule *dead);    /* The desired one with its identity; NULL: there is none. */
 void rule_set_failed(struct sw_rules *, bool *failed, bool value);
+/* --- ruleset.c --- */
 bool bands_equal(const struct of_meter_band *, unsigned, const struct of_meter_band *, unsigned);
 bool buckets_refer(const struct of_bucket *, unsigned n);               /* To a group. */
 bool buckets_equal(const struct of_bucket *, unsigned, const struct of_bucket *, unsigned);
