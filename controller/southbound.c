@@ -309,8 +309,8 @@ static void set_config(struct of_conn *conn, enum fragments fragments)
     of_msg_fini(&msg);
 }
 
-/* Open vSwitch tells of an expired TTL only whoever asks for it. */
-static void ask_for_everything(struct of_conn *conn)
+/* Section 7.3.10. Unasked, Open vSwitch tells a controller nothing of expired TTLs, of which a tenant's is to hear; the rest is as it is by default. */
+static void ask_for_expired_ttls(struct of_conn *conn)
 {
     struct of_msg msg;
     of_msg_init(&msg, OFPT_SET_ASYNC, of_conn_next_xid(conn));
@@ -334,7 +334,7 @@ static void attach(struct sb_conn *sb, struct sw_impl *sw)
     sw->pub.connected_ns = sw->attached_ns;
     if (!sb->is_vswitchd && !sw->pub.is_fabric) {
         set_config(sb->conn, OFPC_FRAG_NX_MATCH);
-        ask_for_everything(sb->conn);
+        ask_for_expired_ttls(sb->conn);
     }
     str_copy(sw->pub.peer, sizeof sw->pub.peer, of_conn_peer(sb->conn));
     show_ports(sb);

@@ -13,7 +13,7 @@
               "'fabric_switches':[{'name':'f1','datapath_id':'00000000000000fa'}]}"
 
 /* e1:1 - f1:1, f1:2 - e2:1; e1:2 and e2:2 lead to VMs. */
-static void line(struct bench *b, struct fake k[3])
+static void line_switches(struct fake k[3])
 {
     fake_ports(&k[0], 1, 2);
     fake_ports(&k[1], 2, 2);
@@ -24,10 +24,20 @@ static void line(struct bench *b, struct fake k[3])
     }
     fake_plug(&k[0], 1, &k[2], 1);
     fake_plug(&k[1], 1, &k[2], 2);
+}
+
+static void connect_line(struct bench *b, struct fake k[3])
+{
     for (unsigned i = 0; i < 3; i++) {
         bench_connect(b, &k[i]);
     }
     CU_ASSERT_EQUAL_FATAL(wait_ups(b, 3), 3);
+}
+
+static void line(struct bench *b, struct fake k[3])
+{
+    line_switches(k);
+    connect_line(b, k);
 }
 
 static void note_first(const struct path_rule *rule, void *port_)
@@ -244,25 +254,23 @@ static void test_unknown(void)
     finish(&b, &k, 1);
 }
 
-/* Tenants' entries match first fragments alike on every edge; section 7.3.2 knows no value that Open vSwitch takes for that. */
-static void test_fragments(void)
+/* Tenants' entries match first fragments alike on every edge (section 7.3.2 knows no value that Open vSwitch takes for that), and every edge tells of expired TTLs. */
+static void test_foreign_edge(void)
 {
     struct bench b;
     struct fake k[3];
     bench_init(&b, MODEL);
-    fake_ports(&k[0], 1, 2);
-    fake_ports(&k[1], 2, 2);
-    fake_ports(&k[2], 0xfa, 2);
-    k[0].is_vswitchd = true;
-    k[0].types[0] = "dpdk";
-    for (unsigned i = 0; i < 3; i++) {
-        bench_connect(&b, &k[i]);
-    }
-    CU_ASSERT_EQUAL(wait_ups(&b, 3), 3);
+    line_switches(k);
+    k[1].is_vswitchd = false;
+    connect_line(&b, k);
     fixture_turn(&b.f, 20);
-    CU_ASSERT_EQUAL(k[0].config_flags, 0);
-    CU_ASSERT_EQUAL(k[1].config_flags, 3);              /* OFPC_FRAG_NX_MATCH */
-    CU_ASSERT_EQUAL(k[2].config_flags, 0);
+    for (unsigned i = 0; i < 3; i++) {
+        bool foreign = i == 1;
+        CU_ASSERT_EQUAL(k[i].config_flags, foreign ? 3 : 0);            /* OFPC_FRAG_NX_MATCH */
+        CU_ASSERT_EQUAL(k[i].async.packet_in[0], foreign ? 1 << OFPR_NO_MATCH | 1 << OFPR_ACTION | 1 << OFPR_INVALID_TTL : 0);
+        CU_ASSERT_EQUAL(k[i].async.port_status[0], foreign ? 7 : 0);
+        CU_ASSERT_EQUAL(k[i].async.flow_removed[0], foreign ? 15 : 0);
+    }
     finish(&b, k, 3);
 }
 
@@ -272,14 +280,8 @@ static void test_holding(void)
     struct bench b;
     struct fake k[3];
     bench_init(&b, MODEL);
-    fake_ports(&k[0], 1, 2);
-    fake_ports(&k[1], 2, 2);
-    fake_ports(&k[2], 0xfa, 2);
-    fake_plug(&k[0], 1, &k[2], 1);
-    fake_plug(&k[1], 1, &k[2], 2);
+    line_switches(k);
     for (unsigned i = 0; i < 3; i++) {
-        k[i].is_vswitchd = i < 2;
-        k[i].types[0] = "dpdk";
         k[i].n_flows = 20;
     }
     bench_connect(&b, &k[0]);
@@ -435,6 +437,6 @@ void substrate_test_suite(void)
 {
     UNIT_SUITE("substrate", { "discovery", test_discovery }, { "links end", test_link_ends }, { "attacks", test_attacks }, { "misbehaviour", test_misbehaviour },
                { "cables change places", test_replug }, { "reconnects", test_reconnect }, { "unknown switches", test_unknown },
-               { "fragments", test_fragments }, { "holding", test_holding },
+               { "an edge that is no vswitchd", test_foreign_edge }, { "holding", test_holding },
                { "Polder requests", test_polder_requests }, { "bound ports", test_bound_ports });
 }

@@ -142,6 +142,8 @@ static void fake_message(struct of_conn *conn UNUSED, struct of_msg *in, const u
         fake_experimenter(k, in, raw, size);
     } else if (in->type == OFPT_SET_CONFIG) {
         k->config_flags = in->config.flags;
+    } else if (in->type == OFPT_SET_ASYNC) {
+        k->async = in->async;
     } else if (in->type == OFPT_PACKET_OUT) {
         fake_packet_out(k, &in->packet_out);
     }

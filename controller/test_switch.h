@@ -23,7 +23,8 @@ struct fake {
     unsigned n_lldp, n_flows;
     uint32_t asked[16];         /* Xids of the latest requests for counters: left to the test to answer. */
     unsigned n_asked, n_taken;  /* n_taken is the test's. */
-    uint16_t config_flags;      /* As the latest SET_CONFIG says. */
+    uint16_t config_flags;      /* As the latest SET_CONFIG says; */
+    struct of_async async;      /* SET_ASYNC. */
     uint32_t group_types;       /* Bits of enum of_group_type; 0: does not answer. */
     bool up;
 };

@@ -15,15 +15,20 @@ from .differential.slices import SliceBench
 N_PACKETS = int(os.environ.get("POLDER_DIFF_PACKETS") or 10_000)
 
 
-def compare(bench, n_packets, **kwargs):
+def run(bench, make, n_packets, **kwargs):
+    """make(bench, seed, n_packets, …): a campaign."""
     seed = int(os.environ.get("POLDER_DIFF_SEED") or random.SystemRandom().getrandbits(32))
     say(f" seed {seed}")
-    campaign = Campaign(bench, seed, n_packets, per_program=250, plain=True, changes=True, **kwargs)
+    campaign = make(bench, seed, n_packets, **kwargs)
     if program := os.environ.get("POLDER_DIFF_PROGRAM"):
         campaign.only(int(program))
     else:
         campaign.run()
     nothing_refused(bench.ctl)
+
+
+def compare(bench, n_packets, **kwargs):
+    run(bench, Campaign, n_packets, per_program=250, plain=True, changes=True, **kwargs)
 
 
 def test_one_edge(lab):
@@ -40,25 +45,14 @@ def test_open_vswitch_of_three_edges(lab):
     compare(SliceBench(lab, n_edges=3, ovs_edge=1), N_PACKETS // 4, whole=True, rounds=False)
 
 
-def compare_ring(bench, n_packets):
-    seed = int(os.environ.get("POLDER_DIFF_SEED") or random.SystemRandom().getrandbits(32))
-    say(f" seed {seed}")
-    campaign = RingCampaign(bench, seed, n_packets)
-    if program := os.environ.get("POLDER_DIFF_PROGRAM"):
-        campaign.only(int(program))
-    else:
-        campaign.run()
-    nothing_refused(bench.ctl)
-
-
 def test_ring(lab):
     """Three virtual switches on one edge, joined to a ring."""
-    compare_ring(RingBench(lab), N_PACKETS // 4)
+    run(RingBench(lab), RingCampaign, N_PACKETS // 4)
 
 
 def test_open_vswitch_ring(lab):
     """The same with Open vSwitch as the edge."""
-    compare_ring(RingBench(lab, ovs_edge=True), N_PACKETS // 8)
+    run(RingBench(lab, ovs_edge=True), RingCampaign, N_PACKETS // 8)
 
 
 test_one_edge.seconds = test_three_edges.seconds = test_open_vswitch_of_three_edges.seconds = test_ring.seconds = test_open_vswitch_ring.seconds = 240 + N_PACKETS // 100
