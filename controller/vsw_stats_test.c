@@ -191,6 +191,14 @@ static uint64_t metric(const struct rig *r, const char *name)
 
 /* --- Collections --- */
 
+/* A question that both edges answer at once. */
+static void collect(struct rig *r, uint64_t one, uint64_t two)
+{
+    want(r, VSW_STATS_FLOWS);
+    answer_flows(r, 0, asked(r, 0), one, false);
+    answer_flows(r, 1, asked(r, 1), two, false);
+}
+
 static void test_sums(void)
 {
     struct rig r;
@@ -253,9 +261,7 @@ static void test_slow_edge(void)
 {
     struct rig r;
     rig_init(&r);
-    want(&r, VSW_STATS_FLOWS);
-    answer_flows(&r, 0, asked(&r, 0), 10, false);
-    answer_flows(&r, 1, asked(&r, 1), 10, false);
+    collect(&r, 10, 10);
     want(&r, VSW_STATS_FLOWS);
     uint64_t begun = r.b.f.now_ns;
     answer_flows(&r, 0, asked(&r, 0), 15, false);
@@ -284,9 +290,7 @@ static void test_switch_leaves(void)
 {
     struct rig r;
     rig_init(&r);
-    want(&r, VSW_STATS_FLOWS);
-    answer_flows(&r, 0, asked(&r, 0), 10, false);
-    answer_flows(&r, 1, asked(&r, 1), 20, false);
+    collect(&r, 10, 20);
     want(&r, VSW_STATS_FLOWS);
     uint32_t one = asked(&r, 0), two = asked(&r, 1);
     fake_close(&r.k[1]);
@@ -307,9 +311,7 @@ static void test_switch_leaves(void)
     fake_ports(&r.k[1], 2, 1);
     bench_connect(&r.b, &r.k[1]);
     CU_ASSERT_EQUAL_FATAL(wait_ups(&r.b, 3), 3);
-    want(&r, VSW_STATS_FLOWS);
-    answer_flows(&r, 0, asked(&r, 0), 12, false);
-    answer_flows(&r, 1, asked(&r, 1), 3, false);
+    collect(&r, 12, 3);
     CU_ASSERT_TRUE(r.n_done == 5 && r.sum.packets == 35);
     rig_fini(&r);
 }
@@ -350,9 +352,7 @@ static void test_departs(void)
 {
     struct rig r;
     rig_init(&r);
-    want(&r, VSW_STATS_FLOWS);
-    answer_flows(&r, 0, asked(&r, 0), 10, false);
-    answer_flows(&r, 1, asked(&r, 1), 20, false);
+    collect(&r, 10, 20);
     want(&r, VSW_STATS_FLOWS);                          /* Asked before, answered after. */
     depart(&r, OFPRR_DELETE, 2);
     answer_flows(&r, 0, asked(&r, 0), 12, false);
