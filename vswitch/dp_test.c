@@ -158,6 +158,10 @@ static void test_resubmit_and_clone(void)
     fixture_add(&fx, "table=6,priority=1,actions=clear_actions");
     fixture_receive_flow(&fx, 5, TCP);
     check_ports(&fx, "2,3,4,1,4,3", "");
+    /* One that compiles to nothing, too. */
+    fixture_add(&fx, "table=5,priority=1,actions=clone(clone(note:01.02.03.04.05.06),output:2),output:1");
+    fixture_receive_flow(&fx, 5, TCP);
+    check_ports(&fx, "3,2,3,1,3", "");
     /* What ended in it does not run one. */
     fixture_add(&fx, "table=5,priority=1,actions=clone(resubmit(,3),drop(anti-spoof)),output:1");
     fixture_receive_flow(&fx, 5, TCP);

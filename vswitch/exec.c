@@ -171,7 +171,7 @@ static void clone(struct exec *e, const struct op *op, bool tail)
     struct exec_scope scope;
     uint64_t cookie = e->cookie;
     uint8_t origin = e->origin;
-    if (op->n_body && exec_scope_enter(e, &scope, tail)) {
+    if ((op->n_body || !action_set_empty(&e->set)) && exec_scope_enter(e, &scope, tail)) {
         action_set_copy(&e->set, &scope.set);
         if (exec_ops(e, op + 1, op->n_body, true) && !action_set_empty(&e->set)) {
             exec_set_run(e, true);
