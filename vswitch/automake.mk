@@ -15,6 +15,8 @@ vswitch_vswitchd_SOURCES = \
 	vswitch/device_link.c vswitch/device_link.h \
 	vswitch/device_mbuf.c vswitch/device_mbuf.h \
 	vswitch/device_vhost.c \
+	vswitch/vhost_ring.c vswitch/vhost_ring.h \
+	vswitch/vhost_rings.c vswitch/vhost_rings.h \
 	vswitch/eal.c vswitch/eal.h \
 	vswitch/main.c \
 	vswitch/metrics.c vswitch/metrics.h \

@@ -30,6 +30,7 @@
 #include "lib/hmap.h"
 #include "lib/log.h"
 #include "lib/util.h"
+#include "vswitch/vhost_rings.h"
 
 #define OFF(FEATURE) (UINT64_C(1) << VIRTIO_NET_F_##FEATURE)
 #define FEATURES_OFF (OFF(CSUM) | OFF(GUEST_CSUM) | OFF(GUEST_TSO4) | OFF(GUEST_TSO6) | OFF(GUEST_ECN) | OFF(GUEST_UFO) \
@@ -42,7 +43,7 @@ struct vhost_device {
     bool server;
     atomic_int vid;             /* -1: no driver. Written by the vhost thread, read by poll-mode threads. */
     atomic_uint n_pairs;        /* Queue pairs of the connected device; valid while vid >= 0. */
-    _Atomic uint64_t enabled;   /* Bit i: vring i is enabled by the driver. */
+    struct vhost_rings rings;
     atomic_int kick[CONFIG_MAX_QUEUES];         /* Our own copies of the guest's kick descriptors, -1: none. */
     struct device_lock tx_lock[CONFIG_MAX_QUEUES];      /* Per queue: poll-mode threads that share it. Held for one burst. */
 };
@@ -99,6 +100,36 @@ static void kicks_open(struct vhost_device *d, int vid, unsigned n_pairs)
     }
 }
 
+/* The device that a message is for, if it runs. */
+static struct vhost_device *running(int vid)
+{
+    pthread_mutex_lock(&registry.lock);
+    struct vhost_device *d = vhost_of_vid(vid);
+    pthread_mutex_unlock(&registry.lock);
+    return d && atomic_load(&d->vid) == vid ? d : NULL;         /* It is freed after rte_vhost_driver_unregister(), which outwaits callbacks. */
+}
+
+static enum rte_vhost_msg_result before_message(int vid, void *msg)
+{
+    struct vhost_device *d = running(vid);
+    (void) msg;
+    if (d) {
+        vhost_rings_stop(&d->rings);
+    }
+    return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+}
+
+static enum rte_vhost_msg_result after_message(int vid, void *msg)
+{
+    struct vhost_device *d = running(vid);
+    if (d) {
+        vhost_rings_after_message(&d->rings, vid, msg);
+    }
+    return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+}
+
+static const struct rte_vhost_user_extern_ops message_ops = { .pre_msg_handle = before_message, .post_msg_handle = after_message };
+
 static int vhost_new_device(int vid)
 {
     pthread_mutex_lock(&registry.lock);
@@ -112,6 +143,9 @@ static int vhost_new_device(int vid)
         rte_vhost_enable_guest_notification(vid, (uint16_t) i, 0);
     }
     kicks_open(d, vid, n_pairs);
+    if (!rte_vhost_extern_callback_register(vid, &message_ops, NULL)) {
+        vhost_rings_start(&d->rings, vid);
+    }
     atomic_store(&d->n_pairs, n_pairs);
     atomic_store_explicit(&d->vid, vid, memory_order_release);
     atomic_store(&d->dev.link_up, true);
@@ -130,7 +164,8 @@ static void vhost_destroy_device(int vid)
     if (d && atomic_load(&d->vid) == vid) {
         atomic_store(&d->dev.link_up, false);
         atomic_store(&d->vid, -1);
-        atomic_store(&d->enabled, 0);
+        atomic_store(&d->rings.enabled, 0);
+        vhost_rings_stop(&d->rings);
         rcu_synchronize(d->dev.env->rcu);
         kicks_close(d);
         d->dev.env->link_changed(d->dev.env->aux);
@@ -141,13 +176,8 @@ static int vhost_vring_state_changed(int vid, uint16_t vring, int enable)
 {
     pthread_mutex_lock(&registry.lock);
     struct vhost_device *d = vhost_of_vid(vid);
-    if (d && vring < 64) {
-        uint64_t bit = UINT64_C(1) << vring;
-        if (enable) {
-            atomic_fetch_or(&d->enabled, bit);
-        } else {
-            atomic_fetch_and(&d->enabled, ~bit);
-        }
+    if (d) {
+        vhost_rings_enable(&d->rings, vring, enable);
     }
     pthread_mutex_unlock(&registry.lock);
     return 0;
@@ -171,7 +201,7 @@ static uint16_t vhost_rx(struct device *dev, unsigned queue, struct rte_mbuf **m
     unsigned n_pairs = atomic_load_explicit(&d->n_pairs, memory_order_relaxed);
     uint16_t got = 0;
     for (unsigned q = queue; q < n_pairs && got < n; q += dev->n_rxq) {
-        got += rte_vhost_dequeue_burst(vid, (uint16_t) (2 * q + 1), dev->env->pools->small, mbufs + got, n - got);
+        got += vhost_rings_receive(&d->rings, vid, 2 * q + 1, dev->env->pools->small, mbufs + got, n - got);
     }
     return got;
 }
@@ -185,11 +215,11 @@ static uint16_t vhost_tx(struct device *dev, unsigned thread, struct rte_mbuf **
         return 0;
     }
     unsigned q = thread % RTE_MIN(n_pairs, (unsigned) CONFIG_MAX_QUEUES);
-    if (!(atomic_load_explicit(&d->enabled, memory_order_relaxed) >> (2 * q) & 1)) {
+    if (!vhost_rings_enabled(&d->rings, 2 * q)) {
         q = 0;
     }
     rte_spinlock_lock(&d->tx_lock[q].lock);
-    uint16_t sent = rte_vhost_enqueue_burst(vid, (uint16_t) (2 * q), mbufs, n);
+    uint16_t sent = vhost_rings_send(&d->rings, vid, 2 * q, mbufs, n);
     rte_spinlock_unlock(&d->tx_lock[q].lock);
     if (sent) {
         mbuf_free_burst(mbufs, sent);           /* Copied to the guest. */
