@@ -47,6 +47,8 @@ vswitch_vswitch_test_SOURCES = \
 	vswitch/queue_test.c \
 	vswitch/rcu.c vswitch/rcu.h \
 	vswitch/rcu_test.c \
+	vswitch/vhost_ring.c vswitch/vhost_ring.h \
+	vswitch/vhost_ring_test.c \
 	tests/unit.h
 vswitch_vswitch_test_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 vswitch_vswitch_test_CFLAGS = $(AM_CFLAGS) $(DPDK_CFLAGS)
