@@ -52,9 +52,9 @@
  *     (45.1 to 41.2), counters in one piece of address space in place of chunks to be looked up (41.2 to 39.6), the hit and the plain steps inlined and a checksum without
  *     divisions (40.0 to 37.6), asking for programs ahead (37.6 to 37.1).  What did not: 32-byte AVX2 counters (41.6 to 41.8, and 21.3 to 22.2 with one counter: setting the
  *     vector up costs what the third store does); two receive bursts and a transmit burst of 64 frames in a round (six 9.32 to 9.25, acl 10.39 to 10.21);
- *     prefetching the guest's descriptors and rings of the next burst, of the receive side (six 9.29 to 9.13, acl 10.31 to 10.25) or both (9.08, 10.10).
- *   - librte_vhost is more than half of the time, but not because of how we call it: counted in perf samples (one round each, six/1k) testpmd, in the same functions,
- *     spends about nine tenths of what we do there per frame.  Its places are the copies from the other core and the locked update of the used index after each burst.
+ *     prefetching the guest's descriptors and rings of the next burst, of the receive side (six 9.29 to 9.13, acl 10.31 to 10.25) or both (9.08, 10.10); their buffers
+ *     were what to ask for (vhost_ring.h).
+ *   - What it cost to receive and send was more than half of all that: vhost_ring.h.
  * The lines acl/1M and six/1M once had 14 and 9 % of the ceiling in vswitchd.  Growth, and the bench's warm-up (its generator's realtime class left the control
  * thread, which makes the larger caches, next to no time), were mended together; how much each did was not measured apart.
  *

@@ -6,7 +6,7 @@
  * publishes it; destroy_device() takes it back and waits for a grace period, after which the library may unmap the
  * guest's memory. That wait cannot deadlock: poll-mode threads never wait for the vhost thread except on a ring's lock,
  * and the library holds no ring's lock while it calls destroy_device(). In vring_state_changed() it does hold them, so
- * nothing waits there.
+ * nothing waits there, and while it calls before_message(): vhost_rings.h.
  *
  * No offload is negotiated: a frame from a guest is whole, with its checksums, and a guest gets it that way.
  */
