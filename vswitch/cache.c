@@ -94,7 +94,7 @@ bool cache_still_right(const struct cache_plan *plan, struct cache_entry *e, uin
         return false;
     }
     const uint32_t *ids = cache_ids(plan, e);
-    for (unsigned i = 0; i < e->n_ids; i++) {
+    for (unsigned i = 0; i < e->n_rules; i++) {
         if (atomic_load_explicit(&plan->ids[ids[i] % CACHE_ID_SLOTS], memory_order_relaxed) > of) {
             return false;
         }

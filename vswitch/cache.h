@@ -74,8 +74,8 @@
 #define CACHE_MAX_IDS 40                /* Counters of an entry. */
 #define CACHE_WAYS 8
 #define CACHE_MAX_STRIDE 256
-#define CACHE_ID_SLOTS 4096u
-#define CACHE_CHANGE_SLOTS 1024u
+#define CACHE_ID_SLOTS 32768u
+#define CACHE_CHANGE_SLOTS 8192u
 #define CACHE_MAX_CHANGES 128
 #define CACHE_GROUPS OF_N_TABLES        /* Groups' buckets count as one more table. */
 #define CACHE_N_TABLES (OF_N_TABLES + 1)
@@ -122,8 +122,7 @@ struct cache_entry {
     uint32_t gen;
     uint32_t program;                   /* Index; CACHE_GUIDED: the executor's. */
     uint16_t in_port;
-    uint8_t n_ids;
-    uint8_t pad;
+    uint8_t n_ids, n_rules;             /* Counters; the rules' come first, and they alone can change. */
     uint32_t visited;                   /* Bit (table & 31) for each table on the way. */
     uint64_t key[];
 };

@@ -177,6 +177,7 @@ static void miss(struct cache_batch *b, struct packet *p, const struct cache_key
     entry->program = program;
     entry->visited = rec.visited;
     entry->n_ids = (uint8_t) n;
+    entry->n_rules = (uint8_t) rec.n_rules;
     uint32_t *ids = cache_ids(b->plan, entry);
     memcpy(ids, rec.rules, rec.n_rules * sizeof ids[0]);
     memcpy(ids + rec.n_rules, rec.counts, (n - rec.n_rules) * sizeof ids[0]);
