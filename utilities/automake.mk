@@ -19,6 +19,7 @@ utilities/completion/vswctl: utilities/vswctl.bash
 noinst_PROGRAMS += utilities/bench/gen
 utilities_bench_gen_SOURCES = \
 	utilities/bench/flows.c utilities/bench/flows.h \
+	utilities/bench/flows_capture.c \
 	utilities/bench/gen.c utilities/bench/gen.h \
 	utilities/bench/gen_perf.c utilities/bench/gen_perf.h \
 	utilities/bench/gen_report.c \
@@ -26,8 +27,8 @@ utilities_bench_gen_SOURCES = \
 	utilities/bench/latency.h utilities/bench/probe.h
 utilities_bench_gen_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 utilities_bench_gen_CFLAGS = $(AM_CFLAGS) $(DPDK_CFLAGS)
-utilities_bench_gen_LDADD = lib/libpolder.a $(DPDK_LIBS) $(POLDER_LIBS)
-EXTRA_DIST += utilities/bench/README.md utilities/bench/__init__.py utilities/bench/bench.py utilities/bench/cases.py utilities/bench/cores.py utilities/bench/flowmods.py \
+utilities_bench_gen_LDADD = lib/libpolder.a $(DPDK_LIBS) $(PCAP_LIBS) $(POLDER_LIBS)
+EXTRA_DIST += utilities/bench/README.md utilities/bench/__init__.py utilities/bench/bench.py utilities/bench/cases.py utilities/bench/cores.py utilities/bench/flowmods.py utilities/bench/own.py \
 	utilities/bench/peers.py utilities/bench/report.py utilities/bench/rules.py
 
 check_PROGRAMS += utilities/bench/bench_test
@@ -35,11 +36,12 @@ TESTS += utilities/bench/bench_test
 utilities_bench_bench_test_SOURCES = \
 	utilities/bench/bench_test.c \
 	utilities/bench/flows.c utilities/bench/flows.h \
+	utilities/bench/flows_capture.c \
 	utilities/bench/flows_test.c \
 	utilities/bench/latency_test.c utilities/bench/latency.h utilities/bench/probe.h \
 	tests/unit.h
 utilities_bench_bench_test_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
-utilities_bench_bench_test_LDADD = lib/libpolder.a $(CUNIT_LIBS) $(POLDER_LIBS)
+utilities_bench_bench_test_LDADD = lib/libpolder.a $(CUNIT_LIBS) $(PCAP_LIBS) $(POLDER_LIBS)
 
 # The bench of the control plane (make bench-control): simulated switches and tenants' controllers.
 noinst_PROGRAMS += utilities/control-bench/control-sim

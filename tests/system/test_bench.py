@@ -3,6 +3,7 @@ import csv
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import time
@@ -122,6 +123,51 @@ def test_no_way_through(lab):
     assert run.rc == 6 and "no frame came back" in run.errors, run
     run = generate(host, host.path("nowhere"), check=False)
     assert run.rc == 1 and "nowhere" in run.errors, run
+
+
+def bench(*args):
+    return subprocess.run([sys.executable, BENCH, *args], capture_output=True, text=True, timeout=100, check=False)
+
+
+def write_pcap(path, frames):
+    with open(path, "wb") as file:
+        file.write(struct.pack("=IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 1))
+        for data in frames:
+            file.write(struct.pack("=IIII", 0, 0, len(data), len(data)) + data)
+
+
+def test_own_rules_and_traffic(lab):
+    """A user's groups, meters and entries; flows of a file, then a capture with IPv6 and ARP, of which the rules let only the IPv6 half through."""
+    entries, flows, pcap, out = (os.path.join(lab.dir, name) for name in ("own.rules", "own.flows", "own.pcap", "own.out"))
+    rules.write(entries, ["# mine", "meter=7,pktps,band=type=drop,rate=100000000", "group_id=3,type=indirect,bucket=output:2", "", "priority=9,ip,actions=meter:7,group:3  # to port 2",
+                          "priority=9,ipv6,actions=group:3"])
+    rules.write(flows, ["52:54:00:00:00:01 52:54:00:00:00:02 10.0.0.1 10.0.0.2 17 1024 80 weight=3", "52:54:00:00:00:01 52:54:00:00:00:02 10.0.0.1 10.0.0.3 6 1024 80"])
+    ethernet = bytes.fromhex("525400000002525400000001")
+    ipv6 = b"\x86\xdd" + struct.pack("!IHBB", 6 << 28, 8, 17, 64) + bytes(32) + struct.pack("!HHHH", 1, 2, 8, 0)
+    write_pcap(pcap, [ethernet + ipv6, ethernet + b"\x08\x06" + bytes(46)])
+    quick = ["--quick", "--no-hugepages", "--switches", "vswitchd", "--out", out, "--rules", entries]
+    for traffic, lines, rate in ((flows, ["own", "own-imix"], 1), (pcap, [], 0.5)):
+        ran = bench(*quick, "--traffic", traffic, *lines)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        with open(os.path.join(out, "measurements.csv"), encoding="utf-8") as file:
+            measured = list(csv.DictReader(file))
+        assert [m["case"] for m in measured] == [f"{name}/2" for name in lines or ["own"]], measured
+        for m in measured:
+            assert int(m["received"]) > 100 and m["damaged"] == "0" and (int(m["checked"]) > 10) == bool(lines), m
+            assert 0.8 * rate < int(m["received"]) / int(m["sent"]) < 1.2 * rate, m
+
+
+def test_own_mistakes(lab):
+    good, bad, empty, flows = (os.path.join(lab.dir, name) for name in ("good", "bad", "empty", "flows"))
+    rules.write(good, ["actions=output:2"])
+    rules.write(bad, ["actions=output:2", "priority=1,nonsense=3,actions=output:2"])
+    rules.write(empty, ["# nothing"])
+    rules.write(flows, ["52:54:00:00:00:01 52:54:00:00:00:02 10.0.0.1 10.0.0.2 17 1024 80"])
+    for args, status, words in ((["--rules", good], 2, "go together"), (["--rules", empty, "--traffic", flows], 2, "holds no flow entry"),
+                                (["--rules", good, "--traffic", empty], 2, "holds no flow"), (["--rules", good, "--traffic", flows + "?"], 2, "No such file"),
+                                (["--rules", bad, "--traffic", flows, "--quick", "--no-hugepages", "--switches", "vswitchd"], 1, "nonsense")):
+        ran = bench(*args)
+        assert ran.returncode == status and words in ran.stderr, (args, ran.stdout, ran.stderr)
 
 
 def test_flow_mods(lab):

@@ -6,6 +6,7 @@ Read in this order:
     peers.py     the switches: vswitchd, Open vSwitch with DPDK, dpdk-testpmd
     flowmods.py  a stream of flow-mods that have nothing to do with the traffic
     cases.py     which rule set, traffic and frame size make a line of the table
+    own.py       a user's own rules and traffic
     cores.py     one polling thread beside two, without a generator
     bench.py     the runner: rounds, medians, ratios
     report.py    the table, CSV and the plot

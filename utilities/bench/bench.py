@@ -2,6 +2,7 @@
 """make bench: measures vswitchd beside Open vSwitch with DPDK and dpdk-testpmd.
 
     utilities/bench/bench.py [OPTION…] [CASE…]      CASE: mac, mac/100k, *-latency …; see -l
+    utilities/bench/bench.py --rules FILE --traffic FILE [OPTION…] [CASE…]      your own rules and traffic (own.py)
 
 For each rule set all switches are started and given the same entries.  Then, line by line and round by round, each is measured in turn on the same CPU while the others are
 stopped; the table has the medians of the rounds and their ratios.  README.md explains the columns.  Exit status: 0 done, 1 something failed or a frame came back damaged,
@@ -17,7 +18,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, TOP)
 sys.dont_write_bytecode = True
 
-from utilities.bench import cases, cores, peers, report, rules     # noqa: E402
+from utilities.bench import cases, cores, own, peers, report, rules     # noqa: E402
 from utilities.bench.flowmods import FlowMods               # noqa: E402
 from utilities.lab.cleanup import LabError                  # noqa: E402
 from utilities.lab.host import Lab                          # noqa: E402
@@ -47,16 +48,32 @@ class Bench:
         os.mkdir(self.files)
 
     def run(self):
-        for name in dict.fromkeys(case.rules for case in self.chosen):
+        lines = [case for case in self.chosen if case.rules == own.NAME]
+        if lines:
+            self.run_own(lines)
+        for name in dict.fromkeys(case.rules for case in self.chosen if case.rules != own.NAME):
             lines = [case for case in self.chosen if case.rules == name]
             rule_set = rules.make(name, self.options.seed, self.options.scale)
             entries, flows = (os.path.join(self.files, f"{name}.{kind}") for kind in ("entries", "flows"))
             rules.write(entries, rule_set.entries)
             rules.write(flows, rule_set.flows(max(case.flows for case in lines), self.options.seed))
-            self.run_lines([case for case in lines if case.cores == 1], entries, len(rule_set.entries), flows)
+            self.run_lines([case for case in lines if case.cores == 1], flows, lambda switch, e=entries, n=len(rule_set.entries): switch.load(e, n))
             for case in lines:
                 if case.cores > 1:
                     self.run_cores(case, rule_set)
+
+    def run_own(self, lines):
+        """A user's rules and traffic."""
+        mine, counts = self.options.own, {}
+        groups, entries = (os.path.join(self.files, f"{own.NAME}.{kind}") for kind in ("groups", "entries"))
+        rules.write(groups, mine.groups)
+        rules.write(entries, mine.entries)
+
+        def load(switch):
+            counts[switch.name] = switch.load_own(mine.meters, groups if mine.groups else None, entries)
+        self.run_lines(lines, mine.traffic, load)
+        if len({count for count in counts.values() if count is not None}) > 1:
+            print(f"the switches hold different numbers of entries: {counts}", flush=True)
 
     def run_cores(self, case, rule_set):
         """vswitchd with one polling thread and with several, in turn."""
@@ -85,7 +102,7 @@ class Bench:
             switch.stop()
         self.tell(case, (report.ONE_CORE, "vswitchd"))
 
-    def run_lines(self, lines, entries, count, flows):
+    def run_lines(self, lines, flows, load):
         switches = []
         if not lines:
             return
@@ -93,7 +110,7 @@ class Bench:
             for name in self.names:
                 switch = peers.ALL[name](self.setup, lines[0].rules)
                 switches.append(switch)
-                switch.load(entries, count)
+                load(switch)
                 switch.pause()
             for case in lines:
                 for round_ in range(self.options.rounds):
@@ -117,10 +134,14 @@ class Bench:
         """Seconds, the same for all switches: each flow should have come by several times even where it is slow to learn, 1 µs a packet."""
         return max(self.options.warmup, 4 * case.flows * 1e-6 if not self.options.quick else 0)
 
+    def shape(self, case):
+        """How many flows of the file, in frames of what size: of a capture all, as they are."""
+        return [] if case.rules == own.NAME and self.options.own.is_capture else ["--limit", str(case.flows), "--size", case.size]
+
     def measure(self, case, round_, switch, flows):
         o = self.options
         tid = switch.polling_thread()
-        argv = [generator(), "--tx", switch.sockets[0], "--rx", switch.sockets[1], "--flows", flows, "--limit", str(case.flows), "--size", case.size,
+        argv = [generator(), "--tx", switch.sockets[0], "--rx", switch.sockets[1], "--flows", flows, *self.shape(case),
                 "--seconds", str(o.seconds), "--warmup", str(self.warmup(case)), "--cpu", str(o.gen_cpu), "--perf", str(tid),
                 *(["--rate", str(case.rate)] if case.rate else []), *(["--fresh"] if case.fresh else []), *(["--realtime"] if self.is_realtime(case) else []),
                 *(["--hugepages"] if self.setup.hugetlbfs else []), *(["--virtio", o.virtio] if o.virtio else [])]
@@ -181,8 +202,16 @@ def arguments():
     parser.add_argument("--noisy", action="store_true", help="take the ninth decile of 5 ms windows instead of the mean: the machine is used by others")
     parser.add_argument("--profile", action="store_true", help="list where the polling threads spend their time (perf), in the first round")
     parser.add_argument("--virtio", help="parameters of the generator's devices (gen --help)")
+    parser.add_argument("--rules", metavar="FILE", help="your own flow entries (as for ovs-ofctl add-flows; groups and meters, too): the line `own`; needs --traffic")
+    parser.add_argument("--traffic", metavar="FILE", help="what runs through them: flows (flows.h) or a capture (pcap) of Ethernet frames; it enters by port 1 and has to leave by 2")
     parser.add_argument("--targets", action="store_true", help="compare with the targets of issue 5")
     options = parser.parse_args()
+    if bool(options.rules) != bool(options.traffic):
+        parser.error("--rules and --traffic go together")
+    try:
+        options.own = own.Own(options.rules, options.traffic) if options.rules else None
+    except ValueError as error:
+        parser.error(str(error))
     quick = options.quick
     for name, usual, short in (("rounds", 3, 1), ("seconds", 2.0, 0.3), ("warmup", 1.0, 0.2), ("scale", 1.0, 0.05)):
         if getattr(options, name) is None:
@@ -201,9 +230,10 @@ def arguments():
 
 def main():
     parser, options = arguments()
-    known = cases.QUICK if options.quick else cases.CASES
+    mine = options.own.cases() if options.own else []
+    known = mine + (cases.QUICK if options.quick else cases.CASES)
     try:
-        chosen = cases.choose(options.case, known)
+        chosen = cases.choose(options.case or [case.name for case in mine[:1]], known)
     except ValueError as error:
         parser.error(str(error))
     if options.list:

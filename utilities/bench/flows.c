@@ -257,6 +257,8 @@ bool flows_make_schedule(struct flows *f, bool shuffle, uint64_t seed, struct er
 void flows_fini(struct flows *f)
 {
     free(f->head);
+    free(f->bytes);
+    free(f->start);
     free(f->weight);
     free(f->schedule);
     *f = (struct flows) { .n = 0 };

@@ -12,6 +12,9 @@
  * worst order for any cache, since a flow comes back only after all others.  It is shuffled once, with a seed, when weights differ or when asked to.
  *
  * Frames leave in one cache line: a 60-byte frame needs no more, and longer ones go on with flows_fill().  Read-only after loading; any thread.
+ *
+ * A capture (pcap or pcapng, of Ethernet) may take the file's place: its frames are sent as they are, one after the other, whatever they are.  Then there are no
+ * heads, and nothing is hidden in the frames, so they are only counted when they come back.
  */
 #ifndef BENCH_FLOWS_H
 #define BENCH_FLOWS_H 1
@@ -25,10 +28,13 @@
 #define FLOWS_HEAD 64
 #define FLOWS_MAX_WEIGHT 65535
 #define FLOWS_MAX_SCHEDULE (1u << 26)
+#define FLOWS_MAX_FRAME 1514
 
 struct flows {
     size_t n;
-    uint8_t (*head)[FLOWS_HEAD];        /* n, aligned to their size. IP length is set by flows_set_size(). */
+    uint8_t (*head)[FLOWS_HEAD];        /* n, aligned to their size. IP length is set by flows_set_size(). NULL: a capture's. */
+    uint8_t *bytes;                     /* A capture's frames, one behind the other, */
+    size_t *start;                      /* n + 1: where each begins, and the end. */
     uint32_t *weight;                   /* n */
     uint32_t *schedule;                 /* Flow numbers. */
     size_t n_schedule;
@@ -36,6 +42,10 @@ struct flows {
 
 /* At most `limit` flows of the file (0: all).  False and `err` (field "LINE n") when it cannot be read. */
 bool flows_load(struct flows *, const char *path, size_t limit, struct err *);
+/* Whether a file is a capture, by its first bytes; one that cannot be read is none. */
+bool flows_is_capture(const char *path);
+/* The same for a capture.  Field "frame n" when a frame is cut off, too long for the generator or no frame at all. */
+bool flows_load_capture(struct flows *, const char *path, size_t limit, struct err *);
 /* One line (without its end) into a head and weight; false and `err`. */
 bool flows_parse(const char *line, uint8_t head[FLOWS_HEAD], uint32_t *weight, struct err *);
 /* Makes the schedule; shuffled when weights differ or `shuffle`. */

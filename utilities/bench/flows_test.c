@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "lib/buf.h"
 #include "lib/util.h"
 #include "tests/unit.h"
 #include "utilities/bench/probe.h"
@@ -136,7 +137,80 @@ static void test_file(void)
     free(path);
 }
 
+/* --- Captures --- */
+
+static struct buf pcap_of(uint32_t linktype, const uint32_t (*lengths)[2], unsigned n)
+{
+    struct buf b = BUF_INIT;
+    const uint32_t head[6] = { 0xa1b2c3d4, 4 << 16 | 2, 0, 0, 65535, linktype };
+    buf_put(&b, head, sizeof head);
+    for (unsigned i = 0; i < n; i++) {
+        uint8_t frame[2000];
+        const uint32_t record[4] = { i, 0, lengths[i][0], lengths[i][1] };
+        memset(frame, (int) i + 1, sizeof frame);
+        buf_put(&b, record, sizeof record);
+        buf_put(&b, frame, lengths[i][0]);
+    }
+    return b;
+}
+
+static bool load_capture(struct flows *f, uint32_t linktype, const uint32_t (*lengths)[2], unsigned n, size_t limit, size_t cut, struct err *err)
+{
+    struct buf b = pcap_of(linktype, lengths, n);
+    char *path = xstrdup("/tmp/polder-bench-test-XXXXXX");
+    int fd = mkstemp(path);
+    CU_ASSERT_FATAL(fd >= 0);
+    CU_ASSERT_EQUAL(write(fd, b.data, b.size - cut), (ssize_t) (b.size - cut));
+    close(fd);
+    CU_ASSERT(flows_is_capture(path));
+    bool ok = flows_load_capture(f, path, limit, err);
+    unlink(path);
+    free(path);
+    buf_fini(&b);
+    return ok;
+}
+
+static void test_capture(void)
+{
+    static const uint32_t lengths[][2] = { { 60, 60 }, { 1514, 1514 }, { 14, 14 } };
+    struct flows f;
+    struct err err = ERR_INIT;
+    CU_ASSERT_FATAL(load_capture(&f, 1, lengths, 3, 0, 0, &err));
+    CU_ASSERT_EQUAL_FATAL(f.n, 3);
+    CU_ASSERT_PTR_NULL(f.head);
+    for (unsigned i = 0; i < 3; i++) {
+        CU_ASSERT_EQUAL(f.start[i + 1] - f.start[i], lengths[i][0]);
+        CU_ASSERT_EQUAL(f.bytes[f.start[i]], i + 1);
+        CU_ASSERT_EQUAL(f.bytes[f.start[i + 1] - 1], i + 1);
+    }
+    CU_ASSERT(flows_make_schedule(&f, true, 1, &err) && f.n_schedule == 3);
+    flows_fini(&f);
+    CU_ASSERT_FATAL(load_capture(&f, 1, lengths, 3, 2, 0, &err));
+    CU_ASSERT_EQUAL(f.n, 2);
+    flows_fini(&f);
+}
+
+static void test_bad_captures(void)
+{
+    static const struct { uint32_t linktype; uint32_t length[2]; unsigned n; size_t cut; const char *field; } cases[] = {
+        { 1, { 60, 61 }, 1, 0, "frame 1" }, { 1, { 1515, 1515 }, 1, 0, "frame 1" }, { 1, { 13, 13 }, 1, 0, "frame 1" }, { 101, { 60, 60 }, 1, 0, "capture" },
+        { 1, { 60, 60 }, 1, 1, "capture" }, { 1, { 60, 60 }, 0, 0, "capture" },
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct flows f;
+        struct err err = ERR_INIT;
+        CU_ASSERT(!load_capture(&f, cases[i].linktype, &cases[i].length, cases[i].n, 0, cases[i].cut, &err));
+        CU_ASSERT_STRING_EQUAL(err.field, cases[i].field);
+    }
+    char *path = file_with(FLOW "17 1 2\n");
+    CU_ASSERT(!flows_is_capture(path));
+    unlink(path);
+    CU_ASSERT(!flows_is_capture(path));
+    free(path);
+}
+
 void flows_test_suite(void)
 {
-    UNIT_SUITE("flows", { "frames", test_frames }, { "bad lines", test_bad_lines }, { "probe", test_probe }, { "fill", test_fill }, { "file and schedule", test_file });
+    UNIT_SUITE("flows", { "frames", test_frames }, { "bad lines", test_bad_lines }, { "probe", test_probe }, { "fill", test_fill }, { "file and schedule", test_file },
+               { "capture", test_capture }, { "bad captures", test_bad_captures });
 }

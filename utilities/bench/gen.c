@@ -15,10 +15,12 @@
 #include "utilities/bench/probe.h"
 
 #define POOL_CACHE 256
+#define DEFAULT_SIZE 60
 #define USAGE "usage: gen --tx SOCKET --rx SOCKET --flows FILE [OPTION…]\n" \
     "Sends the flows of FILE into a switch's vhost-user port and takes what comes from another; prints one JSON object.\n" \
     "  --tx, --rx SOCKET   the sockets on which the switch listens for its two ports\n" \
-    "  --flows FILE        see utilities/bench/flows.h; --limit N takes the first N\n" \
+    "  --flows FILE        see utilities/bench/flows.h; --limit N takes the first N.  Or a capture (pcap, pcapng), whose frames are sent\n" \
+    "                      as they are, and only counted: without --size, --fresh, --check and --per-flow\n" \
     "  --shuffle           send in a shuffled order (--seed N) instead of the file's\n" \
     "  --fresh             another L4 source port on each round through the flows: every packet a new flow\n" \
     "  --size N|imix       frame size without FCS, 60 (default) to 1514\n" \
@@ -90,7 +92,7 @@ static bool read_option(int c, struct gen_options *o, struct err *err)
             o->size = GEN_IMIX;
             return true;
         }
-        return whole("--size", 60, GEN_MAX_FRAME, &o->size, err);
+        return whole("--size", 60, FLOWS_MAX_FRAME, &o->size, err);
     case OPT_RATE: return number("--rate", 1, 1e9, &o->rate, err);
     case OPT_SECONDS: return number("--seconds", 0.01, 3600, &o->seconds, err);
     case OPT_WARMUP: return number("--warmup", 0, 3600, &x, err) && (o->warmup = x, true);
@@ -106,7 +108,7 @@ static bool read_option(int c, struct gen_options *o, struct err *err)
 
 static bool read_options(int argc, char **argv, struct gen_options *o, struct err *err)
 {
-    *o = (struct gen_options) { .size = 60, .seconds = 2, .warmup = 1, .check = UINT32_MAX, .queues = 1, .ring = 1024, .memory_mb = 96, .seed = 1,
+    *o = (struct gen_options) { .size = DEFAULT_SIZE, .seconds = 2, .warmup = 1, .check = UINT32_MAX, .queues = 1, .ring = 1024, .memory_mb = 96, .seed = 1,
                                 .virtio = "mrg_rxbuf=0,in_order=1" };
     int c;
     while ((c = getopt_long(argc, argv, "", long_options, NULL)) >= 0) {
@@ -199,7 +201,7 @@ static bool start_port(uint16_t port, const struct gen *g, struct rte_mempool *r
 static bool start_ports(struct gen *g, struct err *err)
 {
     const struct gen_options *o = &g->options;
-    unsigned n = (2 * o->ring + 2 * GEN_BURST) * o->queues + 2 * POOL_CACHE, size = GEN_MAX_FRAME;
+    unsigned n = (2 * o->ring + 2 * GEN_BURST) * o->queues + 2 * POOL_CACHE, size = FLOWS_MAX_FRAME;
     if (rte_eth_dev_get_port_by_name("net_virtio_user0", &g->tx_port) || rte_eth_dev_get_port_by_name("net_virtio_user1", &g->rx_port)) {
         return err_set(err, ERR_FAILED, "--virtio", "DPDK made no virtio-user device; is its driver (librte_net_virtio) installed?");
     }
@@ -212,18 +214,28 @@ static bool start_ports(struct gen *g, struct err *err)
     return start_port(g->tx_port, g, g->rx_pool, err) && start_port(g->rx_port, g, g->rx_pool, err);
 }
 
+static bool prepare_capture(struct gen *g, struct err *err)
+{
+    struct gen_options *o = &g->options;
+    if (o->fresh || o->per_flow_path || o->size != DEFAULT_SIZE) {
+        return err_set(err, ERR_USAGE, o->fresh ? "--fresh" : o->per_flow_path ? "--per-flow" : "--size", "the frames of a capture (%s) are sent as they are", o->flows_path);
+    }
+    o->check = 0;
+    return flows_load_capture(&g->flows, o->flows_path, o->limit, err) && flows_make_schedule(&g->flows, o->shuffle, o->seed, err);
+}
+
 static bool prepare_flows(struct gen *g, struct err *err)
 {
     const struct gen_options *o = &g->options;
+    if (flows_is_capture(o->flows_path)) {
+        return prepare_capture(g, err);
+    }
     if (!flows_load(&g->flows, o->flows_path, o->limit, err) || !flows_make_schedule(&g->flows, o->shuffle, o->seed, err)) {
         return false;
     }
     for (size_t i = 0; i < g->flows.n; i++) {
         unsigned least = probe_l3(g->flows.head[i], FLOWS_HEAD) + PROBE_IPV4 + PROBE_END;
         flows_set_size(g->flows.head[i], MAX(o->size, least));
-    }
-    for (unsigned i = 0; i < o->queues; i++) {
-        g->queues[i].at = i % g->flows.n_schedule;
     }
     if (o->per_flow_path) {
         g->per_flow = xcalloc(g->flows.n, sizeof g->per_flow[0]);

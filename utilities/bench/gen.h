@@ -31,7 +31,6 @@
 #define GEN_MAX_QUEUES 8
 #define GEN_WINDOW_S 0.005      /* The measurement is also counted in windows of this length. */
 #define GEN_IMIX 0              /* As a frame size: 60, 590 and 1514 bytes as 7 : 4 : 1. */
-#define GEN_MAX_FRAME 1514
 
 struct gen_options {
     const char *tx_path, *rx_path, *flows_path, *per_flow_path, *virtio, *file_prefix;

@@ -22,6 +22,31 @@ static unsigned frame_size(const struct gen *g, uint32_t sequence)
     return g->options.size != GEN_IMIX ? g->options.size : imix[sequence % ARRAY_SIZE(imix)];
 }
 
+/* The next place in the schedule: queue i of n sends places i, i + n, …, so that a flow stays on one queue. */
+static void step(const struct gen *g, struct gen_queue *q, unsigned index)
+{
+    q->at += g->options.queues;
+    if (q->at >= g->flows.n_schedule) {
+        q->at = index % g->flows.n_schedule;
+        q->pass++;
+    }
+}
+
+static void make_captured(const struct gen *g, struct gen_queue *q, unsigned index, struct rte_mbuf *m)
+{
+    const struct flows *f = &g->flows;
+    uint32_t frame = f->schedule[q->at];
+    uint16_t size = (uint16_t) (f->start[frame + 1] - f->start[frame]);
+    memcpy(rte_pktmbuf_mtod(m, void *), f->bytes + f->start[frame], size);
+    m->data_len = size;
+    m->pkt_len = size;
+    size_t ahead = q->at + AHEAD * g->options.queues;
+    if (ahead < f->n_schedule) {
+        rte_prefetch0(f->bytes + f->start[f->schedule[ahead]]);
+    }
+    step(g, q, index);
+}
+
 static void make_frame(struct gen *g, struct gen_queue *q, unsigned index, struct rte_mbuf *m, uint32_t stamp)
 {
     const struct flows *f = &g->flows;
@@ -41,16 +66,11 @@ static void make_frame(struct gen *g, struct gen_queue *q, unsigned index, struc
     probe_write(frame, l3, &probe);
     m->data_len = (uint16_t) size;
     m->pkt_len = size;
-    /* Queue i of n sends the schedule's places i, i + n, …, so that a flow stays on one queue. */
     size_t ahead = q->at + AHEAD * g->options.queues;
     if (ahead < f->n_schedule) {
         rte_prefetch0(f->head[f->schedule[ahead]]);
     }
-    q->at += g->options.queues;
-    if (q->at >= f->n_schedule) {
-        q->at = index % f->n_schedule;
-        q->pass++;
-    }
+    step(g, q, index);
 }
 
 static void fetch_line(const void *line)
@@ -92,7 +112,11 @@ static void send_some(struct gen *g, unsigned index, unsigned n)
         }
         uint32_t stamp = (uint32_t) rte_rdtsc();
         for (unsigned i = 0; i < n; i++) {
-            make_frame(g, q, index, q->pending[i], stamp);
+            if (g->flows.head) {
+                make_frame(g, q, index, q->pending[i], stamp);
+            } else {
+                make_captured(g, q, index, q->pending[i]);
+            }
         }
         q->n = n;
         g->due_sent += n;
@@ -240,6 +264,9 @@ static bool go_first(struct err *err)
 bool gen_run(struct gen *g, struct err *err)
 {
     gen_perf_open(&g->perf, g->options.perf_tid);
+    for (unsigned i = 0; i < g->options.queues; i++) {
+        g->queues[i].at = i % g->flows.n_schedule;
+    }
     reset(g);
     run_for(g, FIRST_FRAME_S, false, true, NULL);
     if (!g->counts.received) {

@@ -5,6 +5,7 @@ and the same rules, loaded with ovs-ofctl from one file.
 """
 import glob
 import os
+import re
 import shutil
 import signal
 import time
@@ -63,15 +64,27 @@ class Switch:
         """The polling thread's class."""
         os.sched_setscheduler(self.polling_thread(), os.SCHED_RR if realtime else os.SCHED_OTHER, os.sched_param(1 if realtime else 0))
 
-    def load(self, path, count):
-        """Adds the entries of a file; LabError unless the switch then has `count`."""
+    def ofctl(self, command, *args):
+        return self.setup.lab.execute(["ovs-ofctl", "-O", "OpenFlow13", command, self.ofctl_target, *args], env=self.env, timeout=300).output
+
+    def load(self, path, count=None):
+        """Adds the entries of a file and returns how many the switch then has; LabError unless they are `count`, where it is known."""
         begun = time.monotonic()
-        run = self.setup.lab.execute
-        run(["ovs-ofctl", "-O", "OpenFlow13", "add-flows", self.ofctl_target, path], env=self.env, timeout=300)
+        self.ofctl("add-flows", path)
         self.load_s = time.monotonic() - begun
-        answer = run(["ovs-ofctl", "-O", "OpenFlow13", "dump-aggregate", self.ofctl_target], env=self.env).output
-        if f"flow_count={count}" not in answer.replace(",", " ").split():
+        answer = self.ofctl("dump-aggregate")
+        found = re.search(r"flow_count=(\d+)", answer)
+        if not found or int(found[1]) != (int(found[1]) if count is None else count):
             raise LabError(f"{self.name} was given {count} entries, and says: {answer.strip()}")
+        return int(found[1])
+
+    def load_own(self, meters, groups, entries):
+        """A user's: meters, then files of groups (None: there are none) and of entries, which may name them."""
+        for meter in meters:
+            self.ofctl("add-meter", meter)
+        if groups:
+            self.ofctl("add-groups", groups)
+        return self.load(entries)
 
     def stop(self):
         self.resume()
@@ -145,8 +158,11 @@ class Testpmd(Switch):
             f"--rxq={setup.queues}", f"--txq={setup.queues}", "--rxd=1024", "--txd=1024", "--stats-period=3600"])
         setup.lab.wait_for("dpdk-testpmd", lambda: all(os.path.exists(path) for path in self.sockets), of=[self.process])
 
-    def load(self, path, count):
-        pass
+    def load(self, path, count=None):
+        return count
+
+    def load_own(self, meters, groups, entries):
+        return None
 
     @staticmethod
     def missing():

@@ -214,5 +214,5 @@ SETS["mac"] = SETS.pop("mac_rules")
 
 
 def write(path, lines):
-    with open(path, "w", encoding="ascii") as file:
+    with open(path, "w", encoding="utf-8") as file:
         file.writelines(f"{each}\n" for each in lines)
