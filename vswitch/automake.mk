@@ -95,6 +95,7 @@ check_PROGRAMS += vswitch/datapath_test
 TESTS += vswitch/datapath_test
 vswitch_datapath_test_SOURCES = \
 	vswitch/datapath_test.c \
+	vswitch/cache_cliff_test.c \
 	vswitch/cache_hostile_test.c \
 	vswitch/cache_test.c \
 	vswitch/checksum_test.c \

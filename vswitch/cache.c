@@ -40,6 +40,8 @@ static void begin_anew(struct cache *c, const struct cache_plan *plan)
     c->tags = (uint16_t *) (void *) (c->active->at + c->n_buckets * entries);
     c->serial = plan->serial;
     c->n_programs = 1;                  /* 0 is CACHE_GUIDED. */
+    c->n_refused = 0;
+    atomic_store_explicit(&c->longest, 0, memory_order_relaxed);
     memset(c->program_index, 0, 2 * CACHE_MAX_PROGRAMS * sizeof c->program_index[0]);
     memset(c->tags, 0, (size_t) c->n_buckets * CACHE_WAYS * sizeof(uint16_t));
     count_add(&c->counters.resets, 1);
@@ -169,7 +171,9 @@ uint32_t cache_intern(struct cache *c, const struct cache_program *p)
         }
     }
     if (c->n_programs == CACHE_MAX_PROGRAMS) {
-        c->serial = 0;
+        if (++c->n_refused > c->active->n_flows) {      /* Most programs must be those of flows that are gone. */
+            c->serial = 0;
+        }
         return CACHE_GUIDED;
     }
     c->programs[c->n_programs] = *p;

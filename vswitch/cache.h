@@ -15,7 +15,7 @@
  * have classes.  cache_memory.c [control]: the table's life.  cache_key.c [poll]: a batch's keys.  cache.c [poll]: the table.
  * exec_record.h, cache_record.c [poll]: what a walk writes down.  cache_run.c [poll]: batches through it all.  cache_check.c [poll]: the test mode.
  *
- * An entry has the packed key, the numbers of all counters that the walk moved (vswitch/counters.h), and a program: a short list of plain steps
+ * An entry has the packed key, the numbers of all counters that the walk moved (vswitch/counters.h; room for as many as there are tables, later for the longest walk), and a program: a short list of plain steps
  * (write MAC addresses, take from the TTL, output, drop).  Programs are shared by all entries that do the same, so they are few and hot, and frames
  * of a batch that have one program leave together.  What plain steps cannot say (packet-ins, meters, tags, NORMAL, writes to layer 3 …) is "guided":
  * the executor runs as always, live, but is told the rule of each lookup.  What depends on more than the key is not cached at all (exec_record.h).
@@ -71,9 +71,9 @@
 #include "vswitch/value_classes.h"
 
 #define CACHE_MAX_WORDS 24              /* Of a key. A wider plan caches nothing. */
-#define CACHE_MAX_IDS 40                /* Counters of an entry. */
+#define CACHE_USUAL_IDS 40              /* Counters of an entry, from as many tables; */
+#define CACHE_MAX_IDS 128               /* when walks have been seen that are longer. */
 #define CACHE_WAYS 8
-#define CACHE_MAX_STRIDE 256
 #define CACHE_ID_SLOTS 32768u
 #define CACHE_CHANGE_SLOTS 8192u
 #define CACHE_MAX_CHANGES 128
@@ -170,10 +170,11 @@ struct cache {
     uint16_t *tags;                     /* then CACHE_WAYS per bucket; 0: free. */
     uint16_t *missed;
     uint32_t hand;
-    uint32_t n_programs;
+    uint32_t n_programs, n_refused;     /* Made; and asked for when there was no room for more. */
     struct cache_program *programs;
     uint32_t *program_index;            /* Open addressing; 0: free. */
-    struct cache_counters counters;     /* Read by the control thread. */
+    struct cache_counters counters;     /* Read by the control thread, as */
+    _Atomic uint32_t longest;           /* the counters of the longest walk that found no room in an entry of this plan; 0: none. */
     uint64_t seen_evictions;            /* Control. */
 };
 
@@ -211,6 +212,7 @@ struct cache_control {
     bool reachable[CACHE_N_TABLES];
     union flow_words written[CACHE_N_TABLES];   /* Bits that may have changed before that table is reached. */
     bool port_written[CACHE_N_TABLES];          /* The in_port that is matched there may not be the packet's. */
+    unsigned n_ids;                     /* That the longest walks want; 0: none was too long. */
     bool shrunk;                        /* Rules have left since `use` was counted. */
     uint64_t counted_ns;
     size_t n_counted;                   /* Rules, by the count that is under way. */
@@ -284,7 +286,7 @@ bool cache_still_right(const struct cache_plan *, struct cache_entry *, uint32_t
 bool cache_admits(struct cache *, const struct cache_plan *, const struct cache_key *, uint64_t hash, uint32_t in_port);
 /* A place for a new entry, its key and in_port written; the old one if there is one with that key. */
 struct cache_entry *cache_place(struct cache *, const struct cache_plan *, const struct cache_key *, uint64_t hash, uint32_t in_port, uint32_t gen);
-/* The number of an equal program; CACHE_GUIDED when there is no room (then the cache begins anew next time). */
+/* The number of an equal program; CACHE_GUIDED when there is no room.  The cache begins anew when that has happened more often than it has places for flows. */
 uint32_t cache_intern(struct cache *, const struct cache_program *);
 
 static inline bool cache_key_equal(const struct cache_plan *plan, const struct cache_entry *e, const struct cache_key *key, uint32_t in_port)

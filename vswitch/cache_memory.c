@@ -124,6 +124,20 @@ void cache_fini(struct dp *dp)
     free(dp->cache);
 }
 
+/* Walks that found no room get it. */
+static void longer_walks(struct dp *dp)
+{
+    struct cache_control *cc = dp->cache;
+    unsigned longest = 0;
+    for (unsigned i = 1; i < dp->n_threads; i++) {
+        longest = MAX(longest, atomic_load_explicit(&dp->threads[i]->cache.longest, memory_order_relaxed));
+    }
+    if (longest > MAX(cc->plan->n_ids, cc->n_ids)) {
+        cc->n_ids = longest;
+        cache_replan(dp);
+    }
+}
+
 void dp_tick(struct dp *dp)
 {
     struct cache_control *cc = dp->cache;
@@ -133,6 +147,7 @@ void dp_tick(struct dp *dp)
         cache_recount(dp);
     }
     cache_lanes_tick(dp, now);
+    longer_walks(dp);
     for (unsigned i = 1; i < dp->n_threads; i++) {
         struct cache *c = &dp->threads[i]->cache;
         const struct cache_memory *m = atomic_load_explicit(&c->memory, memory_order_relaxed);

@@ -251,8 +251,7 @@ static enum cache_depth depth_of(const struct cache_plan *p)
 /* Small entries never straddle lines; of larger ones memory counts more. */
 static uint16_t stride_of(size_t size)
 {
-    size_t stride = size <= 32 ? 32 : size <= 64 ? 64 : ROUND_UP(size, 16);
-    return (uint16_t) MIN(stride, CACHE_MAX_STRIDE);
+    return (uint16_t) (size <= 32 ? 32 : size <= 64 ? 64 : ROUND_UP(size, 16));
 }
 
 static struct cache_plan *plan_new(const struct cache_control *cc)
@@ -298,8 +297,8 @@ static struct cache_plan *plan_new(const struct cache_control *cc)
     p->n_key = (uint8_t) (p->n_words + p->shape);
     p->depth = depth_of(p);
     cache_lanes_choose(cc, p, &reads);
-    size_t size = sizeof(struct cache_entry) + p->n_key * sizeof(uint64_t), ids = MIN(n_tables + (n_tables > 1) * 2, CACHE_MAX_IDS);
-    p->stride = stride_of(size + ids * sizeof(uint32_t));
+    size_t size = sizeof(struct cache_entry) + p->n_key * sizeof(uint64_t), ids = MIN(n_tables + (n_tables > 1) * 2, CACHE_USUAL_IDS);
+    p->stride = stride_of(size + MAX(ids, cc->n_ids) * sizeof(uint32_t));
     p->n_ids = (uint8_t) MIN((p->stride - size) / sizeof(uint32_t), CACHE_MAX_IDS);
     memcpy(p->seeds, cc->seeds, sizeof p->seeds);
     atomic_init(&p->gen, 2);
@@ -535,7 +534,7 @@ void cache_recount(struct dp *dp)
 {
     struct cache_control *cc = dp->cache;
     memset(cc->use, 0, sizeof cc->use);
-    cc->n_counted = 0;
+    cc->n_counted = cc->n_ids = 0;
     struct of_flow_filter all;
     of_flow_filter_init(&all);
     flow_tables_each(dp->flows, &all, false, recount_entry, dp);

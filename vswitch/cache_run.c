@@ -160,7 +160,10 @@ static void miss(struct cache_batch *b, struct packet *p, const struct cache_key
     cache_walk(b, p, &rec, NULL);
     perf_lap(perf, PERF_WALK, 1);
     unsigned n = rec.n_rules + (rec.plain ? rec.n_counts : 0);
-    if (!rec.cacheable || n > b->plan->n_ids) {
+    if (rec.cacheable && n > b->plan->n_ids && n <= CACHE_MAX_IDS && n > atomic_load_explicit(&c->longest, memory_order_relaxed)) {
+        atomic_store_explicit(&c->longest, n, memory_order_relaxed);
+    }
+    if (!rec.cacheable || rec.n_rules > b->plan->n_ids) {
         count_add(&c->counters.uncached, 1);
         perf_count(perf, PERF_UNCACHED, 1);
         return;
@@ -169,9 +172,9 @@ static void miss(struct cache_batch *b, struct packet *p, const struct cache_key
     if (b->classes_seq & 1 || atomic_load_explicit(&b->plan->classes_seq, memory_order_acquire) != b->classes_seq) {
         return;
     }
-    uint32_t program = rec.plain ? cache_intern(c, &rec.program) : CACHE_GUIDED;
-    if (rec.plain && program == CACHE_GUIDED) {
-        return;                         /* The counters would be counted twice. */
+    uint32_t program = rec.plain && n <= b->plan->n_ids ? cache_intern(c, &rec.program) : CACHE_GUIDED;
+    if (program == CACHE_GUIDED) {      /* Which counts groups and buckets itself. */
+        n = rec.n_rules;
     }
     struct cache_entry *entry = cache_place(c, b->plan, key, hash, b->in_port, b->gen);
     entry->program = program;
