@@ -65,6 +65,7 @@ vswitch_libdatapath_a_SOURCES = \
 	vswitch/cache_plan.c \
 	vswitch/cache_record.c \
 	vswitch/cache_run.c vswitch/cache_run.h \
+	vswitch/cache_steps.c \
 	vswitch/checksum.c vswitch/checksum.h \
 	vswitch/classifier.c vswitch/classifier.h \
 	vswitch/classifier_lookup.c \

@@ -13,11 +13,11 @@
  *
  * Files.  cache_plan.c [control]: the mask, kept up as rules come and go, and what has changed of late.  cache_lanes.c [control]: which bits
  * have classes.  cache_memory.c [control]: the table's life.  cache_key.c [poll]: a batch's keys.  cache.c [poll]: the table.
- * exec_record.h, cache_record.c [poll]: what a walk writes down.  cache_run.c [poll]: batches through it all.  cache_check.c [poll]: the test mode.
+ * exec_record.h, cache_record.c [poll]: what a walk writes down.  cache_steps.c [poll]: the rarer steps.  cache_run.c [poll]: batches through it all.  cache_check.c [poll]: the test mode.
  *
  * An entry has the packed key, the numbers of all counters that the walk moved (vswitch/counters.h; room for as many as there are tables, later for the longest walk), and a program: a short list of plain steps
- * (write MAC addresses, take from the TTL, output, drop).  Programs are shared by all entries that do the same, so they are few and hot, and frames
- * of a batch that have one program leave together.  What plain steps cannot say (packet-ins, meters, tags, NORMAL, writes to layer 3 …) is "guided":
+ * (write MAC addresses, other headers, tags, take from the TTL, output, drop).  Programs are shared by all entries that do the same, so they are few and hot, and frames
+ * of a batch that have one program leave together.  What plain steps cannot say (packet-ins, meters, NORMAL, changes to a copy of the packet …) is "guided":
  * the executor runs as always, live, but is told the rule of each lookup.  What depends on more than the key is not cached at all (exec_record.h).
  *
  * Validity.  Nothing is flushed when rules change.  The plan has a generation; an entry has the one in which it was last known to be right.  For each
@@ -99,7 +99,8 @@ struct cache_plan {
     uint64_t serial;
     enum cache_depth depth;             /* How far frames have to be parsed. */
     bool usable;
-    bool shape;                         /* The key's last word says which headers are there. */
+    bool shape;                         /* The key's last word says which headers are there, */
+    bool inner;                         /* and what the second VLAN tag is: a rule pops the first. */
     uint8_t n_words, n_key;             /* Words of struct flow, and in all. */
     uint8_t n_ids;                      /* Room in an entry. */
     uint16_t stride;                    /* Bytes of an entry. */
@@ -130,8 +131,19 @@ _Static_assert(sizeof(struct cache_entry) == 16, "sixteen bytes before the key")
 #define CACHE_GUIDED 0u
 
 /* --- Programs --- */
-enum cache_step_code { STEP_OUTPUT, STEP_MACS, STEP_TTL };
-struct cache_step { uint8_t code, n; uint16_t port; };  /* TTL: taken `n` times, at offset `port`. MACS: six more cells, 12 bytes of value and of mask. */
+enum cache_step_code {
+    STEP_OUTPUT,                        /* To `port`. */
+    STEP_MACS,                          /* Six more cells: 12 bytes of value and of mask. */
+    STEP_TTL,                           /* Taken `n` times, at offset `port`. */
+    /* cache_steps.c: */
+    STEP_MPLS_TTL,
+    STEP_BITS,                          /* 16 bits at offset `port`, of the layer-4 header or of the frame; one more cell: value and mask. `n`: STEP_BITS_*. */
+    STEP_PUSH_VLAN,                     /* `port`: the TPID; `n`: VID and priority are those of the tag that is there. */
+    STEP_POP_VLAN,
+    STEP_QUEUE,                         /* `port`: its number. */
+};
+enum { STEP_BITS_L4 = 1, STEP_BITS_IN_IPV4 = 2, STEP_BITS_IN_TCP = 4, STEP_BITS_IN_UDP = 8, STEP_BITS_IN_ICMPV6 = 16 };    /* IN: that checksum covers them. */
+struct cache_step { uint8_t code, n; uint16_t port; };
 #define CACHE_STEPS 25
 #define CACHE_MACS_CELLS 6
 #define CACHE_SENT 0xff
@@ -144,7 +156,8 @@ struct cache_program {
     uint16_t ttl_ofs;                   /* Where, when `ttl`. */
     uint16_t port;                      /* When plain. */
     bool takes;                         /* The last step is an output, which takes the packet. */
-    uint8_t pad[7];
+    uint8_t pushes;                     /* So much headroom is needed, else the packet has to walk. */
+    uint8_t pad[6];
     struct cache_step cells[CACHE_STEPS + 1];
 };
 _Static_assert(sizeof(struct cache_program) == 128, "two cache lines");
@@ -181,6 +194,7 @@ struct cache {
 /* What the control thread knows of a table's rules.  Only ever grows, until it is counted again. */
 struct cache_use {
     union flow_words match, reads, writes;
+    bool pops;                          /* VLAN tags. */
     uint32_t targets[CACHE_N_TABLES / 32 + 1];
     bool resubmits;
 };
@@ -313,6 +327,15 @@ static inline uint32_t cache_change_slot(const struct cache_plan *plan, const st
         h += cache_mix((key[k] & ch->mask[k]) ^ plan->seeds[k + 1], plan->seeds[k + 2]);
     }
     return (uint32_t) (h * UINT64_C(0x9e3779b97f4a7c15) >> 32) % CACHE_CHANGE_SLOTS;
+}
+
+/* --- cache_steps.c [poll] --- */
+/* One step from STEP_MPLS_TTL on; returns how many more cells it has. */
+unsigned cache_edit(struct packet *, const struct cache_step *);
+/* Whether a program can be run on a packet; it has to walk when its TTL would expire or when there is no room to push tags. */
+static inline bool cache_may_run(const struct cache_program *prog, const struct packet *p)
+{
+    return !(prog->ttl && p->data[prog->ttl_ofs] <= prog->ttl) && p->headroom >= prog->pushes;
 }
 
 /* --- cache_run.c [poll] --- */

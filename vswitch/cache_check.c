@@ -109,7 +109,7 @@ static void replay(struct cache_batch *b, const struct cache_entry *entry, struc
         walk(b, p, s, &guide);
         return;
     }
-    if (prog->ttl && p->data[prog->ttl_ofs] <= prog->ttl) {
+    if (!cache_may_run(prog, p)) {
         walk(b, p, s, NULL);
         return;
     }

@@ -2,8 +2,10 @@
  * Rule sets that other switches take at full speed and that this cache once could not: each has to be known after its first packets.  That what is
  * replayed is right is the test mode's to say, which is on in all of them.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "lib/buf.h"
 #include "tests/unit.h"
 #include "vswitch/cache.h"
 #include "vswitch/dp_fixture.h"
@@ -131,7 +133,175 @@ static void test_programs_that_are_gone(void)
     free(fx);
 }
 
+/* --- Rewriting --- */
+
+struct rewriting { const char *entry, *flow; uint8_t tags; bool live; };
+
+/* A VLAN tag in front of those that are there. */
+static void tag(struct buf *frame, uint16_t tci)
+{
+    buf_put_zeros(frame, 4);
+    memmove(frame->data + 16, frame->data + 12, frame->size - 16);
+    wire_put16(frame->data + 12, 0x8100);
+    wire_put16(frame->data + 14, tci);
+}
+
+static void same_output(struct fixture *a, struct fixture *b)
+{
+    CU_ASSERT_EQUAL_FATAL(a->n_out, b->n_out);
+    for (unsigned i = 0; i < a->n_out; i++) {
+        CU_ASSERT_EQUAL(a->out[i].port, b->out[i].port);
+        CU_ASSERT_EQUAL(a->out[i].queue, b->out[i].queue);
+        CU_ASSERT_EQUAL_FATAL(a->out[i].len, b->out[i].len);
+        CU_ASSERT_FALSE(memcmp(a->out[i].data, b->out[i].data, a->out[i].len));
+    }
+}
+
+static void rewrite(const struct rewriting *c, bool check)
+{
+    struct fixture *cached = XNEW(struct fixture), *plain = XNEW(struct fixture);
+    struct dp_cache_stats stats;
+    struct buf frame = BUF_INIT;
+    struct rng rng;
+    rng_seed(&rng, unit_seed());
+    fixture_init(cached);
+    fixture_init(plain);
+    dp_set_cache(cached->dp, 1000, check);
+    dp_set_cache(plain->dp, 0, false);
+    fixture_compose(c->flow, &frame);
+    for (unsigned i = 0; i < c->tags; i++) {
+        tag(&frame, (uint16_t) (0x3005 + i));
+    }
+    char *rest = xstrdup(c->entry), *at = rest;
+    for (char *entry; (entry = strsep(&at, "|")); ) {
+        fixture_add(cached, entry);
+        fixture_add(plain, entry);
+    }
+    for (unsigned i = 0; i < 50; i++) {
+        fixture_receive(cached, 1, frame.data, (uint32_t) frame.size);
+        fixture_receive(plain, 1, frame.data, (uint32_t) frame.size);
+        CU_ASSERT_TRUE(cached->n_out > 0);
+        same_output(cached, plain);
+        /* What no rule reads, checksums among it, is another one in each packet. */
+        frame.data[frame.size - 1 - rng_below(&rng, 12)] ^= (uint8_t) (1 + rng_below(&rng, 255));
+    }
+    dp_cache_stats(cached->dp, 1, &stats);
+    CU_ASSERT_EQUAL(stats.hits, 49);
+    CU_ASSERT_EQUAL(stats.guided, c->live ? 49 : 0);
+    CU_ASSERT_EQUAL(stats.mismatches, 0);
+    if (stats.hits != 49 || !stats.guided == c->live) {
+        fprintf(stderr, "%s: %llu hits, %llu of them live\n", c->entry, (unsigned long long) stats.hits, (unsigned long long) stats.guided);
+    }
+    free(rest);
+    buf_fini(&frame);
+    fixture_fini(cached);
+    fixture_fini(plain);
+    free(cached);
+    free(plain);
+}
+
+#define TCP "tcp,nw_src=10.0.0.1,nw_dst=10.0.0.2,nw_ttl=64,nw_tos=8,tp_src=7,tp_dst=80"
+#define UDP "udp,nw_src=10.0.0.1,nw_dst=10.0.0.2,nw_ttl=64,tp_src=7,tp_dst=80"
+#define TCP6 "tcp6,ipv6_src=fe80::1,ipv6_dst=fe80::2,nw_ttl=64,tp_src=7,tp_dst=80"
+#define ARP "arp,arp_op=1,arp_spa=10.0.0.1,arp_tpa=10.0.0.2,arp_sha=02:00:00:00:00:01"
+#define MPLS "mpls,mpls_label=16,mpls_tc=2,mpls_bos=1,mpls_ttl=64"
+
+static void test_rewriting(void)
+{
+    static const struct rewriting cases[] = {
+        { "actions=push_vlan:0x8100,set_field:0x1007->vlan_vid,output:2", UDP, 0, false },
+        { "actions=push_vlan:0x88a8,set_field:5->vlan_pcp,output:2,output:3", TCP, 1, false },
+        { "actions=output:3,push_vlan:0x88a8,output:2,push_vlan:0x8100,set_field:0x1001->vlan_vid,output:4", TCP6, 2, false },
+        { "dl_vlan=5,actions=pop_vlan,output:2", UDP, 1, false },
+        { "dl_vlan=6,actions=pop_vlan,pop_vlan,output:2", UDP, 2, false },
+        { "dl_vlan=6,actions=pop_vlan,set_field:0x1009->vlan_vid,output:2,pop_vlan,output:3", UDP, 2, false },
+        { "vlan_tci=0x1000/0x1000,actions=set_field:0x1123->vlan_vid,set_field:1->vlan_pcp,output:2", UDP, 1, false },
+        { "dl_vlan=6,actions=pop_vlan,resubmit(,1)|table=1,dl_vlan=5,actions=pop_vlan,output:2|table=1,priority=1,actions=output:3", UDP, 2, false },
+        { "dl_vlan=5,actions=pop_vlan,resubmit(,1)|table=1,ip,nw_dst=10.0.0.2,actions=set_field:02:00:00:00:00:09->eth_dst,dec_ttl,push_vlan:0x8100,set_field:0x1008->vlan_vid,output:2", UDP, 1, false },
+        { "ip,actions=dec_ttl,push_vlan:0x8100,dec_ttl,output:2,dec_ttl,output:3", TCP, 0, false },
+        { "ip,actions=push_vlan:0x8100,dec_ttl,pop_vlan,dec_ttl,output:2", TCP, 1, false },
+        { "ip,actions=set_field:10.1.2.3->ip_src,output:2", TCP, 0, false },
+        { "tcp,actions=set_field:10.1.2.3->ip_dst,set_field:8080->tcp_dst,set_field:1->tcp_src,output:2", TCP, 0, false },
+        { "udp,actions=set_field:10.1.2.3->ip_dst,set_field:8080->udp_dst,set_field:1->udp_src,output:2", UDP, 1, false },
+        { "tcp6,actions=set_field:2001:db8::1->ipv6_src,set_field:2001:db8::2->ipv6_dst,output:2", TCP6, 0, true },        /* More than a program holds. */
+        { "tcp6,actions=set_field:2001:db8::1->ipv6_src,set_field:9->tcp_dst,output:2", TCP6, 0, false },
+        { "icmp6,actions=set_field:2001:db8::1->ipv6_dst,output:2", "icmp6,ipv6_src=fe80::1,ipv6_dst=fe80::2,icmpv6_type=128", 0, false },
+        { "icmp,actions=set_field:10.1.2.3->ip_dst,output:2", "icmp,nw_src=10.0.0.1,nw_dst=10.0.0.2,icmp_type=8", 0, false },
+        { "ip,actions=set_field:10->ip_dscp,set_field:1->ip_ecn,mod_nw_ttl:9,dec_ttl,output:2", TCP, 0, false },
+        { "ipv6,actions=set_field:10->ip_dscp,set_field:1->ip_ecn,set_field:0x12345->ipv6_label,mod_nw_ttl:9,dec_ttl,output:2", TCP6, 0, false },
+        { "arp,actions=set_field:2->arp_op,set_field:10.3.3.3->arp_spa,set_field:02:00:00:00:00:08->arp_tha,output:2", ARP, 0, false },
+        { "arp,actions=set_field:10.3.3.3->arp_tpa,set_field:02:00:00:00:00:08->arp_sha,output:2", ARP, 1, false },
+        { "mpls,actions=set_field:100000->mpls_label,set_field:5->mpls_tc,dec_mpls_ttl,output:2", MPLS, 0, false },
+        { "mpls,actions=dec_mpls_ttl,push_vlan:0x8100,dec_mpls_ttl,set_field:0x1007->vlan_vid,output:2", MPLS, 0, false },
+        { "mpls,actions=set_mpls_ttl:3,output:2", MPLS, 1, false },
+        { "actions=set_queue:3,output:2,pop_queue,output:3", UDP, 0, false },
+        { "actions=set_queue:70000,output:2", UDP, 0, true },
+        { "tcp,actions=load:5->NXM_OF_IP_SRC[8..15],load:1->NXM_OF_TCP_DST[3],move:NXM_OF_IP_SRC[0..7]->NXM_OF_IP_DST[16..23],output:2", TCP, 0, false },
+        { "actions=clone(push_vlan:0x8100,output:2),output:3", UDP, 0, true },
+        { "sctp,actions=set_field:7->sctp_dst,output:2", "sctp,nw_src=10.0.0.1,nw_dst=10.0.0.2,tp_src=1,tp_dst=2", 0, true },
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        rewrite(&cases[i], false);
+        rewrite(&cases[i], true);
+    }
+}
+
+/* Where there is no headroom, or where the TTL would expire, a packet of a known flow walks. */
+static void test_unfit(void)
+{
+    struct fixture *fx = begin();
+    struct buf frame = BUF_INIT;
+    fixture_add(fx, "ip,actions=push_vlan:0x8100,dec_ttl,output:2");
+    fixture_compose(UDP, &frame);
+    for (unsigned i = 0; i < 4; i++) {
+        struct packet *p = fixture_packet(fx, frame.data, (uint32_t) frame.size);
+        p->headroom = i == 2 ? 3 : p->headroom;
+        p->data[22] = i == 3 ? 1 : 64;
+        fx->n_out = 0;
+        dp_receive(dp_thread(fx->dp, 1), &p, 1, 1, fx->now_ns);
+        CU_ASSERT_EQUAL(fx->n_out, i == 3 ? 0 : 1);
+        CU_ASSERT_TRUE(i == 3 || (fx->out[0].len == frame.size + 4 && fx->out[0].data[26] == 63));
+    }
+    CU_ASSERT_EQUAL(fixture_hits(fx), 3);
+    buf_fini(&frame);
+    end(fx);
+}
+
+/* Frames that agree in all fields that are read, but not in what is behind a popped tag, or in whether there is a label at all. */
+static void test_told_apart(void)
+{
+    struct fixture *fx = begin();
+    struct buf two = BUF_INIT, label = BUF_INIT;
+    fixture_add(fx, "dl_vlan=6,actions=pop_vlan,resubmit(,1)");
+    fixture_add(fx, "table=1,dl_vlan=5,actions=output:2");
+    fixture_add(fx, "table=1,dl_vlan=9,actions=output:3");
+    fixture_add(fx, "table=1,priority=1,vlan_tci=0,actions=output:4");
+    fixture_add(fx, "mpls,actions=dec_mpls_ttl,output:2");
+    fixture_compose(UDP, &two);
+    tag(&two, 0x3005);
+    tag(&two, 0x3006);
+    for (unsigned i = 0; i < 9; i++) {
+        two.data[19] = (uint8_t []) { 5, 9, 5 }[i % 3];
+        wire_put16(two.data + 16, i % 3 == 2 ? 0x9100 : 0x8100);       /* That is no tag. */
+        fixture_receive(fx, 1, two.data, (uint32_t) two.size);
+        CU_ASSERT_STRING_EQUAL(fixture_ports(fx), ((const char *[]) { "2", "3", "4" }[i % 3]));
+    }
+    CU_ASSERT_EQUAL(fixture_hits(fx), 6);
+    fixture_compose("mpls,mpls_label=0,mpls_tc=0,mpls_bos=0,mpls_ttl=64", &label);
+    for (unsigned i = 0; i < 4; i++) {
+        uint32_t len = i & 1 ? 17 : (uint32_t) label.size;             /* Without room for a label. */
+        label.data[17] = 64;
+        fixture_receive(fx, 1, label.data, len);
+        CU_ASSERT_STRING_EQUAL(fixture_ports(fx), "2");
+        CU_ASSERT_TRUE(i & 1 || fx->out[0].data[17] == 63);
+    }
+    buf_fini(&two);
+    buf_fini(&label);
+    end(fx);
+}
+
 void cache_cliff_test_suite(void)
 {
-    UNIT_SUITE("cache, cliffs", { "long walks", test_long_walks }, { "many programs", test_many_programs }, { "programs that are gone", test_programs_that_are_gone });
+    UNIT_SUITE("cache, cliffs", { "long walks", test_long_walks }, { "many programs", test_many_programs }, { "programs that are gone", test_programs_that_are_gone },
+               { "rewriting", test_rewriting }, { "packets that are unfit", test_unfit }, { "frames told apart", test_told_apart });
 }

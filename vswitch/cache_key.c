@@ -93,10 +93,17 @@ static inline bool fast_words(struct packet *p, uint64_t *w)
     return true;
 }
 
-/* Which headers are there: with the prerequisites' fields, whether an action on any of them applies. */
+/* Which headers are there: with the prerequisites' fields, whether an action on any of them applies. A label or a PBB tag has room, or has not. */
 static inline uint64_t shape(const struct packet *p)
 {
-    return (uint64_t) p->l2_len | (uint64_t) !!p->l3_ofs << 16 | (uint64_t) !!p->l4_ofs << 17;
+    return (uint64_t) p->l2_len | (uint64_t) !!p->l3_ofs << 16 | (uint64_t) !!p->l4_ofs << 17 | (uint64_t) (!p->l3_ofs && p->len - p->l2_len >= 4) << 18;
+}
+
+/* The tag behind the outermost one: its type and all its bits. */
+static inline uint64_t inner_tag(const struct packet *p)
+{
+    const uint8_t *d = p->data;
+    return p->l2_len >= ETH_HEADER_SIZE + 8 && eth_type_is_vlan(wire_get16(d + 12)) && eth_type_is_vlan(wire_get16(d + 16)) ? (uint64_t) wire_get32(d + 16) << 32 : 0;
 }
 
 static inline uint64_t hash_key(const struct cache_plan *plan, const uint64_t *key, uint32_t in_port)
@@ -137,7 +144,7 @@ static void any_words(const struct cache_plan *plan, struct packet **packets, un
             keys[i].w[k] = words->w[plan->index[k]] & plan->mask[k];
         }
         if (plan->shape) {
-            keys[i].w[plan->n_words] = shape(packets[i]);
+            keys[i].w[plan->n_words] = shape(packets[i]) | (plan->inner ? inner_tag(packets[i]) : 0);
         }
     }
 }

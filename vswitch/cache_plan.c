@@ -75,6 +75,9 @@ static void write_field(struct cache_use *u, const struct field *f)
     if (!is_mac(f)) {
         add_prerequisites(&u->reads, f);
     }
+    if (field_id_of(f) == FIELD_IPV6_DST) {
+        add_field(&u->reads, field_row(FIELD_IPV6_EXTHDR));     /* Behind a routing header no checksum covers it. */
+    }
     switch (field_id_of(f)) {
     case FIELD_ETH_TYPE: case FIELD_IP_PROTO: case FIELD_ICMPV4_TYPE: case FIELD_ICMPV6_TYPE: case FIELD_ICMPV4_CODE: case FIELD_ICMPV6_CODE:
     case FIELD_IPV6_ND_SLL: case FIELD_IPV6_ND_TLL: case FIELD_ND_OPTIONS_TYPE:
@@ -128,7 +131,10 @@ static void add_op(struct cache_use *u, const struct op *op)
     case OP_OUTPUT_REG:
         read_field(u, op->output_reg.src.field);
         break;
-    case OP_TAG: case OP_PUSH_VLAN: case OP_POP_VLAN:
+    case OP_POP_VLAN:
+        u->pops = true;
+        /* Fall through. */
+    case OP_TAG: case OP_PUSH_VLAN:
         add_prerequisites(&u->reads, NULL);
         add_fields(&u->writes, tag, ARRAY_SIZE(tag));
         u->writes.flow.vlan_tpid.v = UINT16_MAX;
@@ -269,6 +275,7 @@ static struct cache_plan *plan_new(const struct cache_control *cc)
         if (cc->reachable[t]) {
             or_words(&mask, &cc->use[t].match);
             or_words(&reads, &cc->use[t].reads);
+            p->inner = p->inner || cc->use[t].pops;
             n_tables++;
         }
     }
@@ -307,7 +314,7 @@ static struct cache_plan *plan_new(const struct cache_control *cc)
 
 static bool same_layout(const struct cache_plan *a, const struct cache_plan *b)
 {
-    return a->n_words == b->n_words && a->shape == b->shape && a->usable == b->usable && a->n_ids == b->n_ids && a->stride == b->stride
+    return a->n_words == b->n_words && a->shape == b->shape && a->inner == b->inner && a->usable == b->usable && a->n_ids == b->n_ids && a->stride == b->stride
         && !memcmp(a->index, b->index, a->n_words) && !memcmp(a->mask, b->mask, a->n_words * sizeof a->mask[0])
         && a->n_lanes == b->n_lanes && !memcmp(a->lanes, b->lanes, a->n_lanes * sizeof a->lanes[0]);
 }

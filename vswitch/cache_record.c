@@ -55,15 +55,142 @@ void recorder_macs(struct recorder *r, const struct field *f, const union flow_w
     r->plain = r->plain && !r->inner;
 }
 
-void recorder_ttl(struct recorder *r, const struct packet *p, const struct flow *f)
+static void write_down_ttl(struct recorder *r)
 {
-    uint16_t ofs = (uint16_t) (p->l3_ofs + (be16_get(f->eth_type) == ETH_TYPE_IPV4 ? 8 : 7));
-    if (r->inner || (r->ttl && ofs != r->ttl_ofs)) {
+    struct cache_step *s = r->ttl_pending ? add_cells(r, 1) : NULL;
+    if (s) {
+        *s = (struct cache_step) { .code = r->ttl_code, .n = r->ttl_pending, .port = r->ttl_at };
+        r->ttl_pending = 0;
+    }
+}
+
+void recorder_ttl(struct recorder *r, const struct packet *p, const struct flow *f, bool mpls)
+{
+    unsigned at = mpls ? p->l2_len + 3u : p->l3_ofs + (be16_get(f->eth_type) == ETH_TYPE_IPV4 ? 8u : 7u), original = at - (unsigned) r->moved;
+    if (r->inner || r->tainted || (r->ttl && original != r->ttl_ofs)) {
         r->plain = false;
     }
-    r->ttl_ofs = ofs;
+    r->ttl_ofs = (uint16_t) original;
+    r->ttl_at = (uint16_t) at;
+    r->ttl_code = mpls ? STEP_MPLS_TTL : STEP_TTL;
     r->ttl++;
     r->ttl_pending++;
+}
+
+/* --- Other edits --- */
+
+/* For a step that changes the packet: a copy's changes are not the packet's. What is below a popped header may not be there in others. */
+static struct cache_step *edit_cells(struct recorder *r, unsigned n)
+{
+    write_down_ttl(r);
+    if (r->inner || r->tainted) {
+        r->plain = false;
+    }
+    return add_cells(r, n);
+}
+
+/* Where a field is: in so many words of 16 bits, `shift` bits above their end.  `sums`: STEP_BITS_*. */
+struct place { unsigned ofs, n_words, shift, sums; };
+
+static unsigned l4_sum(const struct packet *p, const struct flow *f)
+{
+    return !p->l4_ofs ? 0 : f->ip_proto == IPPROTO_TCP_ ? STEP_BITS_IN_TCP : f->ip_proto == IPPROTO_UDP_ ? STEP_BITS_IN_UDP : f->ip_proto == IPPROTO_ICMPV6_ ? STEP_BITS_IN_ICMPV6 : 0;
+}
+
+/* As packet_write.c has them; n_words 0: a field without a place of its own. */
+static struct place place_of(enum field_id id, const struct packet *p, const struct flow *f)
+{
+    bool v4 = be16_get(f->eth_type) == ETH_TYPE_IPV4;
+    unsigned l3 = p->l3_ofs, ip = v4 ? STEP_BITS_IN_IPV4 : 0, l4 = l4_sum(p, f);
+    switch (id) {
+    case FIELD_VLAN_VID: return (struct place) { ETH_HEADER_SIZE, 1, 0, 0 };
+    case FIELD_VLAN_PCP: return (struct place) { ETH_HEADER_SIZE, 1, 13, 0 };
+    case FIELD_MPLS_LABEL: return (struct place) { p->l2_len, 2, 12, 0 };
+    case FIELD_MPLS_TC: return (struct place) { p->l2_len, 2, 9, 0 };
+    case FIELD_MPLS_BOS: return (struct place) { p->l2_len, 2, 8, 0 };
+    case FIELD_MPLS_TTL: return (struct place) { p->l2_len, 2, 0, 0 };
+    case FIELD_ARP_OP: return (struct place) { l3 + 6, 1, 0, 0 };
+    case FIELD_ARP_SHA: return (struct place) { l3 + 8, 3, 0, 0 };
+    case FIELD_ARP_SPA: return (struct place) { l3 + 14, 2, 0, 0 };
+    case FIELD_ARP_THA: return (struct place) { l3 + 18, 3, 0, 0 };
+    case FIELD_ARP_TPA: return (struct place) { l3 + 24, 2, 0, 0 };
+    case FIELD_IP_DSCP: return (struct place) { l3, 1, v4 ? 2 : 6, ip };
+    case FIELD_IP_ECN: return (struct place) { l3, 1, v4 ? 0 : 4, ip };
+    case FIELD_NW_TTL: return v4 ? (struct place) { l3 + 8, 1, 8, ip } : (struct place) { l3 + 6, 1, 0, 0 };
+    case FIELD_IPV4_SRC: return (struct place) { l3 + 12, 2, 0, ip | l4 };
+    case FIELD_IPV4_DST: return (struct place) { l3 + 16, 2, 0, ip | l4 };
+    case FIELD_IPV6_SRC: return (struct place) { l3 + 8, 8, 0, l4 };
+    case FIELD_IPV6_DST: return (struct place) { l3 + 24, be16_get(f->ipv6_exthdr) & OFPIEH_ROUTER ? 0 : 8, 0, l4 };
+    case FIELD_IPV6_FLABEL: return (struct place) { l3, 2, 0, 0 };
+    case FIELD_TCP_SRC: case FIELD_UDP_SRC: return (struct place) { 0, 1, 0, STEP_BITS_L4 | l4 };
+    case FIELD_TCP_DST: case FIELD_UDP_DST: return (struct place) { 2, 1, 0, STEP_BITS_L4 | l4 };
+    default: return (struct place) { 0, 0, 0, 0 };
+    }
+}
+
+/* The words of a field's value or mask, the last one at the end, shifted up to where the field is. */
+static void words_of(const union field_value *v, const struct place *at, uint16_t words[8])
+{
+    for (unsigned i = 0; i < 8; i++) {
+        words[i] = wire_get16(v->b + 2 * i);
+    }
+    if (at->shift) {                    /* At most two words. */
+        uint32_t x = (uint32_t) (words[6] << 16 | words[7]) << at->shift;
+        words[6] = (uint16_t) (x >> 16);
+        words[7] = (uint16_t) x;
+    }
+}
+
+bool recorder_field(struct recorder *r, const struct packet *p, const struct field *f, const struct flow *after, const union field_value *mask)
+{
+    union field_value value;
+    uint16_t values[8], masks[8];
+    struct place at = place_of(field_id_of(f), p, after);
+    field_get(f, after, &value);
+    words_of(&value, &at, values);
+    words_of(mask, &at, masks);
+    if (field_id_of(f) == FIELD_VLAN_VID) {
+        masks[7] &= 0xfff;              /* A tag has no bit that says that it is there. */
+    }
+    for (unsigned i = 8 - at.n_words; i < 8; i++) {
+        struct cache_step *s = masks[i] ? edit_cells(r, 2) : NULL;
+        if (s) {
+            uint16_t bits[2] = { values[i] & masks[i], masks[i] };
+            s[0] = (struct cache_step) { .code = STEP_BITS, .n = (uint8_t) at.sums, .port = (uint16_t) (at.ofs + 2 * (i + at.n_words - 8)) };
+            memcpy(&s[1], bits, sizeof bits);
+        }
+    }
+    return at.n_words;
+}
+
+void recorder_push_vlan(struct recorder *r, uint16_t tpid, bool copies)
+{
+    struct cache_step *s = edit_cells(r, 1);
+    if (s) {
+        *s = (struct cache_step) { .code = STEP_PUSH_VLAN, .n = copies, .port = tpid };
+        r->program.pushes = (uint8_t) (r->program.pushes + 4);
+    }
+    r->moved = (int16_t) (r->moved + 4);
+}
+
+/* The key has the second tag (cache_key.c), but not the third. */
+void recorder_pop_vlan(struct recorder *r, const struct packet *before)
+{
+    struct cache_step *s = edit_cells(r, 1);
+    if (s) {
+        *s = (struct cache_step) { .code = STEP_POP_VLAN };
+    }
+    r->moved = (int16_t) (r->moved - 4);
+    r->tainted = r->tainted || (r->n_pops++ && before->l2_len > ETH_HEADER_SIZE + 4);
+}
+
+void recorder_queue(struct recorder *r, uint32_t queue)
+{
+    struct cache_step *s = edit_cells(r, 1);
+    if (s) {
+        *s = (struct cache_step) { .code = STEP_QUEUE, .port = (uint16_t) queue };
+    }
+    r->plain = r->plain && queue <= UINT16_MAX;
 }
 
 void recorder_output(struct recorder *r, uint32_t port)
@@ -77,20 +204,20 @@ void recorder_output(struct recorder *r, uint32_t port)
         memset(r->mask, 0, 12);
         r->macs = false;
     }
-    if (r->ttl_pending && (s = add_cells(r, 1))) {
-        *s = (struct cache_step) { .code = STEP_TTL, .n = r->ttl_pending, .port = r->ttl_ofs };
-        r->ttl_pending = 0;
-    }
+    write_down_ttl(r);
     s = add_cells(r, 1);
     if (s) {
         *s = (struct cache_step) { .code = STEP_OUTPUT, .port = (uint16_t) port };
+        r->sent_cells = r->program.n_cells;
     }
 }
 
 void recorder_finish(struct recorder *r, bool sent, uint8_t drop)
 {
     struct cache_program *p = &r->program;
-    p->takes = p->n_cells;              /* Steps end with an output if there are any. */
+    memset(p->cells + r->sent_cells, 0, (size_t) (p->n_cells - r->sent_cells) * sizeof p->cells[0]);      /* Nobody sees what was done behind the last output. */
+    p->n_cells = r->sent_cells;
+    p->takes = p->n_cells;
     p->drop = sent ? CACHE_SENT : drop;
     p->plain = p->n_cells == 1;
     p->port = p->n_cells ? p->cells[p->n_cells - 1].port : 0;

@@ -92,8 +92,10 @@ static inline __attribute__((always_inline)) void execute(struct cache_out *o, c
             i += CACHE_MACS_CELLS;
         } else if (s->code == STEP_TTL) {
             take_ttl(p->data, s->port, s->n);
-        } else {
+        } else if (s->code == STEP_OUTPUT) {
             output_copy(o, p, s->port);
+        } else {
+            i += cache_edit(p, s);
         }
     }
     if (prog->takes) {
@@ -216,7 +218,7 @@ static __attribute__((noinline)) void hit_guided(struct cache_batch *b, const st
     b->n_guided++;
 }
 
-static __attribute__((noinline)) void hit_expired(struct cache_batch *b, struct packet *p)
+static __attribute__((noinline)) void hit_unfit(struct cache_batch *b, struct packet *p)
 {
     cache_flush(&b->out);
     cache_walk(b, p, NULL, NULL);
@@ -231,8 +233,8 @@ static inline __attribute__((always_inline)) void hit(struct cache_batch *b, con
         return;
     }
     const struct cache_program *prog = &t->cache.programs[e->program];
-    if (__builtin_expect(prog->ttl && p->data[prog->ttl_ofs] <= prog->ttl, 0)) {
-        hit_expired(b, p);
+    if (__builtin_expect(!cache_may_run(prog, p), 0)) {
+        hit_unfit(b, p);
         return;
     }
     count_ids(t, cache_ids(b->plan, e), e->n_ids, 1, p->len, b->now_ns);

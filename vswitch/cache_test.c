@@ -56,7 +56,7 @@ static void random_match_text(struct rng *r, struct buf *b)
 
 static void random_action_text(struct rng *r, struct buf *b, unsigned table, unsigned depth)
 {
-    switch (rng_below(r, 23)) {
+    switch (rng_below(r, 26)) {
     case 0: case 1: case 2: case 3: case 4: buf_printf(b, "output:%u,", 1 + rng_below(r, 4)); break;
     case 5: buf_printf(b, "%s,", PICK(r, "IN_PORT", "FLOOD", "ALL", "CONTROLLER:100", "NORMAL")); break;
     case 6: buf_printf(b, "set_field:02:00:00:00:00:%02x->eth_dst,", 0x0a + rng_below(r, 2)); break;
@@ -83,6 +83,13 @@ static void random_action_text(struct rng *r, struct buf *b, unsigned table, uns
             random_action_text(r, b, table, depth - 1);
             buf_puts(b, "output:2),");
         }
+        break;
+    case 21: case 22: case 23:
+        buf_printf(b, "%s,", PICK(r, "set_field:10.8.8.8->ip_src", "set_field:82->udp_dst", "set_field:83->udp_src", "set_field:84->tcp_src", "set_field:2->ip_ecn", "set_field:0x1009->vlan_vid",
+                                  "mod_vlan_pcp:6", "strip_vlan", "push_vlan:0x88a8", "set_field:2->arp_op", "set_field:10.7.7.7->arp_spa", "set_field:02:00:00:00:00:0c->arp_sha",
+                                  "set_field:02:00:00:00:00:0d->arp_tha", "set_field:10.7.7.8->arp_tpa", "set_field:fe80::5->ipv6_src", "set_field:77->ipv6_label",
+                                  "set_field:5->mpls_label", "set_field:3->mpls_tc", "dec_mpls_ttl", "set_mpls_ttl:7", "load:5->NXM_OF_IP_SRC[8..15]", "load:1->NXM_OF_TCP_DST[3]",
+                                  "move:NXM_OF_IP_SRC[]->NXM_OF_IP_DST[]", "set_field:85->sctp_dst", "set_queue:5", "pop_queue", "load:9->OXM_OF_IPV6_DST[60..70]"));
         break;
     case 18: buf_puts(b, "load:3->NXM_NX_REG1[],output:NXM_NX_REG1[],"); break;
     case 20: buf_puts(b, "set_queue:3,"); break;
@@ -355,6 +362,13 @@ static void make_frames(struct pair *p)
         buf_printf(&text, proto, numbers[0], numbers[1], numbers[2], numbers[3]);
 #pragma GCC diagnostic pop
         fixture_compose(buf_cstr(&text), &p->frames[i]);
+        for (unsigned tags = rng_below(r, 4) ? 0 : 1 + rng_below(r, 2); tags; tags--) {
+            static const uint8_t tag[4] = { 0x81, 0, 0x30, 7 };
+            buf_put(&p->frames[i], tag, sizeof tag);
+            memmove(p->frames[i].data + 16, p->frames[i].data + 12, p->frames[i].size - 16);
+            memcpy(p->frames[i].data + 12, tag, sizeof tag);
+            p->frames[i].data[15] = (uint8_t) (5 + rng_below(r, 3));
+        }
         buf_fini(&text);
     }
 }
@@ -403,7 +417,7 @@ static void test_twin(void)
 static void test_keys(void)
 {
     struct rng rng;
-    struct cache_plan plan = { .depth = CACHE_DEPTH_ALL, .shape = true };
+    struct cache_plan plan = { .depth = CACHE_DEPTH_ALL, .shape = true, .inner = true };
     rng_seed(&rng, unit_seed());
     for (unsigned i = offsetof(struct flow, eth_dst) / 8; i < FLOW_N_WORDS; i++) {
         plan.index[plan.n_words] = (uint8_t) i;
@@ -430,7 +444,9 @@ static void test_keys(void)
         }
         flow_init(&full);
         packet_extract(p, &full);
-        uint64_t shape = p->l2_len | (uint64_t) !!p->l3_ofs << 16 | (uint64_t) !!p->l4_ofs << 17;
+        const uint8_t *d = p->data;
+        bool label = !p->l3_ofs && p->len - p->l2_len >= 4, two_tags = full.vlan_vid.v && p->l2_len >= 22 && eth_type_is_vlan(wire_get16(d + 16));
+        uint64_t shape = p->l2_len | (uint64_t) !!p->l3_ofs << 16 | (uint64_t) !!p->l4_ofs << 17 | (uint64_t) label << 18 | (two_tags ? (uint64_t) wire_get32(d + 16) << 32 : 0);
         p->l2_len = p->l3_ofs = p->l4_ofs = 77;
         cache_keys(&plan, &p, 1, 1, &got, &hash);
         CU_ASSERT_FALSE(memcmp(got.w, (const uint8_t *) &full + offsetof(struct flow, eth_dst), plan.n_words * sizeof(uint64_t)));

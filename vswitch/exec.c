@@ -19,6 +19,7 @@ void exec_init(struct exec *e, struct dp_thread *thread, struct packet *packet, 
     e->version = atomic_load_explicit(&e->dp->version, memory_order_acquire);
     e->packet = packet;
     e->in_port = in_port;
+    e->len = packet->len;
     e->reason = DROP_NO_OUTPUT;
     packet->in_port = in_port;
     struct flow *f = &e->flow.flow;
@@ -65,6 +66,9 @@ static void wrote(struct exec *e, const struct field *f, const union field_value
         e->rec->tainted = true;         /* The frame has been parsed again. */
         break;
     default:
+        if (recorder_field(e->rec, e->packet, f, &e->flow.flow, mask)) {
+            return;
+        }
         break;
     }
     e->rec->plain = false;
@@ -133,10 +137,8 @@ static bool decrement_ttl(struct exec *e, bool mpls)
         exec_note(e, DROP_BAD_ACTION, RANK_WENT_WRONG);
         return true;
     }
-    if (e->rec && mpls) {
-        e->rec->plain = false;
-    } else if (e->rec) {
-        recorder_ttl(e->rec, e->packet, f);
+    if (e->rec) {
+        recorder_ttl(e->rec, e->packet, f, mpls);
     }
     if (expired) {
         exec_diverged(e);
@@ -144,6 +146,34 @@ static bool decrement_ttl(struct exec *e, bool mpls)
         exec_note(e, DROP_TTL, RANK_WENT_WRONG);
     }
     return !expired;
+}
+
+static void set_ttl(struct exec *e, enum field_id id, uint8_t ttl)
+{
+    const struct field *f = field_row(id);
+    union field_value all = field_mask_all(f);
+    bool done = packet_set_u8(e->packet, &e->flow.flow, id, ttl);
+    inapplicable_unless(e, done);
+    if (e->rec && done) {
+        wrote(e, f, &all);
+    }
+}
+
+static void push_vlan(struct exec *e, uint16_t tpid)
+{
+    bool tagged = e->flow.flow.vlan_vid.v, done = packet_push_vlan(e->packet, &e->flow.flow, tpid);
+    inapplicable_unless(e, done);
+    if (e->rec && done) {
+        recorder_push_vlan(e->rec, tpid, tagged);
+    }
+}
+
+static void pop_vlan(struct exec *e)
+{
+    if (e->rec && e->flow.flow.vlan_vid.v) {
+        recorder_pop_vlan(e->rec, e->packet);
+    }
+    inapplicable_unless(e, packet_pop_vlan(e->packet, &e->flow.flow));
 }
 
 static bool resubmit(struct exec *e, const struct op *op, bool tail)
@@ -198,15 +228,11 @@ static void record_op(struct exec *e, const struct op *op)
             rec->cacheable = false;
         }
         break;
-    case OP_POP_VLAN:                   /* An inner tag comes up. */
-        rec->tainted = rec->tainted || e->packet->l2_len > ETH_HEADER_SIZE + 4;
-        rec->plain = false;
-        break;
     case OP_PUSH_MPLS: case OP_POP_MPLS: case OP_PUSH_PBB: case OP_POP_PBB: case OP_COPY_TTL_OUT: case OP_COPY_TTL_IN:
         rec->tainted = true;
         rec->plain = false;
         break;
-    case OP_SET_QUEUE: case OP_PUSH_VLAN: case OP_TAG: case OP_SET_NW_TTL: case OP_SET_MPLS_TTL: case OP_CONTROLLER: case OP_METER:
+    case OP_CONTROLLER: case OP_METER:
         rec->plain = false;
         break;
     default:
@@ -228,20 +254,29 @@ bool exec_op(struct exec *e, const struct op *op, bool tail)
     case OP_WORD: e->flow.w[op->word.index] = (e->flow.w[op->word.index] & ~op->word.mask) | op->word.value; return true;
     case OP_FIELD: set_packet_field(e, op); return true;
     case OP_MOVE: move_field(e, op); return true;
-    case OP_PUSH_VLAN: inapplicable_unless(e, packet_push_vlan(p, f, op->ethertype)); return true;
-    case OP_TAG: inapplicable_unless(e, be16_get(f->vlan_vid) & FLOW_VLAN_PRESENT || packet_push_vlan(p, f, 0x8100)); return true;
-    case OP_POP_VLAN: inapplicable_unless(e, packet_pop_vlan(p, f)); return true;
+    case OP_PUSH_VLAN: push_vlan(e, op->ethertype); return true;
+    case OP_TAG:
+        if (!f->vlan_vid.v) {
+            push_vlan(e, 0x8100);
+        }
+        return true;
+    case OP_POP_VLAN: pop_vlan(e); return true;
     case OP_PUSH_MPLS: inapplicable_unless(e, packet_push_mpls(p, f, op->ethertype)); return true;
     case OP_POP_MPLS: inapplicable_unless(e, packet_pop_mpls(p, f, op->ethertype)); return true;
     case OP_PUSH_PBB: inapplicable_unless(e, packet_push_pbb(p, f, op->ethertype)); return true;
     case OP_POP_PBB: inapplicable_unless(e, packet_pop_pbb(p, f)); return true;
-    case OP_SET_NW_TTL: inapplicable_unless(e, packet_set_u8(p, f, FIELD_NW_TTL, op->ttl)); return true;
-    case OP_SET_MPLS_TTL: inapplicable_unless(e, packet_set_u8(p, f, FIELD_MPLS_TTL, op->ttl)); return true;
+    case OP_SET_NW_TTL: set_ttl(e, FIELD_NW_TTL, op->ttl); return true;
+    case OP_SET_MPLS_TTL: set_ttl(e, FIELD_MPLS_TTL, op->ttl); return true;
     case OP_DEC_NW_TTL: return decrement_ttl(e, false);
     case OP_DEC_MPLS_TTL: return decrement_ttl(e, true);
     case OP_COPY_TTL_OUT: inapplicable_unless(e, packet_copy_ttl_out(p, f)); return true;
     case OP_COPY_TTL_IN: inapplicable_unless(e, packet_copy_ttl_in(p, f)); return true;
-    case OP_SET_QUEUE: p->queue = op->queue; return true;
+    case OP_SET_QUEUE:
+        p->queue = op->queue;
+        if (e->rec) {
+            recorder_queue(e->rec, op->queue);
+        }
+        return true;
     case OP_RESUBMIT: return resubmit(e, op, tail);
     case OP_CONTROLLER:
         if (exec_meter_allows(e, op->controller.meter)) {
@@ -343,7 +378,7 @@ void exec_scoped(struct exec *e, const struct op *ops, unsigned n, bool tail)
 
 static void count_hit(struct exec *e, const struct dp_rule *rule)
 {
-    count_packets(&e->thread->cells, rule->counters->id, 1, e->packet->len, e->now_ns);
+    count_packets(&e->thread->cells, rule->counters->id, 1, e->len, e->now_ns);
 }
 
 /* What the guide says of a lookup in that table: true and the rule, NULL for a miss.  False: it says nothing, or is not trusted any more. */
@@ -394,7 +429,7 @@ bool exec_tables(struct exec *e, uint8_t table, uint32_t as_port, bool resubmitt
         exec_event(e, &(struct exec_event) { .type = EVENT_TABLE, .table = table, .rule = rule, .conj_id = conj_id });
         if (!rule) {
             if (!e->observe) {
-                count_packets(&e->thread->cells, table, 1, e->packet->len, e->now_ns);
+                count_packets(&e->thread->cells, table, 1, e->len, e->now_ns);
             }
             /* Section 5.4: "packets unmatched by flow entries are dropped".  A resubmit that finds nothing does nothing. */
             exec_note(e, DROP_NO_MATCH, RANK_NO_MATCH);

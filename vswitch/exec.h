@@ -60,6 +60,7 @@ struct exec {
     struct packet *packet;              /* NULL once an output has taken it. */
     union flow_words flow;
     struct action_set set;
+    uint32_t len;                       /* Of the packet as it came, which is what entries and groups count, whatever has been pushed since (as Open vSwitch does). */
     uint32_t in_port;                   /* Where the frame came from, for drop counters; the key's may have been loaded over. */
     uint64_t cookie;                    /* Of the entry at work, for packet-ins; all ones in a packet-out. */
     uint8_t table;

@@ -75,7 +75,7 @@ static void count(const struct exec *e, struct counters *counters)
         recorder_count(e->rec, counters->id);
     }
     if (!e->observe) {
-        count_packets(&e->thread->cells, counters->id, 1, e->packet->len, e->now_ns);
+        count_packets(&e->thread->cells, counters->id, 1, e->len, e->now_ns);
     }
 }
 

@@ -5,7 +5,7 @@
  * as long as those can say it (`plain`); it says whether the walk may be cached at all (`cacheable`): not when something happened that other packets of
  * the same key may see otherwise:
  *
- *   - a lookup after an action that brought up fields which the original key did not have (the header below a popped tag or label, what a new
+ *   - a lookup after an action that brought up fields which the original key did not have (the header below a popped label or a second popped tag, what a new
  *     protocol number makes of the same bytes): `tainted`;
  *   - a meter that dropped, an expired TTL, a copy or a push for which there was no room, an action on a header that is not there.
  *
@@ -21,7 +21,10 @@ struct recorder {
     bool cacheable, plain, tainted;
     uint8_t inner;                      /* Copies within copies that something follows. */
     uint8_t ttl;                        /* Times that the TTL was taken, */
-    uint16_t ttl_ofs;                   /* there. */
+    uint16_t ttl_ofs;                   /* there, in the packet as it came. */
+    uint8_t n_pops;                     /* Of VLAN tags. */
+    int16_t moved;                      /* Bytes pushed less those popped. */
+    uint8_t sent_cells;                 /* Of the program, up to its last output. */
     uint32_t visited;
     unsigned n_rules, n_counts;
     uint32_t rules[CACHE_MAX_IDS], counts[CACHE_MAX_IDS];
@@ -29,7 +32,8 @@ struct recorder {
     /* Not written as steps yet. */
     uint8_t value[12], mask[12];
     bool macs;
-    uint8_t ttl_pending;
+    uint8_t ttl_pending, ttl_code;
+    uint16_t ttl_at;
 };
 
 struct guide { const uint32_t *ids; unsigned n, pos; };
@@ -38,7 +42,12 @@ void recorder_init(struct recorder *);
 void recorder_rule(struct recorder *, uint8_t table, uint32_t id);     /* id: the rule's counter, or the table itself for a miss. */
 void recorder_count(struct recorder *, uint32_t id);
 void recorder_macs(struct recorder *, const struct field *, const union flow_words *after, const union field_value *mask);
-void recorder_ttl(struct recorder *, const struct packet *, const struct flow *);
+void recorder_ttl(struct recorder *, const struct packet *, const struct flow *, bool mpls);
+/* Bits of a packet field have been written, which did not make the frame be parsed again.  False: no step says so. */
+bool recorder_field(struct recorder *, const struct packet *, const struct field *, const struct flow *after, const union field_value *mask);
+void recorder_push_vlan(struct recorder *, uint16_t tpid, bool copies);         /* copies: VID and priority. */
+void recorder_pop_vlan(struct recorder *, const struct packet *before);
+void recorder_queue(struct recorder *, uint32_t queue);
 void recorder_output(struct recorder *, uint32_t port);
 /* No more steps; drop: the reason that was counted when nothing was sent. */
 void recorder_finish(struct recorder *, bool sent, uint8_t drop);

@@ -57,6 +57,9 @@ uint32_t packet_l3_end(const struct packet *, const struct flow *);
 bool packet_set_field(struct packet *, struct flow *, const struct field *, const union field_value *value);
 bool packet_set_u8(struct packet *, struct flow *, enum field_id, uint8_t value);
 
+/* The outermost VLAN tag in the frame alone, and the packet's offsets: for whoever keeps no key.  False: no room. */
+bool packet_insert_vlan(struct packet *, uint16_t tpid, uint16_t tci);
+void packet_remove_vlan(struct packet *);
 /* Tags. False: the frame has no such header, or no room for it.  Popping leaves a frame of ETH_FRAME_MIN bytes or more no shorter than that. */
 bool packet_push_vlan(struct packet *, struct flow *, uint16_t tpid);
 bool packet_pop_vlan(struct packet *, struct flow *);

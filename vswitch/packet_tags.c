@@ -48,15 +48,37 @@ static bool has_llc(const struct packet *p, const struct flow *f)
         || (p->l2_len >= ETH_HEADER_SIZE + 8 && wire_get48(p->data + p->l2_len - 8) == UINT64_C(0xaaaa03000000) && wire_get16(p->data + p->l2_len - 10) < ETH_TYPE_MIN);
 }
 
-bool packet_push_vlan(struct packet *p, struct flow *f, uint16_t tpid)
+static void move_headers(struct packet *p, int by)
 {
-    /* "The outermost VLAN tag, immediately after the Ethernet header"; VID and priority are copied from the tag that was outermost, or zero. */
-    uint16_t tci = (uint16_t) ((be16_get(f->vlan_vid) & 0xfff) | f->vlan_pcp << 13);
-    if (p->len < ETH_HEADER_SIZE || !eth_type_is_vlan(tpid) || !insert_bytes(p, 12, 4)) {
+    p->l2_len = (uint16_t) (p->l2_len + by);
+    p->l3_ofs = (uint16_t) (p->l3_ofs ? p->l3_ofs + by : 0);
+    p->l4_ofs = (uint16_t) (p->l4_ofs ? p->l4_ofs + by : 0);
+}
+
+bool packet_insert_vlan(struct packet *p, uint16_t tpid, uint16_t tci)
+{
+    if (!insert_bytes(p, 12, 4)) {
         return false;
     }
     wire_put16(p->data + 12, tpid);
     wire_put16(p->data + 14, tci);
+    move_headers(p, 4);
+    return true;
+}
+
+void packet_remove_vlan(struct packet *p)
+{
+    remove_bytes(p, 12, 4);
+    move_headers(p, -4);
+}
+
+bool packet_push_vlan(struct packet *p, struct flow *f, uint16_t tpid)
+{
+    /* "The outermost VLAN tag, immediately after the Ethernet header"; VID and priority are copied from the tag that was outermost, or zero. */
+    uint16_t tci = (uint16_t) ((be16_get(f->vlan_vid) & 0xfff) | f->vlan_pcp << 13);
+    if (p->len < ETH_HEADER_SIZE || !eth_type_is_vlan(tpid) || !packet_insert_vlan(p, tpid, tci)) {
+        return false;
+    }
     packet_extract(p, f);
     return true;
 }
@@ -66,7 +88,7 @@ bool packet_pop_vlan(struct packet *p, struct flow *f)
     if (!f->vlan_vid.v) {
         return false;
     }
-    remove_bytes(p, 12, 4);
+    packet_remove_vlan(p);
     packet_extract(p, f);
     return true;
 }
