@@ -13,12 +13,14 @@
  *
  * Files.  cache_plan.c [control]: the mask, kept up as rules come and go, and what has changed of late.  cache_lanes.c [control]: which bits
  * have classes.  cache_memory.c [control]: the table's life.  cache_key.c [poll]: a batch's keys.  cache.c [poll]: the table.
- * exec_record.h, cache_record.c [poll]: what a walk writes down.  cache_steps.c [poll]: the rarer steps.  cache_run.c [poll]: batches through it all.  cache_check.c [poll]: the test mode.
+ * exec_record.h, cache_record.c [poll]: what a walk writes down.  cache_steps.c [poll]: the rarer steps.  cache_run.c [poll]: batches through it all.
+ * cache_check.c [poll]: the test mode.
  *
- * An entry has the packed key, the numbers of all counters that the walk moved (vswitch/counters.h; room for as many as there are tables, later for the longest walk), and a program: a short list of plain steps
- * (write MAC addresses, other headers, tags, take from the TTL, output, drop).  Programs are shared by all entries that do the same, so they are few and hot, and frames
- * of a batch that have one program leave together.  What plain steps cannot say (packet-ins, meters, NORMAL, changes to a copy of the packet …) is "guided":
- * the executor runs as always, live, but is told the rule of each lookup.  What depends on more than the key is not cached at all (exec_record.h).
+ * An entry has the packed key, the numbers of all counters that the walk moved (vswitch/counters.h; room for as many as there are tables, later for the longest
+ * walk), and a program: a short list of plain steps (write MAC addresses, other headers, tags, take from the TTL, output, drop).  Programs are shared by all
+ * entries that do the same, so they are few and hot, and frames of a batch that have one program leave together.  What plain steps cannot say (packet-ins,
+ * meters, NORMAL, changes to a copy of the packet …) is "guided": the executor runs as always, live, but is told the rule of each lookup.  What depends on
+ * more than the key is not cached at all (exec_record.h).
  *
  * Validity.  Nothing is flushed when rules change.  The plan has a generation; an entry has the one in which it was last known to be right.  For each
  * change the control thread notes: of a rule that leaves or gets other actions, its counter's number; of a rule that comes, a hash of what it wants

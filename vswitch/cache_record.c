@@ -94,7 +94,10 @@ struct place { unsigned ofs, n_words, shift, sums; };
 
 static unsigned l4_sum(const struct packet *p, const struct flow *f)
 {
-    return !p->l4_ofs ? 0 : f->ip_proto == IPPROTO_TCP_ ? STEP_BITS_IN_TCP : f->ip_proto == IPPROTO_UDP_ ? STEP_BITS_IN_UDP : f->ip_proto == IPPROTO_ICMPV6_ ? STEP_BITS_IN_ICMPV6 : 0;
+    if (!p->l4_ofs) {
+        return 0;
+    }
+    return f->ip_proto == IPPROTO_TCP_ ? STEP_BITS_IN_TCP : f->ip_proto == IPPROTO_UDP_ ? STEP_BITS_IN_UDP : f->ip_proto == IPPROTO_ICMPV6_ ? STEP_BITS_IN_ICMPV6 : 0;
 }
 
 /* As packet_write.c has them; n_words 0: a field without a place of its own. */

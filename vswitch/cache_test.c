@@ -85,7 +85,8 @@ static void random_action_text(struct rng *r, struct buf *b, unsigned table, uns
         }
         break;
     case 21: case 22: case 23:
-        buf_printf(b, "%s,", PICK(r, "set_field:10.8.8.8->ip_src", "set_field:82->udp_dst", "set_field:83->udp_src", "set_field:84->tcp_src", "set_field:2->ip_ecn", "set_field:0x1009->vlan_vid",
+        buf_printf(b, "%s,", PICK(r, "set_field:10.8.8.8->ip_src", "set_field:82->udp_dst", "set_field:83->udp_src", "set_field:84->tcp_src",
+                                  "set_field:2->ip_ecn", "set_field:0x1009->vlan_vid",
                                   "mod_vlan_pcp:6", "strip_vlan", "push_vlan:0x88a8", "set_field:2->arp_op", "set_field:10.7.7.7->arp_spa", "set_field:02:00:00:00:00:0c->arp_sha",
                                   "set_field:02:00:00:00:00:0d->arp_tha", "set_field:10.7.7.8->arp_tpa", "set_field:fe80::5->ipv6_src", "set_field:77->ipv6_label",
                                   "set_field:5->mpls_label", "set_field:3->mpls_tc", "dec_mpls_ttl", "set_mpls_ttl:7", "load:5->NXM_OF_IP_SRC[8..15]", "load:1->NXM_OF_TCP_DST[3]",
