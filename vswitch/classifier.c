@@ -192,13 +192,55 @@ static void widen(union flow_words *mask)
     }
 }
 
+/* What many rules have alike tells nothing apart. */
+static const union flow_words dull = { .flow = { .eth_type = { UINT16_MAX }, .ip_proto = UINT8_MAX, .ip_frag = UINT8_MAX, .vlan_vid = { UINT16_MAX }, .in_port = { UINT32_MAX } } };
+
+/*
+ * A few bits of a mask, for others to join whose masks have little else in common: any few, since of random masks a part has those as well, but of one
+ * field, since many masks have whole fields.  The more subtables there are the fewer, so that more find room.  False: no field has as many.
+ */
+static bool narrow(const struct classifier *cls, union flow_words *mask)
+{
+    unsigned n_subtables = (unsigned) cls->subtables.n, wanted = n_subtables < 96 ? 6 : n_subtables < 160 ? 5 : n_subtables < 224 ? 4 : 3, n = 0;
+    uint64_t seed = hash_mix64(mask_hash(mask)), lane = 0;
+    unsigned word = 0;
+    for (unsigned i = 0; i < 4 * FLOW_N_WORDS; i++) {
+        uint64_t bits = mask->w[i / 4] & ~dull.w[i / 4] & UINT64_C(0xffff) << 16 * (i % 4);
+        if ((unsigned) __builtin_popcountll(bits) >= wanted && seed % ++n == 0) {       /* Each of the n so far is as likely. */
+            lane = bits;
+            word = i / 4;
+        }
+    }
+    if (!n) {
+        return false;
+    }
+    for (unsigned left = (unsigned) __builtin_popcountll(lane); left > wanted; left--) {
+        uint64_t bits = lane;
+        seed = hash_mix64(seed);
+        for (unsigned skip = (unsigned) (seed % left); skip; skip--) {
+            bits &= bits - 1;
+        }
+        lane &= ~(bits & -bits);
+    }
+    flow_init(&mask->flow);
+    mask->w[word] = lane;
+    return true;
+}
+
+/* How many rules may be behind a slot: more where there are very many subtables still. */
+static unsigned max_chain(const struct classifier *cls)
+{
+    return CLS_MAX_CHAIN * (1 + (unsigned) cls->subtables.n / 64);
+}
+
 /* Where a rule goes, and its hash there.  Rules of one match share a subtable, so that the newest of them is found first. */
 static struct cls_subtable *choose_subtable(struct classifier *cls, const struct minimatch *m, uint32_t *hash)
 {
     union flow_words mask;
     expand_masks(m, &mask);
     struct cls_subtable *exact = subtable_find(cls, &mask), *best = exact, *st;
-    bool merges = cls->subtables.n >= CLS_EXACT_MASKS;
+    bool merges = cls->subtables.n >= CLS_EXACT_MASKS, full = false, narrowed = false;
+    unsigned longest = max_chain(cls);
     LIST_FOR_EACH(st, order, &cls->order) {
         uint32_t h;
         bool has;
@@ -208,20 +250,25 @@ static struct cls_subtable *choose_subtable(struct classifier *cls, const struct
                 *hash = h;
                 return st;
             }
-            if (!exact && merges && st->n && (!best || st->n_bits > best->n_bits) && n < CLS_MAX_CHAIN) {
+            if (!exact && merges && st->n && (!best || st->n_bits > best->n_bits) && n < longest) {
                 best = st;
             }
+            full = full || (st->narrow && n >= longest);
         }
     }
     if (!best && merges) {
         union flow_words wide = mask;
         widen(&wide);
-        if (!best && !subtable_find(cls, &wide)) {
+        if (!full && cls->subtables.n >= CLS_MANY_MASKS) {
+            narrowed = narrow(cls, &wide);      /* Nobody is where it could be. */
+        }
+        if (!subtable_find(cls, &wide)) {
             mask = wide;
         }
     }
     if (!best) {
         best = subtable_new(cls, &mask);
+        best->narrow = narrowed;
     }
     bool fits = subtable_hash(best, m, hash);
     assert(fits);

@@ -7,6 +7,9 @@
  * short: whoever finds a chain compares each rule in it with the key.  Tables with few masks keep one subtable for
  * each; from CLS_EXACT_MASKS on new ones are made with wide masks (prefixes cut to a few lengths, ports and protocols
  * left out), so that most rules that come later find room there.  2,000 rules of 100 masks come to 9 subtables.
+ * Masks that have no prefixes in common (bits here and there) get subtables of six bits or fewer from CLS_MANY_MASKS on: of
+ * such masks, too, many have any given few bits.  4,000 rules with as many random masks over an address come to 125 subtables in
+ * place of 3,210, 2,000 over parts of five fields to 121 in place of 1,438 (dp_bench --cache=0: 25 and 16 us, now 2.5 and 1.8).
  *
  * Structure.  A subtable's hash is open addressing over 64-bit slots (16 bits of hash, 48 of pointer), so a miss rarely
  * touches a rule.  All rules of one 32-bit hash hang behind one slot, best priority first; the first that matches is
@@ -51,7 +54,8 @@ struct cls_rule {
 };
 #define CLS_NEVER UINT64_MAX
 #define CLS_EXACT_MASKS 4       /* So many subtables have their rules' very masks. */
-#define CLS_MAX_CHAIN 8         /* Rules behind a slot, of different masks or values. */
+#define CLS_MANY_MASKS 32       /* From then on new ones have a few bits only. */
+#define CLS_MAX_CHAIN 8         /* Rules behind a slot, of different masks or values; more with hundreds of subtables. */
 
 struct cls_vector;
 
@@ -93,6 +97,7 @@ struct cls_subtable {
     struct hmap_node node;
     struct list order;
     unsigned n_bits;                            /* In the mask. */
+    bool narrow;                                /* Made for masks that have little in common. */
     size_t n_heads, n_used;                     /* Slots with a rule; those plus tombstones. */
     struct hmap priorities;                     /* Priority → number of rules. */
     size_t n_priorities, n_stale;

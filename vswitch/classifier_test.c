@@ -205,6 +205,70 @@ static void test_many(void)
     free(rules);
 }
 
+/* A mask of bits here and there, more of them set than not. */
+static void random_bits(struct rng *r, struct match *m, enum field_id id, unsigned width, uint64_t key)
+{
+    uint64_t all = UINT64_MAX >> (64 - width), mask = (rng_u64(r) | rng_u64(r)) & all;
+    match_set_u64_masked(m, id, key & mask, mask);
+}
+
+/* As many masks as rules, of one field or of some of five: few subtables, and what a list says. */
+static void test_masks(void)
+{
+    enum { N = 2000, N_LOOKUPS = 300 };
+    static const struct { enum field_id id; unsigned width; } fields_asked[] = {
+        { FIELD_IPV4_DST, 32 }, { FIELD_IPV4_SRC, 32 }, { FIELD_TCP_SRC, 16 }, { FIELD_TCP_DST, 16 }, { FIELD_ETH_SRC, 48 },
+    };
+    struct rng rng;
+    struct graveyard g = { NULL, 0, 0 };
+    rng_seed(&rng, unit_seed());
+    for (unsigned n_fields = 1; n_fields <= ARRAY_SIZE(fields_asked); n_fields += 4) {
+        struct classifier cls;
+        struct twin t = { NULL, 0, 0 };
+        union flow_words *keys = xcalloc(N, sizeof keys[0]);
+        unsigned wrong = 0;
+        classifier_init(&cls, bury, &g);
+        for (unsigned i = 0; i < N; i++) {
+            struct match m;
+            match_init(&m);
+            match_set_u64(&m, FIELD_ETH_TYPE, 0x800);
+            match_set_u64(&m, FIELD_IP_PROTO, 6);
+            flow_init(&keys[i].flow);
+            keys[i].flow.eth_type = be16_put(0x800);
+            keys[i].flow.ip_proto = 6;
+            for (unsigned k = 0; k < n_fields; k++) {
+                uint64_t key = rng_u64(&rng) & UINT64_MAX >> (64 - fields_asked[k].width);
+                union field_value v = { .w = { 0, be64_put(key).v } };
+                field_set(field_row(fields_asked[k].id), &keys[i].flow, &v);
+                if (n_fields == 1 || rng_below(&rng, 10) < 6) {
+                    random_bits(&rng, &m, fields_asked[k].id, fields_asked[k].width, key);
+                }
+            }
+            struct rule *rule = rule_new(&m, (uint16_t) (1 + i), i);
+            classifier_insert(&cls, &rule->cls);
+            twin_add(&t, rule);
+        }
+        CU_ASSERT_TRUE(cls.subtables.n < 250);
+        for (unsigned i = 0; i < N_LOOKUPS; i++) {
+            const union flow_words *key = &keys[rng_below(&rng, N)];
+            const struct cls_rule *got = classifier_lookup(&cls, key, 0);
+            wrong += (got ? got->priority : -1) != twin_best(&t, key);
+        }
+        CU_ASSERT_EQUAL(wrong, 0);
+        while (t.n) {
+            struct rule *rule = t.rules[--t.n];
+            CU_ASSERT_PTR_EQUAL(classifier_find(&cls, rule->cls.match, rule->cls.priority), &rule->cls);
+            classifier_remove(&cls, &rule->cls);
+            rule_free(rule);
+        }
+        bury_all(&g);
+        classifier_fini(&cls);
+        free(t.rules);
+        free(keys);
+    }
+    free(g.v);
+}
+
 /* --- Readers beside a writer --- */
 
 enum { N_READERS = 2, N_KEYS = 64 };
@@ -306,5 +370,6 @@ void classifier_test_suite(void)
     UNIT_SUITE("classifier",
         { "against a list", test_differential },
         { "many rules", test_many },
+        { "many masks", test_masks },
         { "readers never miss", test_readers });
 }

@@ -1,7 +1,7 @@
 /*
  * The datapath core by itself: nanoseconds per packet through dp_receive(), no ports, no DPDK, one thread.
  *
- *     vswitch/dp_bench RULES FLOWS [--packets=N] [--cache=FLOWS] [--fresh] [--mods=EVERY] [--verbose]
+ *     vswitch/dp_bench RULES FLOWS [--packets=N] [--warmup=N] [--cache=FLOWS] [--fresh] [--mods=EVERY] [--verbose]
  *
  * RULES: entries as ovs-ofctl takes them, one a line.  FLOWS: as utilities/bench/flows.h has them
  * (`utilities/bench/rules.py RULES FLOWS` makes both).  Flows are sent in turn, in batches of 32, from port 1.
@@ -201,10 +201,11 @@ int main(int argc, char **argv)
     static const struct dp_ops ops = { .output = output, .output_batch = output_batch, .copy = copy, .free = free_packet, .packet_in = packet_in, .defer = defer };
     struct bench b = { .n_flows = 0 };
     struct plan plan = { .packets = 20000000 };
+    uint64_t warmup = 8000000;
     size_t cache = 1 << 20;
     bool verbose = false;
     if (argc < 3) {
-        fprintf(stderr, "usage: dp_bench RULES FLOWS [--packets=N] [--cache=FLOWS] [--fresh] [--mods=EVERY] [--verbose]\n");
+        fprintf(stderr, "usage: dp_bench RULES FLOWS [--packets=N] [--warmup=N] [--cache=FLOWS] [--fresh] [--mods=EVERY] [--verbose]\n");
         return 2;
     }
     for (int i = 3; i < argc; i++) {
@@ -212,6 +213,7 @@ int main(int argc, char **argv)
         verbose = verbose || !strcmp(argv[i], "--verbose");
         plan.fresh = plan.fresh || !strcmp(argv[i], "--fresh");
         take(argv[i], "--packets=", &plan.packets);
+        take(argv[i], "--warmup=", &warmup);
         take(argv[i], "--mods=", &plan.mods);
         if (*take(argv[i], "--cache=", &value) == '\0') {
             cache = value;
@@ -228,7 +230,7 @@ int main(int argc, char **argv)
     double empty = run(&b, &plan);
     plan.work = true;
     struct plan warm = plan;
-    warm.packets = 6 * b.n_flows + 8000000;
+    warm.packets = 6 * b.n_flows + warmup;
     run(&b, &warm);
     b.sent = 0;
     double spent = run(&b, &plan);
