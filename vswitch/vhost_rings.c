@@ -103,10 +103,21 @@ static inline void leave(struct vhost_rings *r, unsigned i)
     atomic_store_explicit(&r->use[i].busy, false, memory_order_release);
 }
 
+/*
+ * Calls the guest if it asked for that, once `used` says that the burst was given back.  By VIRTIO_RING_F_EVENT_IDX the library decides again, by what was
+ * given back since it was asked last, modulo 2^16: it is asked often enough not to mistake a long way for a short one, which would be a lost wake-up.
+ */
+static inline void call(int vid, unsigned i, struct vhost_burst burst, uint16_t used)
+{
+    if (burst.call || (used ^ (uint16_t) (used - burst.n)) >> 14) {
+        rte_vhost_vring_call(vid, (uint16_t) i);
+    }
+}
+
 uint16_t vhost_rings_receive(struct vhost_rings *r, int vid, unsigned i, struct rte_mempool *pool, struct rte_mbuf **mbufs, uint16_t n)
 {
     struct vhost_burst burst = { .n = 0 };
-    struct vhost_position at;
+    struct vhost_position at = { .used = 0 };
     bool announce = atomic_load_explicit(&r->announce, memory_order_relaxed) && atomic_exchange(&r->announce, false);
     if (!announce && i < VHOST_RINGS && enter(r, i)) {
         if (!rte_vhost_get_vring_base(vid, (uint16_t) i, &at.avail, &at.used)) {
@@ -117,17 +128,19 @@ uint16_t vhost_rings_receive(struct vhost_rings *r, int vid, unsigned i, struct 
         }
         leave(r, i);
     }
-    if (burst.call) {
-        rte_vhost_vring_call(vid, (uint16_t) i);
-    }
+    call(vid, i, burst, at.used);
     /* What is not plain may wait for the next burst, in which it comes first. */
-    return burst.n || burst.plain ? burst.n : rte_vhost_dequeue_burst(vid, (uint16_t) i, pool, mbufs, n);
+    uint16_t got = burst.n || burst.plain ? burst.n : rte_vhost_dequeue_burst(vid, (uint16_t) i, pool, mbufs, n);
+    if (announce && !got) {
+        atomic_store(&r->announce, true);       /* The library was still in the message that brought it, or this ring is not enabled: it begins with its own frame. */
+    }
+    return got;
 }
 
 uint16_t vhost_rings_send(struct vhost_rings *r, int vid, unsigned i, struct rte_mbuf **mbufs, uint16_t n)
 {
     struct vhost_burst burst = { .n = 0 };
-    struct vhost_position at;
+    struct vhost_position at = { .used = 0 };
     if (i < VHOST_RINGS && enter(r, i)) {
         if (!rte_vhost_get_vring_base(vid, (uint16_t) i, &at.avail, &at.used)) {
             burst = vhost_ring_send(&r->ring[i], &at, mbufs, n);
@@ -137,8 +150,6 @@ uint16_t vhost_rings_send(struct vhost_rings *r, int vid, unsigned i, struct rte
         }
         leave(r, i);
     }
-    if (burst.call) {
-        rte_vhost_vring_call(vid, (uint16_t) i);
-    }
+    call(vid, i, burst, at.used);
     return burst.plain ? burst.n : (uint16_t) (burst.n + rte_vhost_enqueue_burst(vid, (uint16_t) i, mbufs + burst.n, n - burst.n));
 }

@@ -8,6 +8,7 @@ import time
 
 from tests.system import vhost_frontend as v
 from tests.system import vhost_random as chance
+from tests.system.vhost_driver import Driver, Pair
 from tests.system.test_vswitch import patch, vhost
 from utilities.lab.daemons import Vswitchd
 
@@ -20,15 +21,6 @@ SIZES = (2, 4, 8, 16, 32, 64, 128, 256, 256, 512, 1024)
 def seeded():
     print(f" (seed {SEED}) ", end="", flush=True)
     return random.Random(SEED)
-
-
-def until(what, condition, seconds=v.SECONDS):
-    """As Lab.wait_for, without its steps: what is waited for here takes microseconds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what}: not after {seconds} s")
-        os.sched_yield()
 
 
 def switch(lab, n_pairs, **more):
@@ -65,7 +57,7 @@ class Clock:
         self.receive.rx.offer(0)
         self.send.tx.offer(0)
         self.send.tx.kick()
-        until("a frame of the clock", lambda: not self.receive.rx.pending)
+        v.until("a frame of the clock", lambda: not self.receive.rx.pending)
 
 
 class Side:
@@ -235,3 +227,124 @@ def test_rings_as_the_library_serves_them(lab):
     assert twins.n_headers > 0, "no ring was served by vswitchd itself"
     assert 5 * twins.n_unasked < twins.n_unwanted, f"{twins.n_unasked} calls that nobody asked for, of {twins.n_unwanted}"
     sane(twins.sw)
+
+
+# --- Changes while frames are under way ---
+
+def test_changes_under_traffic(lab):
+    """Memory moves, descriptors are exchanged, writes are logged, machines announce themselves: nothing is lost, and nothing doubled."""
+    r = seeded()
+    sw, (paths,) = switch(lab, 1)
+    pair, pages, announced = Pair(paths, r.choice([0, 1 << v.EVENT_IDX])), 0, {guest: [] for guest in (0, 1)}
+    for _ in range(int(400 * SCALE)):
+        guest = r.randrange(2)
+        driver = pair.guests[guest]
+        pair.pump()
+        what = r.choice(["table", "table", "eventfds", "log", "announce", "announce"])
+        if what == "table":
+            driver.new_table(r)
+        elif what == "eventfds":
+            driver.new_eventfds(r)
+        elif what == "log":
+            pages += driver.log(lambda: [pair.pump() for _ in range(3)])
+        else:
+            announced[guest].append(r.randbytes(6))
+            driver.front.announce(announced[guest][-1])
+            v.until("the announcement", lambda: (pair.pump(), pair.guests[1 - guest].announced == announced[guest])[1])
+    pair.arrived(pair.a, pair.b)
+    pair.arrived(pair.b, pair.a)
+    assert pages > 0, "nothing was logged"
+    pair.close()
+    sane(sw)
+
+
+def test_announcements(lab):
+    """A machine that has come announces itself: whether the ring is busy, or idle, or the announcement still under way."""
+    r = seeded()
+    sw, (paths,) = switch(lab, 1)
+    pair, macs = Pair(paths), []
+    for _ in range(int(1000 * SCALE)):
+        for _ in range(r.randrange(3)):
+            pair.pump(r.choice([1, 8, 64]))
+        macs.append(r.randbytes(6))
+        pair.a.front.announce(macs[-1])
+        v.until("the announcement", lambda: (pair.b.receive(), pair.b.announced == macs)[1])
+    pair.arrived(pair.a, pair.b)
+    pair.close()
+    sane(sw)
+
+
+def test_rings_that_stop(lab):
+    """A guest's rings stop, its connection ends: it goes on where it was.  Nothing that it sends is lost or doubled, and nothing that it is sent is doubled."""
+    r = seeded()
+    sw, (paths,) = switch(lab, 1)
+    pair = Pair(paths, r.choice([0, 1 << v.EVENT_IDX]))
+    for _ in range(int(300 * SCALE)):
+        pair.pump()
+        r.choice([pair.a.restart, pair.a.reconnect, pair.a.disable, pair.a.disable])(r)
+        pair.pump()
+    pair.arrived(pair.a, pair.b)
+    pair.close()
+    sane(sw)
+
+
+# --- Who is woken ---
+
+def ping_pong(pair, n):
+    """One frame at a time; each guest sleeps until it is called."""
+    for guest in pair.guests:
+        guest.rx.calls()
+    for i in range(n):
+        for sender, receiver in ((pair.a, pair.b), (pair.b, pair.a)):
+            sender.send(1)
+            while receiver.last != sender.next - 1:
+                assert receiver.rx.sleep(v.SECONDS), f"frame {i}: nobody was woken"
+                receiver.receive()
+
+
+def test_wake_ups(lab):
+    sw, (paths,) = switch(lab, 1)
+    for features in (0, 1 << v.EVENT_IDX):
+        pair = Pair(paths, features)
+        begun = time.monotonic()
+        ping_pong(pair, int(5000 * SCALE))
+        print(f" {int(5000 * SCALE) / (time.monotonic() - begun):.0f} round trips/s ", end="", flush=True)
+        for guest in pair.guests:
+            guest.rx.no_interrupt(True)
+            guest.tx.no_interrupt(True)
+            for ring in guest.front.rings:
+                ring.ask_at(ring.used_index - 1)
+                ring.calls()
+        for _ in range(20):
+            pair.pump(32)
+        pair.arrived(pair.a, pair.b)
+        pair.arrived(pair.b, pair.a)
+        assert not [ring.calls() for guest in pair.guests for ring in guest.front.rings if ring.calls()], "a guest was called that does not want that"
+        pair.close()
+    sane(sw)
+
+
+def test_wake_up_after_a_long_time(lab):
+    """A guest that looked at its ring without sleeping for exactly 2^16 frames, and a few less and more, is called when it sleeps: indices wrap, and seem not to have moved."""
+    sw, (paths,) = switch(lab, 1)
+    pair = Pair(paths, 1 << v.EVENT_IDX)
+    a, b = pair.guests
+    for distance in (0, 31, 65535):
+        b.rx.ask_at(b.rx.seen)
+        a.send(1)
+        v.until("a frame", b.receive)
+        v.until("a call", b.rx.calls)
+        first, target = b.rx.seen, 65536 + distance - 32
+        while target:
+            b.rx.ask_at(b.rx.seen - 1)          # Long ago.
+            n = a.send(min(target, 256))
+            target -= n
+            v.until("the frames", lambda: (b.receive(), b.last == a.next - 1)[1])
+        assert (b.rx.seen - first) & 0xffff == (distance - 32) & 0xffff
+        b.rx.calls()
+        b.rx.ask_at(b.rx.seen)
+        a.send(32)
+        v.until("a call", b.rx.calls, 2)
+        v.until("the frames", lambda: (b.receive(), b.last == a.next - 1)[1])
+    pair.close()
+    sane(sw)

@@ -18,6 +18,7 @@ import select
 import socket
 import struct
 import threading
+import time
 
 # Bits of features, virtio 1.1 section 5.1.3 and 6; the last two are the protocol's own.
 MRG_RXBUF, MQ, INDIRECT_DESC, EVENT_IDX, VERSION_1, IN_ORDER = 15, 22, 28, 29, 32, 35
@@ -47,6 +48,15 @@ def fence():
     """A full barrier: what Python does to take a lock is a locked instruction."""
     with _barrier:
         pass
+
+
+def until(what, condition, seconds=SECONDS):
+    """As Lab.wait_for, without its steps: what is waited for here takes microseconds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not after {seconds} s")
+        os.sched_yield()
 
 
 class Region:
@@ -112,7 +122,7 @@ class Ring:
     def reset(self, base):
         """An empty ring whose next entry is number `base`, modulo 2^16."""
         self.map[self.desc:self.desc + 0x20000] = bytes(0x20000)
-        self.offered = self.seen = base
+        self.offered = self.seen = self.told = base     # told: `offered` when the device was told of it.
         struct.pack_into("<H", self.map, self.avail + 2, base)
         struct.pack_into("<H", self.map, self.used + 2, base)
 
@@ -158,16 +168,16 @@ class Ring:
     # --- Notifications (sections 2.6.7 and 2.6.8) ---
 
     def kick(self, always=True):
-        """Tells the device; always=False: if it asked for that for what was offered last (one entry)."""
+        """Tells the device; always=False: if it asked for that."""
         fence()
-        if not always:
-            if self.event_idx:
-                wanted = (struct.unpack_from("<H", self.map, self.used + 4 + 8 * self.size)[0] + 1) & 0xffff == self.offered
-            else:
-                wanted = not struct.unpack_from("<H", self.map, self.used)[0] & NO_NOTIFY
-            if not wanted:
-                return
-        os.eventfd_write(self.kick_fd, 1)
+        if self.event_idx:
+            event, = struct.unpack_from("<H", self.map, self.used + 4 + 8 * self.size)
+            wanted = (self.offered - event - 1) & 0xffff < (self.offered - self.told) & 0xffff
+        else:
+            wanted = not struct.unpack_from("<H", self.map, self.used)[0] & NO_NOTIFY
+        self.told = self.offered
+        if wanted or always:
+            os.eventfd_write(self.kick_fd, 1)
 
     def no_interrupt(self, yes):
         struct.pack_into("<H", self.map, self.avail, NO_INTERRUPT if yes else 0)
@@ -197,8 +207,9 @@ class Ring:
 class Frontend:
     """One pair of rings, rx (number 0) and tx, on a connection to a port."""
 
-    def __init__(self, path, memory, features, sizes=(256, 256), bases=(0, 0), log=False, listen=False):
-        """features: bits, PROTOCOL_FEATURES and LOG_ALL apart; log: writes are logged from the beginning; listen: the port is the socket's client, and comes."""
+    def __init__(self, path, memory, features, sizes=(256, 256), bases=(0, 0), log=False, listen=False, rings=None):
+        """features: bits, PROTOCOL_FEATURES and LOG_ALL apart; log: writes are logged from the beginning; listen: the port is the socket's client, and comes;
+        rings: of a connection that ended, as they are."""
         self.memory, self.log, self.socket = memory, None, socket.socket(socket.AF_UNIX)
         self.features = features | 1 << PROTOCOL_FEATURES
         if listen:
@@ -212,7 +223,7 @@ class Frontend:
             self.socket.connect(path)
         self.socket.settimeout(SECONDS)
         event_idx = bool(features >> EVENT_IDX & 1)
-        self.rx, self.tx = self.rings = [Ring(memory, i, sizes[i], bases[i], event_idx) for i in range(2)]
+        self.rx, self.tx = self.rings = rings or [Ring(memory, i, sizes[i], bases[i], event_idx) for i in range(2)]
         self.header = 12 if features & (1 << VERSION_1 | 1 << MRG_RXBUF) else 10
         self.offered = self.negotiate()
         if log:
@@ -317,11 +328,11 @@ class Frontend:
         """The number of the entry that the device would have taken next."""
         return struct.unpack("<II", self.message(GET_VRING_BASE, struct.pack("<II", ring.number, 0)))[1]
 
-    def start(self):
+    def start(self, bases=(None, None)):
         self.set_features()
         self.set_memory()
-        for ring in self.rings:
-            self.start_ring(ring)
+        for ring, base in zip(self.rings, bases):
+            self.start_ring(ring, base)
         for ring in self.rings:
             self.enable(ring)
         self.message(GET_FEATURES)      # The library lets the device run after it has acknowledged the last message.
