@@ -348,3 +348,42 @@ def test_wake_up_after_a_long_time(lab):
         v.until("the frames", lambda: (b.receive(), b.last == a.next - 1)[1])
     pair.close()
     sane(sw)
+
+
+# --- What no driver does ---
+
+def test_index_out_of_the_ring(lab):
+    """A guest claims to have made more available than its ring holds: it spoils its own ring, and nothing else.
+
+    rte_vhost writes down what it gives back in an array as large as the ring, and does not look where that ends: it must never be asked for more than a ring holds."""
+    r = seeded()
+    sw, (paths,) = switch(lab, 1)
+    for size in (2, 4, 16, 256):
+        memory = [v.Memory(), v.Memory()]
+        features = 1 << v.VERSION_1 | 1 << v.MRG_RXBUF | (1 << v.EVENT_IDX if r.random() < 0.5 else 0)
+        a, b = [v.Frontend(path, m, features, (size, size)) for path, m in zip(paths, memory)]
+        for guest in (a, b):
+            guest.start()
+        memory[0].write(v.BUFFERS, bytes(12) + chance.frame(r, 2000))
+        for i in range(size):                   # Chains: not plain.
+            a.tx.describe(i, v.BUFFERS, 12, v.NEXT, (i + 1) % size)
+            b.rx.describe(i, v.ALONE, 12, v.WRITE)                              # So small that a frame takes many.
+        a.tx.describe(size - 1, v.BUFFERS, 12 + 2000)
+        a.tx.place(*[0] * size)
+        b.rx.place(*range(size))
+        for _ in range(20):
+            for ring in (b.rx, a.tx):
+                ring.publish(r.choice([size + 1, 3 * size + 40, 32767]))
+                ring.kick()
+            time.sleep(0.002)
+        for guest in (a, b):
+            guest.stop()
+            guest.close()
+        for m in memory:
+            m.close()
+    pair = Pair(paths)                          # The switch is well, and so are other guests.
+    for _ in range(20):
+        pair.pump()
+    pair.arrived(pair.a, pair.b)
+    pair.close()
+    sane(sw)
