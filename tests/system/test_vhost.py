@@ -263,7 +263,7 @@ def test_announcements(lab):
     r = seeded()
     sw, (paths,) = switch(lab, 1)
     pair, macs = Pair(paths), []
-    for _ in range(int(1000 * SCALE)):
+    for _ in range(int(500 * SCALE)):
         for _ in range(r.randrange(3)):
             pair.pump(r.choice([1, 8, 64]))
         macs.append(r.randbytes(6))

@@ -121,21 +121,24 @@ class Driver:
         self.front.message(v.GET_FEATURES)
 
     def log(self, busy):
-        """As for a migration that is given up: what the device writes while `busy` runs is in the log.  The number of pages that it wrote to."""
+        """As for a migration that is given up: what the device writes while `busy` runs is in the log.  The number of pages that it wrote to.
+
+        Not so when it says whether it wants to be kicked: rte_vhost does that beside the log (rte_vhost_enable_guest_notification())."""
         front = self.front
         front.set_log()
         front.set_features()
         for ring in front.rings:
             front.set_address(ring)
-        places = [(v.ALONE, v.SIZES[v.ALONE])] + [(ring.used, 0x10000) for ring in front.rings]
+        places = [(v.ALONE, v.SIZES[v.ALONE])] + [(ring.used + 2, 2 + 8 * ring.size) for ring in front.rings]
         before = [self.memory.read(*place) for place in places]
         busy()
         n = 0
         for (at, size), old in zip(places, before):
             new = self.memory.read(at, size)
-            for page in range(0, size, v.PAGE):
-                if new[page:page + v.PAGE] != old[page:page + v.PAGE]:
-                    assert front.is_dirty(at + page), f"the page at {at + page:#x} was written to and is not in the log"
+            for page in range(at // v.PAGE * v.PAGE, at + size, v.PAGE):
+                piece = slice(max(page - at, 0), page + v.PAGE - at)
+                if new[piece] != old[piece]:
+                    assert front.is_dirty(page), f"the page at {page:#x} was written to and is not in the log"
                     n += 1
         front.features &= ~(1 << v.LOG_ALL)
         front.set_features()
