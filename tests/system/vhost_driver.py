@@ -132,9 +132,10 @@ class Driver:
         places = [(v.ALONE, v.SIZES[v.ALONE])] + [(ring.used + 2, 2 + 8 * ring.size) for ring in front.rings]
         before = [self.memory.read(*place) for place in places]
         busy()
+        after = [self.memory.read(*place) for place in places]
+        front.set_features()            # A burst that was under way is over, and logged, when this is done.
         n = 0
-        for (at, size), old in zip(places, before):
-            new = self.memory.read(at, size)
+        for (at, size), old, new in zip(places, before, after):
             for page in range(at // v.PAGE * v.PAGE, at + size, v.PAGE):
                 piece = slice(max(page - at, 0), page + v.PAGE - at)
                 if new[piece] != old[piece]:
