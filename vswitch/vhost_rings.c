@@ -1,10 +1,13 @@
 #include "vswitch/vhost_rings.h"
 
 #include <linux/membarrier.h>
+#include <linux/virtio_net.h>
 #include <rte_pause.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "lib/util.h"
 
 /* How messages of the vhost-user protocol begin, those with a ring's state. */
 struct message { uint32_t request, flags, size, ring, state; };
@@ -16,6 +19,17 @@ struct message { uint32_t request, flags, size, ring, state; };
 static bool barrier(int command)
 {
     return !syscall(SYS_membarrier, command, 0, 0);
+}
+
+/*
+ * The library notes what it gives back in an array of the ring's size, and believes the guest when it says how much there is: asked for more frames at once
+ * than may come of an honest ring, it writes behind that array.  A frame that the guest sends is one entry; one that it receives, in mergeable buffers of a
+ * split ring, up to size - 1 of them.
+ */
+static uint16_t at_once(unsigned i, uint16_t size, uint64_t features)
+{
+    bool many = !(i & 1) && features & UINT64_C(1) << VIRTIO_NET_F_MRG_RXBUF && !(features & UINT64_C(1) << VIRTIO_F_RING_PACKED);
+    return many ? 1 : size;
 }
 
 static void look_up(struct vhost_rings *r, int vid)
@@ -31,6 +45,7 @@ static void look_up(struct vhost_rings *r, int vid)
             rte_vhost_get_vhost_vring(vid, (uint16_t) i, &v);
         }
         vhost_ring_init(&r->ring[i], &v, features, r->memory);
+        atomic_store_explicit(&r->at_once[i], at_once(i, v.size, features), memory_order_relaxed);
     }
     atomic_store_explicit(&r->open, true, memory_order_release);
 }
@@ -103,10 +118,41 @@ static inline void leave(struct vhost_rings *r, unsigned i)
     atomic_store_explicit(&r->use[i].busy, false, memory_order_release);
 }
 
+/* How many frames the library may be asked to move in one call. */
+static inline uint16_t at_most(const struct vhost_rings *r, unsigned i, uint16_t n)
+{
+    uint16_t most = i < VHOST_RINGS ? atomic_load_explicit(&r->at_once[i], memory_order_relaxed) : 1;
+    return MIN(n, MAX(most, 1));
+}
+
+static uint16_t library_send(const struct vhost_rings *r, int vid, unsigned i, struct rte_mbuf **mbufs, uint16_t n)
+{
+    uint16_t sent = 0;
+    while (sent < n) {
+        uint16_t k = at_most(r, i, n - sent), done = rte_vhost_enqueue_burst(vid, (uint16_t) i, mbufs + sent, k);
+        sent += done;
+        if (done < k) {
+            break;
+        }
+    }
+    return sent;
+}
+
+/*
+ * Calls the guest if it asked for that, once `used` says that the burst was given back.  By VIRTIO_RING_F_EVENT_IDX the library decides again, by what was
+ * given back since it was asked last, modulo 2^16: it is asked often enough not to mistake a long way for a short one, which would be a lost wake-up.
+ */
+static inline void call(int vid, unsigned i, struct vhost_burst burst, uint16_t used)
+{
+    if (burst.call || (used ^ (uint16_t) (used - burst.n)) >> 14) {
+        rte_vhost_vring_call(vid, (uint16_t) i);
+    }
+}
+
 uint16_t vhost_rings_receive(struct vhost_rings *r, int vid, unsigned i, struct rte_mempool *pool, struct rte_mbuf **mbufs, uint16_t n)
 {
     struct vhost_burst burst = { .n = 0 };
-    struct vhost_position at;
+    struct vhost_position at = { .used = 0 };
     bool announce = atomic_load_explicit(&r->announce, memory_order_relaxed) && atomic_exchange(&r->announce, false);
     if (!announce && i < VHOST_RINGS && enter(r, i)) {
         if (!rte_vhost_get_vring_base(vid, (uint16_t) i, &at.avail, &at.used)) {
@@ -117,17 +163,19 @@ uint16_t vhost_rings_receive(struct vhost_rings *r, int vid, unsigned i, struct 
         }
         leave(r, i);
     }
-    if (burst.call) {
-        rte_vhost_vring_call(vid, (uint16_t) i);
-    }
+    call(vid, i, burst, at.used);
     /* What is not plain may wait for the next burst, in which it comes first. */
-    return burst.n || burst.plain ? burst.n : rte_vhost_dequeue_burst(vid, (uint16_t) i, pool, mbufs, n);
+    uint16_t got = burst.n || burst.plain ? burst.n : rte_vhost_dequeue_burst(vid, (uint16_t) i, pool, mbufs, at_most(r, i, n));
+    if (announce && !got) {
+        atomic_store(&r->announce, true);       /* The library was still in the message that brought it, or this ring is not enabled: it begins with its own frame. */
+    }
+    return got;
 }
 
 uint16_t vhost_rings_send(struct vhost_rings *r, int vid, unsigned i, struct rte_mbuf **mbufs, uint16_t n)
 {
     struct vhost_burst burst = { .n = 0 };
-    struct vhost_position at;
+    struct vhost_position at = { .used = 0 };
     if (i < VHOST_RINGS && enter(r, i)) {
         if (!rte_vhost_get_vring_base(vid, (uint16_t) i, &at.avail, &at.used)) {
             burst = vhost_ring_send(&r->ring[i], &at, mbufs, n);
@@ -137,8 +185,6 @@ uint16_t vhost_rings_send(struct vhost_rings *r, int vid, unsigned i, struct rte
         }
         leave(r, i);
     }
-    if (burst.call) {
-        rte_vhost_vring_call(vid, (uint16_t) i);
-    }
-    return burst.plain ? burst.n : (uint16_t) (burst.n + rte_vhost_enqueue_burst(vid, (uint16_t) i, mbufs + burst.n, n - burst.n));
+    call(vid, i, burst, at.used);
+    return burst.plain ? burst.n : (uint16_t) (burst.n + library_send(r, vid, i, mbufs + burst.n, n - burst.n));
 }

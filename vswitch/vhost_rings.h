@@ -30,6 +30,7 @@ struct vhost_rings {
     _Atomic uint64_t enabled;   /* Bit i: the driver has enabled ring i. */
     struct rte_vhost_memory *memory;            /* While open; owned. */
     struct vhost_ring ring[VHOST_RINGS];
+    _Atomic uint16_t at_once[VHOST_RINGS];      /* Frames that the library may be asked for in one call.  Written by [vhost], read by [poll]. */
     struct vhost_ring_use use[VHOST_RINGS];     /* A ring is served by one thread at a time. */
 };
 

@@ -1,0 +1,389 @@
+"""A guest's virtqueues from the guest's side: every kind of ring and buffer, with rte_vhost as the twin; changes under traffic; who is woken, and when.
+
+POLDER_VHOST_SEED repeats a run; POLDER_VHOST_SCALE (default 1) makes it longer.
+"""
+import os
+import random
+import time
+
+from tests.system import vhost_frontend as v
+from tests.system import vhost_random as chance
+from tests.system.vhost_driver import Driver, Pair
+from tests.system.test_vswitch import patch, vhost
+from utilities.lab.daemons import Vswitchd
+
+SCALE = float(os.environ.get("POLDER_VHOST_SCALE", "1"))
+SEED = int(os.environ.get("POLDER_VHOST_SEED", "0")) or random.randrange(1, 1 << 32)
+FEATURES = (v.MRG_RXBUF, v.VERSION_1, v.EVENT_IDX, v.INDIRECT_DESC, v.IN_ORDER)
+SIZES = (2, 4, 8, 16, 32, 64, 128, 256, 256, 512, 1024)
+
+
+def seeded():
+    print(f" (seed {SEED}) ", end="", flush=True)
+    return random.Random(SEED)
+
+
+def switch(lab, n_pairs, **more):
+    """vswitchd with pairs of ports that are patched to each other, and the sockets of the pairs."""
+    host = lab.host("host1")
+    names = [f"g{i + 1}" for i in range(2 * n_pairs)]
+    sw = Vswitchd(host, 1, ports=[vhost(host, name, i + 1, role="server", mtu=9216) for i, name in enumerate(names)], **more)
+    for i in range(n_pairs):
+        patch(sw, 2 * i + 1, 2 * i + 2)
+    paths = [host.path(name + ".sock") for name in names]
+    return sw, list(zip(paths[::2], paths[1::2]))
+
+
+def sane(sw):
+    assert sw.process.alive(), sw.process.log_tail()
+    assert sw.stop() == 0, sw.process.log_tail()
+
+
+# --- The same by vswitchd and by rte_vhost alone ---
+
+class Clock:
+    """A pair of ports: a frame that came through has seen the poll-mode thread pass by all rings."""
+
+    def __init__(self, paths):
+        self.memory = [v.Memory(), v.Memory()]
+        self.send, self.receive = [v.Frontend(path, memory, 1 << v.VERSION_1, (16, 16)) for path, memory in zip(paths, self.memory)]
+        self.send.start()
+        self.receive.start()
+        self.memory[0].write(v.BUFFERS + 12, chance.DST + chance.SRC + b"\x88\xb5")
+        self.send.tx.describe(0, v.BUFFERS, 72)
+        self.receive.rx.describe(0, v.BUFFERS, 2048, v.WRITE)
+
+    def tick(self):
+        self.receive.rx.offer(0)
+        self.send.tx.offer(0)
+        self.send.tx.kick()
+        v.until("a frame of the clock", lambda: not self.receive.rx.pending)
+
+
+class Side:
+    """Guest 1 and guest 2 on a pair of ports."""
+
+    def __init__(self, paths, log):
+        self.paths, self.log, self.memory, self.guests = paths, log, [v.Memory(), v.Memory()], []
+        self.pattern = random.Random(1).randbytes(0x200000)
+
+    def connect(self, features, sizes, bases):
+        for guest in self.guests:
+            guest.stop()                        # Else it would go on in memory that is written anew.
+            guest.close()
+        self.guests = [v.Frontend(path, memory, features, size, base, log=self.log) for path, memory, size, base in zip(self.paths, self.memory, sizes, bases)]
+        for guest in self.guests:
+            guest.start()
+        self.tx, self.rx = self.guests[0].tx, self.guests[1].rx
+        for region in self.memory[1].regions[1:]:
+            region.map[:] = self.pattern
+
+    def state(self):
+        return self.tx.used_index, self.rx.used_index
+
+
+class Twins:
+    def __init__(self, lab):
+        self.sw, pairs = switch(lab, 3)
+        self.ours, self.twin, self.clock = Side(pairs[0], False), Side(pairs[1], True), Clock(pairs[2])
+        self.sides = self.ours, self.twin
+
+    def scenario(self, r):
+        self.features = sum(1 << bit for bit in FEATURES if r.random() < 0.5)
+        self.header = 12 if self.features & (1 << v.MRG_RXBUF | 1 << v.VERSION_1) else 10
+        self.sending = r.random() < 0.5         # Guest 1 is the strange one; else guest 2.
+        sizes = [(16, r.choice(SIZES) if self.sending else 64), (128 if self.sending else r.choice(SIZES), 16)]
+        bases = [tuple(r.choice([0, 65535, 65536 - size // 2, r.randrange(65536)]) for size in pair) for pair in sizes]
+        self.about = f"features {self.features:#x}, sizes {sizes}, bases {bases}, {'sending' if self.sending else 'receiving'}"
+        for side in self.sides:
+            side.connect(self.features, sizes, bases)
+            if self.sending:
+                chance.Large(side.rx)
+        for self.number in range(r.randrange(8, 25)):
+            if not (self.send if self.sending else self.receive)(r):
+                break
+
+    def send(self, r):
+        """One store of an index by guest 1.  False: its ring stands still, and so it shall."""
+        out = chance.sends(r, self.ours.tx, self.header, r.choice([1, 2, 5, 32, 33, 64]))
+        self.go(r, out, None)
+        used = [side.rx.taken() for side in self.sides]
+        frames = [chance.Large.frames(side.memory[1], u, self.header) for side, u in zip(self.sides, used)]
+        self.same("receive ring", *used)
+        self.same("frames", *([frame[self.header:] for frame in some] for some in frames))
+        came = iter([frame[self.header:] for frame in frames[0]])
+        assert all(frame in came for frame in out.good), f"{self}: frames did not come, or not in their order"
+        for frame in frames[0]:
+            assert frame[:self.header] == bytes(10) + b"\1\0"[:self.header - 10], f"{self}: header {frame[:self.header].hex()}"
+        for side in self.sides:
+            side.rx.offer(*(head for head, _ in used[0]))
+        return not out.stuck
+
+    def receive(self, r):
+        """Guest 2 makes buffers available, and guest 1 sends a burst that does not depend on who takes it."""
+        n, size = r.choice([(1, r.choice(chance.FRAMES)), (8, None), (32, 60)])
+        sizes = [size] if size else [s for s in chance.FRAMES if s <= chance.ROOM]
+        into = chance.receives(r, self.ours.rx, self.header, r.choice([0, 1, 3, 8, 40]), sizes)
+        for again in range(3):
+            out = chance.sends_plain(r, self.ours.tx, self.header, n, size)
+            self.go(r, out, None if again else into)
+            self.check_headers(into)
+            self.used = [side.rx.taken() for side in self.sides]
+            self.same("receive ring", *self.used)
+            for ours, twin in zip(*(side.memory[1].regions[1:] for side in self.sides)):
+                if ours.map[:] != twin.map[:]:
+                    at = [i for i, (a, b) in enumerate(zip(ours.map[:], twin.map[:])) if a != b]
+                    raise AssertionError(f"{self}: memory differs at {ours.at + at[0]:#x} to {ours.at + at[-1]:#x}, buffers {into.descs}, "
+                                         f"used {self.used}, frames {[len(frame) for frame in out.good]}")
+            if not self.ours.rx.pending or into.stuck:
+                break
+        if self.ours.rx.pending and not into.stuck:
+            self.restart()
+        return not into.stuck
+
+    def go(self, r, out, into):
+        asked = self.ask(r)
+        for side in self.sides:
+            if into:
+                into.apply(side.memory[1], side.rx)
+            out.apply(side.memory[0], side.tx)
+        same = 0
+        while same < (3 if not self.ours.tx.pending and not self.twin.tx.pending else 12):
+            before = [side.state() for side in self.sides]
+            self.clock.tick()
+            same = same + 1 if before == [side.state() for side in self.sides] else 0
+        self.same("state", *(side.state() for side in self.sides))
+        self.same("send ring", *(side.tx.taken() for side in self.sides))
+        assert out.stuck or not self.ours.tx.pending, f"{self}: {self.ours.tx.pending} are left"
+        self.check_calls(asked)
+
+    def ask(self, r):
+        """When each ring's guest wants to be called: (index of the used ring, what was asked)."""
+        asked = []
+        for ring in ("tx", "rx"):
+            index, now = r.randrange(-2, 40), r.random() < 0.5
+            for side in self.sides:
+                it = getattr(side, ring)
+                it.calls()
+                it.ask_at(it.used_index + index) if it.event_idx else it.no_interrupt(not now)
+            asked.append((ring, self.ours.state()[ring == "rx"], index if it.event_idx else now))
+        return asked
+
+    def check_calls(self, asked):
+        """Sections 2.6.7.2 and 2.6.8.2.  How often is a matter of bursts.  Of those who ask by an index some are called besides (vhost_random.py)."""
+        for name, old, what in asked:
+            ring = getattr(self.ours, name)
+            moved = (ring.used_index - old) & 0xffff
+            wanted = 0 <= what < moved if ring.event_idx else bool(what and moved)
+            calls = [getattr(side, name).calls() for side in self.sides]
+            assert bool(calls[0]) == wanted or ring.event_idx and not wanted, f"{self}: {name} moved by {moved}, {what} was asked for, {calls[0]} calls"
+            assert calls[1] or not wanted, f"{self}: the twin did not call"
+            self.n_unasked += calls[0] and not wanted
+            self.n_unwanted += moved and not wanted
+
+    def check_headers(self, into):
+        """num_buffers where only one of the two writes it; then it is the same in both memories."""
+        if self.features >> v.MRG_RXBUF & 1 or not self.features >> v.VERSION_1 & 1:
+            return
+        whole = {number: at for number, at, size, flags, _ in into.descs if flags == v.WRITE}
+        ring = self.ours.rx
+        for i in range((ring.used_index - ring.seen) & 0xffff):
+            at = whole.get(int.from_bytes(ring.map[(to := ring.used + 4 + 8 * ((ring.seen + i) % ring.size)):to + 4], "little"))
+            if at is not None:
+                ours, twin = (side.memory[1].read(at + 10, 2) for side in self.sides)
+                assert ours in (twin, b"\1\0"), f"{self}: num_buffers {ours.hex()}"
+                self.n_headers += ours != twin
+                self.twin.memory[1].write(at + 10, ours)
+
+    def restart(self):
+        """Both guests' drivers stop their rings, whatever is in them, and begin anew where they were."""
+        bases = []
+        for side in self.sides:
+            for guest in side.guests:
+                bases += guest.stop()
+                for ring, base in zip(guest.rings, bases[-2:]):
+                    ring.reset(base)
+                    guest.start_ring(ring)
+                guest.message(v.GET_FEATURES)
+        self.same("bases", bases[:4], bases[4:])
+
+    n_headers = n_unasked = n_unwanted = 0
+
+    def same(self, what, ours, twin):
+        assert ours == twin, f"{self}: {what}: {short(ours)} and, by the library, {short(twin)}"
+
+    def __str__(self):
+        return f"{self.about}, step {self.number}"
+
+
+def short(what):
+    return str([x if not isinstance(x, bytes) else f"{len(x)} bytes" for x in what])[:2000] if isinstance(what, (list, tuple)) else f"{len(what)} bytes"
+
+
+def test_rings_as_the_library_serves_them(lab):
+    r, twins = seeded(), Twins(lab)
+    for _ in range(int(60 * SCALE)):
+        twins.scenario(random.Random(r.getrandbits(32)))
+    assert twins.n_headers > 0, "no ring was served by vswitchd itself"
+    assert 5 * twins.n_unasked < twins.n_unwanted, f"{twins.n_unasked} calls that nobody asked for, of {twins.n_unwanted}"
+    sane(twins.sw)
+
+
+# --- Changes while frames are under way ---
+
+def test_changes_under_traffic(lab):
+    """Memory moves, descriptors are exchanged, writes are logged, machines announce themselves: nothing is lost, and nothing doubled."""
+    r = seeded()
+    sw, (paths,) = switch(lab, 1)
+    pair, pages, announced = Pair(paths, r.choice([0, 1 << v.EVENT_IDX])), 0, {guest: [] for guest in (0, 1)}
+    for _ in range(int(400 * SCALE)):
+        guest = r.randrange(2)
+        driver = pair.guests[guest]
+        pair.pump()
+        what = r.choice(["table", "table", "eventfds", "log", "announce", "announce"])
+        if what == "table":
+            driver.new_table(r)
+        elif what == "eventfds":
+            driver.new_eventfds(r)
+        elif what == "log":
+            pages += driver.log(lambda: [pair.pump() for _ in range(3)])
+        else:
+            announced[guest].append(r.randbytes(6))
+            driver.front.announce(announced[guest][-1])
+            v.until("the announcement", lambda: (pair.pump(), pair.guests[1 - guest].announced == announced[guest])[1])
+    pair.arrived(pair.a, pair.b)
+    pair.arrived(pair.b, pair.a)
+    assert pages > 0, "nothing was logged"
+    pair.close()
+    sane(sw)
+
+
+def test_announcements(lab):
+    """A machine that has come announces itself: whether the ring is busy, or idle, or the announcement still under way."""
+    r = seeded()
+    sw, (paths,) = switch(lab, 1)
+    pair, macs = Pair(paths), []
+    for _ in range(int(500 * SCALE)):
+        for _ in range(r.randrange(3)):
+            pair.pump(r.choice([1, 8, 64]))
+        macs.append(r.randbytes(6))
+        pair.a.front.announce(macs[-1])
+        v.until("the announcement", lambda: (pair.b.receive(), pair.b.announced == macs)[1])
+    pair.arrived(pair.a, pair.b)
+    pair.close()
+    sane(sw)
+
+
+def test_rings_that_stop(lab):
+    """A guest's rings stop, its connection ends: it goes on where it was.  Nothing that it sends is lost or doubled, and nothing that it is sent is doubled."""
+    r = seeded()
+    sw, (paths,) = switch(lab, 1)
+    pair = Pair(paths, r.choice([0, 1 << v.EVENT_IDX]))
+    for _ in range(int(300 * SCALE)):
+        pair.pump()
+        r.choice([pair.a.restart, pair.a.reconnect, pair.a.disable, pair.a.disable])(r)
+        pair.pump()
+    pair.arrived(pair.a, pair.b)
+    pair.close()
+    sane(sw)
+
+
+# --- Who is woken ---
+
+def ping_pong(pair, n):
+    """One frame at a time; each guest sleeps until it is called."""
+    for guest in pair.guests:
+        guest.rx.calls()
+    for i in range(n):
+        for sender, receiver in ((pair.a, pair.b), (pair.b, pair.a)):
+            sender.send(1)
+            while receiver.last != sender.next - 1:
+                assert receiver.rx.sleep(v.SECONDS), f"frame {i}: nobody was woken"
+                receiver.receive()
+
+
+def test_wake_ups(lab):
+    sw, (paths,) = switch(lab, 1)
+    for features in (0, 1 << v.EVENT_IDX):
+        pair = Pair(paths, features)
+        begun = time.monotonic()
+        ping_pong(pair, int(5000 * SCALE))
+        print(f" {int(5000 * SCALE) / (time.monotonic() - begun):.0f} round trips/s ", end="", flush=True)
+        for guest in pair.guests:
+            guest.rx.no_interrupt(True)
+            guest.tx.no_interrupt(True)
+            for ring in guest.front.rings:
+                ring.ask_at(ring.used_index - 1)
+                ring.calls()
+        for _ in range(20):
+            pair.pump(32)
+        pair.arrived(pair.a, pair.b)
+        pair.arrived(pair.b, pair.a)
+        assert not [ring.calls() for guest in pair.guests for ring in guest.front.rings if ring.calls()], "a guest was called that does not want that"
+        pair.close()
+    sane(sw)
+
+
+def test_wake_up_after_a_long_time(lab):
+    """A guest that looked at its ring without sleeping for exactly 2^16 frames, and a few less and more, is called when it sleeps: indices wrap, and seem not to have moved."""
+    sw, (paths,) = switch(lab, 1)
+    pair = Pair(paths, 1 << v.EVENT_IDX)
+    a, b = pair.guests
+    for distance in (0, 31, 65535):
+        b.rx.ask_at(b.rx.seen)
+        a.send(1)
+        v.until("a frame", b.receive)
+        v.until("a call", b.rx.calls)
+        first, target = b.rx.seen, 65536 + distance - 32
+        while target:
+            b.rx.ask_at(b.rx.seen - 1)          # Long ago.
+            n = a.send(min(target, 256))
+            target -= n
+            v.until("the frames", lambda: (b.receive(), b.last == a.next - 1)[1])
+        assert (b.rx.seen - first) & 0xffff == (distance - 32) & 0xffff
+        b.rx.calls()
+        b.rx.ask_at(b.rx.seen)
+        a.send(32)
+        v.until("a call", b.rx.calls, 2)
+        v.until("the frames", lambda: (b.receive(), b.last == a.next - 1)[1])
+    pair.close()
+    sane(sw)
+
+
+# --- What no driver does ---
+
+def test_index_out_of_the_ring(lab):
+    """A guest claims to have made more available than its ring holds: it spoils its own ring, and nothing else.
+
+    rte_vhost writes down what it gives back in an array as large as the ring, and does not look where that ends: it must never be asked for more than a ring holds."""
+    r = seeded()
+    sw, (paths,) = switch(lab, 1)
+    for size in (2, 4, 16, 256):
+        memory = [v.Memory(), v.Memory()]
+        features = 1 << v.VERSION_1 | 1 << v.MRG_RXBUF | (1 << v.EVENT_IDX if r.random() < 0.5 else 0)
+        a, b = [v.Frontend(path, m, features, (size, size)) for path, m in zip(paths, memory)]
+        for guest in (a, b):
+            guest.start()
+        memory[0].write(v.BUFFERS, bytes(12) + chance.frame(r, 2000))
+        for i in range(size):                   # Chains: not plain.
+            a.tx.describe(i, v.BUFFERS, 12, v.NEXT, (i + 1) % size)
+            b.rx.describe(i, v.ALONE, 12, v.WRITE)                              # So small that a frame takes many.
+        a.tx.describe(size - 1, v.BUFFERS, 12 + 2000)
+        a.tx.place(*[0] * size)
+        b.rx.place(*range(size))
+        for _ in range(20):
+            for ring in (b.rx, a.tx):
+                ring.publish(r.choice([size + 1, 3 * size + 40, 32767]))
+                ring.kick()
+            time.sleep(0.002)
+        for guest in (a, b):
+            guest.stop()
+            guest.close()
+        for m in memory:
+            m.close()
+    pair = Pair(paths)                          # The switch is well, and so are other guests.
+    for _ in range(20):
+        pair.pump()
+    pair.arrived(pair.a, pair.b)
+    pair.close()
+    sane(sw)
