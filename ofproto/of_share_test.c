@@ -216,6 +216,24 @@ static void test_told(void)
     rig_fini(&r);
 }
 
+/* What comes after too much waits for turns, until that is forgotten. */
+static void test_exhausted(void)
+{
+    struct rig r;
+    rig_init(&r, true);
+    r.shares[0].turn = on_turn;
+    connect_one(&r, 0);
+    of_share_exhaust(&r.groups[0], r.now_ns);
+    send_barriers(&r, 0, 1);
+    turns_until(&r, 0, 1);
+    CU_ASSERT_EQUAL(r.n_in_turns, 1);
+    r.now_ns += 1000000;
+    send_barriers(&r, 0, 1);
+    turns_until(&r, 0, 2);
+    CU_ASSERT_EQUAL(r.n_in_turns, 1);
+    rig_fini(&r);
+}
+
 /* A message that causes much work keeps others waiting for a piece of it, and is charged for all. */
 static void test_pieces(void)
 {
@@ -342,6 +360,7 @@ static void test_late(void)
 
 void of_share_test_suite(void)
 {
-    UNIT_SUITE("of_share", { "a flood", test_flood }, { "turns are told of", test_told },
-               { "work in pieces", test_pieces }, { "equal shares", test_equal_shares }, { "held", test_held }, { "close", test_close }, { "late", test_late });
+    UNIT_SUITE("of_share", { "a flood", test_flood }, { "turns are told of", test_told }, { "exhausted", test_exhausted },
+               { "work in pieces", test_pieces }, { "equal shares", test_equal_shares }, { "held", test_held }, { "close", test_close },
+               { "late", test_late });
 }
