@@ -13,6 +13,7 @@ RED, BLUE = 7001, 7002
 WINDOW, ROUNDS = 30, 8          # Samples of a window; windows with a flood, and as many without, in turns.
 WORST = 1.5                     # The neighbour's ninth decile under a flood, as a multiple of that at rest.
 TRIES = 4
+ENTRIES = 4000                  # That the flooder asks for.
 QUOTA = {"packet_in_rate": 500, "flow_mod_rate": 2000}
 
 
@@ -24,7 +25,8 @@ class Raw:
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock.sendall(struct.pack("!BBHI", 4, 0, 8, 1))
         self.rest = b""
-        assert self.receive(0)
+        if not self.receive(0):
+            raise ConnectionError("closed without a hello")
 
     def receive(self, kind, xid=None):
         """Until a message of this type (and xid) comes."""
@@ -105,6 +107,10 @@ class Flood:
                 self.work(raw)
             except OSError:             # Closed, refused, or not read from: it tries again, as a bad peer would.
                 time.sleep(0.001)
+                raw = self._reset(raw)
+        self._reset(raw)
+
+    def _reset(self, raw):
         if raw:
             raw.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             raw.close()
@@ -193,6 +199,7 @@ def test_flood_of_messages(lab):
     neighbour.window_ms()
 
     def connect(timeout=0.2):
+        """Whoever is not read from for so many seconds ends the connection, and makes another."""
         with inside():
             raw = Raw(RED)
         raw.sock.settimeout(timeout)
@@ -214,8 +221,12 @@ def test_flood_of_messages(lab):
     assert tenant(site, "changes_total") > before
 
     everything = struct.pack("!BBHIHH4xBBHIIQQHH4x", 4, 18, 56, 9, 1, 0, 255, 0, 0, 0xffffffff, 0xffffffff, 0, 0, 1, 4)
+    red = connect(20)
+    red.sock.sendall(b"".join(flow_mod(n) for n in range(ENTRIES)) + struct.pack("!BBHI", 4, 20, 8, 5))
+    red.receive(21, 5)
+    red.close()
     memory = memory_kb(site)
-    with Flood(lambda red: red.sock.sendall(everything), connect) as flood:
+    with Flood(lambda red: red.sock.sendall(everything), functools.partial(connect, 0.03)) as flood:
         bear(neighbour, "a reader that stalls", flood)
     assert memory_kb(site) - memory < 40 << 10
 
