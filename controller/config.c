@@ -11,6 +11,7 @@
 #define CONFIG_MAX_SIZE (1 << 20)
 #define MAX_LISTENERS 16
 #define DEFAULT_KEEPALIVE_MS 500
+#define DEFAULT_BUSY_POLL_US 50
 #define DEFAULT_HOLD_MS 5000
 
 static char *dup_opt(const char *s) { return s ? xstrdup(s) : NULL; }
@@ -190,6 +191,7 @@ bool config_load(const char *path, struct controller_config *c, enum log_level *
         if (log_level && !log_level_parse(log_level, level)) {
             json_fail(&r, "log_level", "%s is not one of error, warn, info, debug", log_level);
         }
+        c->busy_poll_us = (unsigned) json_u64(&r, "busy_poll_us", 0, 1000000, DEFAULT_BUSY_POLL_US);
         read_openflow(&r, c);
         read_slices(&r, c);
         read_rest(&r, c);

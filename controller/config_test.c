@@ -29,15 +29,15 @@ static void test_defaults(void)
     CU_ASSERT_TRUE_FATAL(load(&f, "{" HEAD OF "}", &c, &err));
     CU_ASSERT_STRING_EQUAL(c.store_path, "/run/polder/ctl/polder.db");
     CU_ASSERT_STRING_EQUAL(c.rest_unix, "/run/polder/ctl/api.sock");
-    CU_ASSERT_TRUE(c.lldp_interval_ms == 1000 && c.intern_pairs_per_network == 4096 && c.intern_idle_s == 300 && c.slice_hold_s == 60);
+    CU_ASSERT_TRUE(c.lldp_interval_ms == 1000 && c.intern_pairs_per_network == 4096 && c.intern_idle_s == 300 && c.slice_hold_s == 60 && c.busy_poll_us == 50);
     CU_ASSERT_TRUE(c.provider.v4.is_v4 && c.provider.v4.len == 10 && c.provider.v6.len == 48);
     CU_ASSERT_TRUE(c.n_openflow_listen == 1 && !c.rest_listen && !c.tokens_file);
     CU_ASSERT_TRUE(config_check(&c, &err));
     config_fini(&c);
-    CU_ASSERT_TRUE_FATAL(load(&f, "{" HEAD "'openflow':{'listen':['ptcp:6653:127.0.0.1','punix:/x/of']},'store':'/s/db','log_level':'debug',"
+    CU_ASSERT_TRUE_FATAL(load(&f, "{" HEAD "'openflow':{'listen':['ptcp:6653:127.0.0.1','punix:/x/of']},'store':'/s/db','log_level':'debug','busy_poll_us':7,"
                                   "'lldp':{'interval_ms':200},'provider':{'ipv4_pool':'10.64.0.0/12','ipv6_pool':'fd00::/40'},"
                                   "'intern':{'pairs_per_network':7,'idle_s':5},'slices':{'hold_s':0},'rest':{'unix':'/x/api'}}", &c, &err));
-    CU_ASSERT_TRUE(c.n_openflow_listen == 2 && c.lldp_interval_ms == 200 && c.intern_pairs_per_network == 7 && c.intern_idle_s == 5 && c.slice_hold_s == 0);
+    CU_ASSERT_TRUE(c.n_openflow_listen == 2 && c.lldp_interval_ms == 200 && c.intern_pairs_per_network == 7 && c.intern_idle_s == 5 && c.slice_hold_s == 0 && c.busy_poll_us == 7);
     CU_ASSERT_TRUE(c.provider.v4.len == 12 && c.provider.v6.len == 40);
     CU_ASSERT_STRING_EQUAL(c.store_path, "/s/db");
     CU_ASSERT_STRING_EQUAL(c.rest_unix, "/x/api");
@@ -54,7 +54,8 @@ static void test_faults(void)
         { "{" HEAD "'openflow':{'listen':[]}}", "openflow.listen" }, { "{" HEAD "'openflow':{'listen':['ptcp:1','tcp:1.2.3.4:5']}}", "openflow.listen[1]" },
         { "{" HEAD "'openflow':{'listen':['ptls:6653']}}", "openflow.tls" },
         { "{" HEAD "'openflow':{'listen':['ptls:6653'],'tls':{'private_key':'k','certificate':'c'}}}", "openflow.tls.ca_certificate" },
-        { "{" HEAD OF ",'frog':1}", "frog" }, { "{" HEAD OF ",'log_level':'loud'}", "log_level" }, { "{" HEAD OF ",'lldp':{'interval_ms':1}}", "lldp.interval_ms" },
+        { "{" HEAD OF ",'frog':1}", "frog" }, { "{" HEAD OF ",'log_level':'loud'}", "log_level" },
+        { "{" HEAD OF ",'busy_poll_us':-1}", "busy_poll_us" }, { "{" HEAD OF ",'lldp':{'interval_ms':1}}", "lldp.interval_ms" },
         { "{" HEAD OF ",'lldp':{'interval_s':1}}", "lldp.interval_s" }, { "{" HEAD OF ",'provider':{'ipv4_pool':'fd00::/8'}}", "provider.ipv4_pool" },
         { "{" HEAD OF ",'provider':{'ipv4_pool':'10.0.0.0/24'}}", "provider.ipv4_pool" }, { "{" HEAD OF ",'provider':{'ipv6_pool':'fd00::/64'}}", "provider.ipv6_pool" },
         { "{" HEAD OF ",'slices':{'tls':{'private_key':'k','certificate':'c'}}}", "slices.tls.ca_certificate" }, { "{" HEAD OF ",'slices':{'tsl':{}}}", "slices.tsl" },

@@ -31,6 +31,7 @@ struct controller_config {      /* Strings owned; see controllerd(8). */
     char *lldp_key_file;
     struct provider provider;
     unsigned intern_pairs_per_network, intern_idle_s;
+    unsigned busy_poll_us;      /* lib/loop.h */
     unsigned slice_hold_s;      /* vsw_hold.h */
 };
 

@@ -86,6 +86,7 @@ static void on_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *l_)
         if (until > now) {      /* Another switch of the tenant has used up what there was, or the quota is another. */
             hold(vsw, until, now);
         } else if (vsw->agent) {
+            of_share_exhaust(&vsw->usage->group, now);
             of_agent_resume(vsw->agent);
         }
     }

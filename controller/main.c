@@ -15,6 +15,7 @@
 #include "controller/controller.h"
 #include "controller/rest.h"
 #include "lib/log.h"
+#include "lib/loop.h"
 
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "unreleased"
@@ -179,7 +180,7 @@ static int run(struct daemon *d)
     }
     LOG(LOG_INFO, "ready");
     notify("READY=1");
-    if (event_base_dispatch(d->base) < 0) {
+    if (!loop_run(d->base, d->controller.config.busy_poll_us)) {
         err_set(&err, ERR_FAILED, NULL, "the event loop failed");
         status = report(&err);
     }

@@ -134,6 +134,7 @@ struct usage {
     struct room_share *shares; unsigned n_shares;       /* By the edge's index. */
     struct of_share_group group;
     struct budget changes, packet_ins, connections;
+    uint64_t collections_paid_ns;       /* When the time that reading its counters took is paid for (vsw_stats.h). */
     uint64_t n_changes, n_packet_ins, n_packet_ins_dropped, n_connections_refused, n_certificates_refused, held_ns, compile_ns;
 };
 

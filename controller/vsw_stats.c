@@ -11,6 +11,7 @@
 
 #define TICK_MS 100
 #define NS_PER_S UINT64_C(1000000000)
+#define DECODING 6              /* A reply takes as many times as long, with decoding, as adding up what it says. */
 
 /* --- Who waits for what --- */
 
@@ -112,6 +113,22 @@ static void question_free(struct question *q)
 
 static void start(struct tally *);
 
+/* Work for the collection has taken the time since then. */
+static void charge(struct tally *t, uint64_t begun_ns, unsigned times)
+{
+    uint64_t now = now_of(t->stats), *paid = &t->vsw->usage->collections_paid_ns;
+    *paid = MIN(MAX(*paid, now) + (now - begun_ns) * times * COLLECT_SHARE, now + COLLECT_AHEAD_NS + COLLECT_WAIT_NS);
+}
+
+static void start_if_paid(struct tally *t)
+{
+    if (t->vsw->usage->collections_paid_ns <= now_of(t->stats) + COLLECT_AHEAD_NS) {
+        start(t);
+    } else {
+        keep_ticking(t->stats);
+    }
+}
+
 /* Calls who waited; they may ask again, or take the virtual switch away. */
 static void finish(struct tally *t)
 {
@@ -128,12 +145,16 @@ static void finish(struct tally *t)
         struct waiter *w = CONTAINER_OF(t->now.next, struct waiter, node);
         void (*done)(void *) = w->done;
         void *token = w->token;
+        const uint64_t begun = now_of(s);
         list_remove(&w->node);
         free(w);
         done(token);
+        if ((t = tally_find(s, id))) {
+            charge(t, begun, 1);
+        }
     }
     if (t && !t->collecting && !list_empty(&t->next)) {
-        start(t);
+        start_if_paid(t);
     }
 }
 
@@ -224,7 +245,7 @@ void vsw_stats_refresh(struct vsw_stats *s, struct vsw *vsw, unsigned kinds, voi
     *w = (struct waiter) { .kinds = kinds, .done = done, .token = token };
     list_push_back(&t->next, &w->node);
     if (!t->collecting) {
-        start(t);
+        start_if_paid(t);
     }
 }
 
@@ -348,7 +369,9 @@ bool vsw_stats_reply(struct vsw_stats *s, struct sw *sw, const struct of_msg *ms
     }
     bool more = false;
     if (msg->type == OFPT_MULTIPART_REPLY) {            /* An error: what was asked for has just gone. */
+        const uint64_t begun = now_of(s);
         take(q, &msg->multipart);
+        charge(q->tally, begun, DECODING);
         more = msg->multipart.flags & OFPMPF_MORE;
     }
     if (!more) {
@@ -474,6 +497,10 @@ static bool tick_tally(struct tally *t, uint64_t now)
     }
     if (t->has_timeouts && now >= t->look_ns) {
         look(t);
+    }
+    if (!t->collecting && !list_empty(&t->next)) {
+        start_if_paid(t);                               /* Answers may come at once, and the virtual switch be gone. */
+        return true;
     }
     bool busy = t->collecting || t->has_timeouts || t->departures.n;
     if (t->collecting && now >= t->deadline_ns) {

@@ -7,6 +7,10 @@
  * tenant asked. Requests that come while one is under way wait for the next one together. An edge that does not answer
  * within COLLECT_TIMEOUT_NS is read as it was last.
  *
+ * Reading many counters takes milliseconds, in the loop and on the connection that an edge has for all tenants. So a tenant's collections are paid for at
+ * 1/COLLECT_SHARE of the time: one begins at once as long as no more than COLLECT_AHEAD_NS are owed, and else waits, together with whatever is asked
+ * meanwhile, COLLECT_WAIT_NS at most. Whoever asks now and then does not notice; who asks without end is not answered without end.
+ *
  * What is added is what grew since the last reading (counter_sum.h). A rule that leaves a switch sends its last counters by itself
  * (OFPFF_SEND_FLOW_REM on every physical rule that counts for a tenant, whether it asked to hear of it or not: that costs a
  * message for each delete, and nothing for adds and modifies): until every edge has told, or DEPART_TIMEOUT_NS is over,
@@ -26,6 +30,9 @@
 #include "ofproto/flow_table.h"
 
 #define COLLECT_TIMEOUT_NS UINT64_C(800000000)      /* With what the timer may be late: nothing is a second old when it is answered. */
+#define COLLECT_SHARE 200
+#define COLLECT_AHEAD_NS UINT64_C(250000000)
+#define COLLECT_WAIT_NS UINT64_C(1000000000)
 #define DEPART_TIMEOUT_NS UINT64_C(1000000000)
 #define IDLE_POLL_MIN_NS UINT64_C(500000000)
 

@@ -25,6 +25,8 @@ struct rig {
     struct fake k[2];
     struct fabric fabric;
     struct vsw vsw;
+    struct usage usage;
+    uint64_t cost_ns;           /* Of each entry that is read. */
     struct vsw_stats *stats;
     struct counter_sum sum;     /* NUMBER's, while `lives`. */
     bool lives;
@@ -52,6 +54,7 @@ static uint32_t *ids_on(struct vsw *vsw UNUSED, const struct edge *edge UNUSED, 
 static struct counter_sum *flow_counted(struct vsw *vsw, uint32_t number)
 {
     struct rig *r = rig_of(vsw);
+    r->b.f.now_ns += r->cost_ns;
     return number == NUMBER && r->lives ? &r->sum : NULL;
 }
 
@@ -99,6 +102,7 @@ static void rig_init(struct rig *r)
     r->vsw.network = model_network_by_id(c->model, network->id);
     r->vsw.controller = c;
     r->vsw.fabric = &r->fabric;
+    r->vsw.usage = &r->usage;
     r->lives = true;
     hmap_insert(&r->fabric.vsws, &r->vsw.node, (uint32_t) hash_mix64(r->vsw.id));
     r->stats = vsw_stats_new(&r->fabric, &ops);
@@ -229,6 +233,37 @@ static void test_sums(void)
     CU_ASSERT_EQUAL(r.n_done, 4);
     CU_ASSERT_EQUAL(r.sum.packets, 80);
     CU_ASSERT_TRUE(quiet(&r));
+    rig_fini(&r);
+}
+
+/* Collections take a small part of the time: who asks now and then has his at once, who asks without end waits, and not for ever. */
+static void test_paced(void)
+{
+    struct rig r;
+    rig_init(&r);
+    r.cost_ns = MS;             /* Of which a collection has two: on its own it would last for 12 ms, and is owed 2.4 s, so no more than what is due at most. */
+    collect(&r, 1, 1);
+    CU_ASSERT_EQUAL(r.n_done, 1);
+    for (unsigned i = 0; i < 5; i++) {
+        want(&r, VSW_STATS_FLOWS);
+    }
+    CU_ASSERT(quiet(&r));
+    pass(&r, COLLECT_WAIT_NS / MS - 100);
+    CU_ASSERT(quiet(&r));
+    pass(&r, 200);
+    uint32_t one = asked(&r, 0), two = asked(&r, 1);
+    CU_ASSERT(quiet(&r));       /* One for all five. */
+    answer_flows(&r, 0, one, 2, false);
+    answer_flows(&r, 1, two, 2, false);
+    CU_ASSERT_EQUAL(r.n_done, 6);
+    pass(&r, 2000);
+    collect(&r, 3, 3);          /* Now and then: at once. */
+    CU_ASSERT_EQUAL(r.n_done, 7);
+    pass(&r, 2000);
+    r.cost_ns = MS / 100;       /* A small one, twice in a row. */
+    collect(&r, 4, 4);
+    collect(&r, 5, 5);
+    CU_ASSERT_EQUAL(r.n_done, 9);
     rig_fini(&r);
 }
 
@@ -422,7 +457,7 @@ static void test_edge_loses_rule(void)
 
 void vsw_stats_test_suite(void)
 {
-    UNIT_SUITE("vsw_stats", { "sums", test_sums }, { "while one is running", test_while_running }, { "slow edge", test_slow_edge },
+    UNIT_SUITE("vsw_stats", { "sums", test_sums }, { "paced", test_paced }, { "while one is running", test_while_running }, { "slow edge", test_slow_edge },
                { "a switch leaves", test_switch_leaves }, { "nobody to ask", test_nobody_to_ask }, { "the virtual switch leaves", test_vsw_leaves },
                { "departs", test_departs }, { "never told", test_never_told }, { "departs quietly", test_departs_quietly },
                { "an edge loses its rule", test_edge_loses_rule });

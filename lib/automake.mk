@@ -9,6 +9,7 @@ lib_libpolder_a_SOURCES = \
 	lib/json_read.c \
 	lib/json_scan.c lib/json_scan.h \
 	lib/log.c lib/log.h \
+	lib/loop.c lib/loop.h \
 	lib/policer.c lib/policer.h \
 	lib/stream.c lib/stream.h \
 	lib/stream_accept.h \
@@ -29,6 +30,7 @@ lib_lib_test_SOURCES = \
 	lib/hmap_test.c \
 	lib/json_test.c \
 	lib/log_test.c \
+	lib/loop_test.c \
 	lib/policer_test.c \
 	lib/stream_test.c lib/stream_test.h \
 	lib/stream_tls_test.c \

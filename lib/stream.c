@@ -28,9 +28,10 @@
 #include "lib/util.h"
 
 enum {
-    READ_SIZE = 65536,          /* At most so much per turn of the loop, so that one peer cannot starve the others. */
+    READ_SIZE = 65536,          /* At most so much per turn of the loop, so that one peer cannot starve the others; stream_set_read_size() makes it less. */
     WRITE_SIZE = 65536,         /* Plaintext that is encrypted at a time. */
     WRITE_TURN = 1 << 20,       /* At most so much is written per turn. */
+    CORK_SIZE = 8192,           /* What gathers in a corked stream. */
     KEEP_SIZE = 4096,           /* A larger buffer is given back when it runs empty. */
 };
 
@@ -45,11 +46,11 @@ struct stream {
     struct tls_session *tls;
     struct queue in, out;       /* As the owner sees them: plaintext. */
     struct queue cipher;        /* Encrypted output. */
-    size_t low_mark;
+    size_t low_mark, read_size;
     int connect_error;          /* errno of connect(), reported from the loop. */
     unsigned depth;
     bool outgoing, connecting, ready, failed, dead;
-    bool want_read, in_readable, offer_again, above_mark, writing;
+    bool want_read, in_readable, offer_again, above_mark, writing, corked;
     char peer[TARGET_STRLEN];
 };
 
@@ -264,7 +265,7 @@ static void read_some(struct stream *s)
             return;
         }
     }
-    ssize_t n = recv(s->fd, chunk, sizeof chunk, 0);
+    ssize_t n = recv(s->fd, chunk, s->read_size, 0);
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
         return;
     }
@@ -366,6 +367,7 @@ static struct stream *stream_new(struct event_base *base, int fd, const struct t
     s->fd = fd;
     s->outgoing = outgoing;
     s->want_read = true;
+    s->read_size = READ_SIZE;
     s->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, s);
     s->writable = event_new(base, fd, EV_WRITE | EV_PERSIST, on_writable, s);
     s->kick = event_new(base, -1, 0, on_kick, s);
@@ -460,7 +462,16 @@ void stream_write(struct stream *s, const void *data, size_t size)
     }
     buf_put(&s->out.b, data, size);
     s->above_mark |= stream_backlog(s) > s->low_mark;
-    if (!s->connecting && !s->writing) {
+    if (!s->connecting && !s->writing && !(s->corked && stream_backlog(s) < CORK_SIZE)) {
+        kick(s);
+    }
+}
+
+void stream_cork(struct stream *s, bool on)
+{
+    const bool was = s->corked;
+    s->corked = on;
+    if (was && !on && alive(s) && !s->connecting && !s->writing && stream_backlog(s)) {
         kick(s);
     }
 }
@@ -487,6 +498,11 @@ void stream_read_enable(struct stream *s, bool on)
         s->offer_again = true;
         kick(s);
     }
+}
+
+void stream_set_read_size(struct stream *s, size_t bytes)
+{
+    s->read_size = MIN(MAX(bytes, (size_t) 1), (size_t) READ_SIZE);
 }
 
 const char *stream_peer(const struct stream *s)

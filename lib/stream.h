@@ -46,7 +46,9 @@ void stream_set_ops(struct stream *, const struct stream_ops *, void *aux);
 void stream_write(struct stream *, const void *, size_t);       /* Queues. */
 size_t stream_backlog(const struct stream *);                   /* Bytes queued, not yet with the kernel. */
 void stream_set_low_mark(struct stream *, size_t bytes);
+void stream_cork(struct stream *, bool on);                     /* What is written gathers up to some KiB, or until it is off again. */
 void stream_read_enable(struct stream *, bool);
+void stream_set_read_size(struct stream *, size_t bytes);      /* At most so much is read in a turn of the loop; at least 1, at most (and without this) 64 KiB. */
 const char *stream_peer(const struct stream *);                 /* "tcp:127.0.0.1:6653", "unix:/path", "unix:(client)". */
 bool stream_peer_refused(const struct stream *);                /* TLS: it failed because of the peer's certificate. */
 bool stream_peer_uid(const struct stream *, unsigned *uid);     /* Unix sockets: SO_PEERCRED. */

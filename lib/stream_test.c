@@ -326,6 +326,28 @@ static void test_partial(void)
     rig_fini(&r);
 }
 
+/* One who floods: is read a little at a time, and what he is told gathers. */
+static void test_read_size_and_cork(void)
+{
+    static uint8_t bytes[10000];
+    struct rig r;
+    start(&r);
+    stream_set_read_size(r.server.s, 512);
+    stream_write(r.client.s, bytes, sizeof bytes);
+    CU_ASSERT_TRUE(rig_run_until_got(&r, &r.server, sizeof bytes));
+    CU_ASSERT_EQUAL(r.server.offered, sizeof bytes % 512);      /* The last one. */
+    stream_cork(r.server.s, true);
+    stream_write(r.server.s, bytes, 100);
+    rig_run_for(&r, 20);
+    CU_ASSERT_EQUAL(r.client.got.size, 0);
+    stream_cork(r.server.s, false);
+    CU_ASSERT_TRUE(rig_run_until_got(&r, &r.client, 100));
+    stream_cork(r.server.s, true);
+    stream_write(r.server.s, bytes, sizeof bytes);              /* Much: it does not wait. */
+    CU_ASSERT_TRUE(rig_run_until_got(&r, &r.client, 100 + sizeof bytes));
+    rig_fini(&r);
+}
+
 static void test_backpressure(void)
 {
     enum { CHUNK = 1 << 16 };
@@ -436,5 +458,6 @@ void stream_test_suite(void)
 {
     UNIT_SUITE("stream", { "targets", test_targets }, { "tcp", test_tcp }, { "unix", test_unix }, { "refused", test_refused },
                { "close", test_close }, { "partial reads", test_partial }, { "backpressure", test_backpressure },
+               { "little at a time", test_read_size_and_cork },
                { "listener closed while accepting", test_listener_closes_in_accept }, { "peers at once", test_accepts_in_turns }, { "IPv6", test_ipv6 });
 }

@@ -117,16 +117,21 @@ static void on_down(struct of_conn *conn, const char *why, void *ac_)
     agent_count_controllers(agent);
 }
 
-static void on_drained(struct of_conn *conn UNUSED, void *ac_)
+static void on_drained(struct of_conn *conn, void *ac_)
 {
     struct agent_conn *ac = ac_;
     agent_monitor_catch_up(ac);
     if (ac->job.active) {
-        agent_job_continue(ac);
+        of_conn_again(conn);
     }
 }
 
-static const struct of_conn_ops conn_ops = { on_up, agent_message, on_down, on_drained };
+static void on_again(struct of_conn *conn UNUSED, void *ac)
+{
+    agent_job_continue(ac);
+}
+
+static const struct of_conn_ops conn_ops = { on_up, agent_message, on_down, on_drained, on_again };
 
 static struct agent_conn *conn_new(struct of_agent *agent, bool outgoing)
 {

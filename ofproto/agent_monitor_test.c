@@ -396,7 +396,7 @@ static void settle(struct agent_rig *r, struct mirror *mi)
 /* However slowly it reads: after it has caught up it knows what the tables hold. */
 static void test_mirror(void)
 {
-    static const struct of_conn_ops mirror_ops = { mirror_up, mirror_message, mirror_down, NULL };
+    static const struct of_conn_ops mirror_ops = { .up = mirror_up, .message = mirror_message, .down = mirror_down };
     static const uint8_t versions[] = { OF10_VERSION, OF13_VERSION, OF14_VERSION };
     struct rng rng;
     rng_seed(&rng, unit_seed());

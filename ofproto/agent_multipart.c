@@ -2,7 +2,8 @@
  * Statistics and descriptions (OpenFlow 1.3.5 section 7.3.5).
  *
  * Lists that grow with the number of entries or groups are sent as a job: what is to be sent is gathered when the
- * request comes, and encoded in pieces while the peer takes them.  What leaves the tables meanwhile is skipped.
+ * request comes, and encoded in pieces while the peer takes them, with others' events between them, in turns of the
+ * connection's share (of_share.h).  What leaves the tables meanwhile is skipped.
  */
 #include "ofproto/agent_private.h"
 
@@ -12,7 +13,7 @@
 
 enum {
     MAX_REQUEST = 1 << 20,      /* Of a request in several segments. */
-    JOB_CHUNK = 256,            /* Elements that are encoded at a time. */
+    JOB_CHUNK = 32,             /* Elements that are encoded at a time: some 20 us. */
 };
 
 static void reply_init(struct of_msg *reply, const struct of_msg *request)
@@ -168,7 +169,7 @@ static void chunk_meters(struct agent_conn *ac, struct of_multipart_msg *mp)
 void agent_job_continue(struct agent_conn *ac)
 {
     struct stats_job *job = &ac->job;
-    while (job->active && of_conn_backlog(ac->conn) < AGENT_JOB_BACKLOG) {
+    if (job->active && of_conn_backlog(ac->conn) < AGENT_JOB_BACKLOG) {
         struct of_msg reply;
         of_msg_init(&reply, OFPT_MULTIPART_REPLY, job->xid);
         reply.nicira = job->nicira;
@@ -189,6 +190,9 @@ void agent_job_continue(struct agent_conn *ac)
         if (last) {
             agent_job_cancel(ac);
             agent_monitor_catch_up(ac);
+        }
+        if (job->active) {
+            of_conn_again(ac->conn);
         }
     }
     agent_update_read(ac);

@@ -344,6 +344,9 @@ static void on_resume(evutil_socket_t fd UNUSED, short what UNUSED, void *c_)
 {
     struct of_conn *c = c_;
     of_conn_enter(c);
+    if (c->stream && c->again && !c->yielded) {
+        of_conn_run_again(c);
+    }
     if (c->stream && c->in.size) {
         process_kept(c);
         of_conn_set_reading(c);
@@ -407,6 +410,14 @@ static const struct stream_ops stream_callbacks = { on_connected, on_readable, o
 
 /* --- Life --- */
 
+static void set_marks(struct of_conn *c)
+{
+    stream_set_low_mark(c->stream, c->options.max_backlog / 4);
+    if (c->options.share) {
+        stream_set_read_size(c->stream, OF_SHARE_READ);
+    }
+}
+
 static void start_connecting(struct of_conn *c)
 {
     struct err err = ERR_INIT;
@@ -417,7 +428,7 @@ static void start_connecting(struct of_conn *c)
         go_down(c, err_format(&err, text, sizeof text));
         return;
     }
-    stream_set_low_mark(c->stream, c->options.max_backlog / 4);
+    set_marks(c);
     arm(c, 2 * c->options.echo_interval_ms);
 }
 
@@ -433,6 +444,7 @@ static void go_down(struct of_conn *c, const char *why)
         c->stream = NULL;
     }
     of_conn_end_yield(c);
+    c->again = false;
     buf_clear(&c->in);
     c->counters.up_since_ns = 0;
     c->read_wanted = true;
@@ -569,7 +581,7 @@ struct of_conn *of_conn_accepted(struct event_base *base, struct stream *stream,
     c->stream = stream;
     c->peer = xstrdup(stream_peer(stream));
     stream_set_ops(stream, &stream_callbacks, c);
-    stream_set_low_mark(stream, c->options.max_backlog / 4);
+    set_marks(c);
     on_connected(stream, c);
     return c;
 }

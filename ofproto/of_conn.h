@@ -21,6 +21,7 @@ struct of_conn_ops {
     void (*message)(struct of_conn *, struct of_msg *, const uint8_t *raw, size_t size, void *aux);
     void (*down)(struct of_conn *, const char *why, void *aux); /* Outgoing: will retry. Accepted: the callee must of_conn_close() now or later. */
     void (*drained)(struct of_conn *, void *aux);               /* Output fell below the low mark; may be NULL. */
+    void (*again)(struct of_conn *, void *aux);                 /* What of_conn_again() asked for; may be NULL when nothing does. */
 };
 struct of_conn_options {
     uint32_t versions;          /* Bitmap: 1 << wire version. */
@@ -50,6 +51,9 @@ void of_conn_send_encoded(struct of_conn *, const uint8_t *data, size_t size, un
 void of_conn_send_error(struct of_conn *, struct of_error, const uint8_t *raw, size_t size);
 size_t of_conn_backlog(const struct of_conn *);
 void of_conn_read_enable(struct of_conn *, bool);
+/* There is more to do than should be done at once: again() is called soon, from the loop, when it has looked for others' events; beyond the connection's share,
+ * in its next turn.  Its time counts as a message's.  Asked for several times it comes once, and never when the connection has gone down meanwhile. */
+void of_conn_again(struct of_conn *);
 void of_conn_resume(struct of_conn *);                          /* Its share is no longer held. */
 struct of_conn_counters { uint64_t rx_messages, tx_messages, rx_errors, reconnects; const char *state; uint64_t up_since_ns;
                           /* The agent's: by its rate limit; bytes that wait for the peer; flow monitors. */

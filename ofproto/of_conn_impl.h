@@ -21,7 +21,9 @@ struct of_conn {
     uint32_t last_xid;
     unsigned backoff_ms;
     struct rng rng;
-    struct event *timer, *resume;
+    struct event *timer;
+    struct event *resume;       /* What was kept is processed, or again() is called. */
+    bool again;                 /* It was asked for. */
     uint64_t deadline_ns;       /* When what the timer stands for is due, by options.clock. */
     struct event *turn, *late;  /* The end of waiting for a turn: when nothing else is to be done, and at the latest. NULL without a share. */
     bool yielded;               /* It waits for a turn. */
@@ -55,5 +57,7 @@ void of_conn_turns_fini(struct of_conn *);
 /* Whole messages, as many as may be handled now; returns the bytes used. */
 size_t of_conn_process(struct of_conn *, const uint8_t *data, size_t size);
 void of_conn_end_yield(struct of_conn *);
+/* again() is called, and its time counted. */
+void of_conn_run_again(struct of_conn *);
 
 #endif

@@ -9,6 +9,7 @@ static void yield(struct of_conn *c)
 {
     static const struct timeval now = { 0 };
     c->yielded = true;
+    stream_cork(c->stream, true);       /* Answers to one who floods go out together. */
     c->options.share->group->n_waiting++;
     event_add(c->turn, &now);   /* A timer, so that the loop looks for others' events first. */
     c->late_ns = clock_now_ns(&c->options.clock) + OF_SHARE_LATE_MS * UINT64_C(1000000);
@@ -22,6 +23,33 @@ void of_conn_end_yield(struct of_conn *c)
         c->options.share->group->n_waiting--;
         event_del(c->turn);
         event_del(c->late);
+    }
+}
+
+void of_conn_again(struct of_conn *c)
+{
+    static const struct timeval now = { 0 };
+    const struct of_share *share = c->options.share;
+    if (c->state != UP || c->dead || !c->ops->again) {
+        return;
+    }
+    c->again = true;
+    if (share && share->group->recent_ns >= share->group->quantum_ns && !c->yielded) {
+        yield(c);
+    } else if (!c->yielded) {
+        event_add(c->resume, &now);
+    }
+}
+
+void of_conn_run_again(struct of_conn *c)
+{
+    struct of_share_group *group = c->options.share ? c->options.share->group : NULL;
+    const uint64_t begun = group ? clock_now_ns(&c->options.clock) : 0;
+    c->again = false;
+    c->ops->again(c, c->aux);
+    if (group) {
+        of_share_pass(group, begun);
+        of_share_use(group, clock_now_ns(&c->options.clock) - begun);
     }
 }
 
@@ -75,19 +103,24 @@ static bool has_whole_message(const struct of_conn *c)
 static void take_turn(struct of_conn *c)
 {
     struct of_share_group *group = c->options.share->group;
-    uint64_t limit = group->quantum_ns / MAX(group->n_waiting, 1u), now = clock_now_ns(&c->options.clock);
+    uint64_t limit = MIN(group->quantum_ns / MAX(group->n_waiting, 1u), (uint64_t) OF_SHARE_TURN_NS), now = clock_now_ns(&c->options.clock);
     of_conn_end_yield(c);
     of_conn_enter(c);
     of_share_pass(group, now);
     group->n_turns++;
-    if (c->stream && c->in.size) {
+    if (c->stream && c->again) {
+        of_conn_run_again(c);
+    } else if (c->stream && c->in.size) {
         size_t used = process_timed(c, c->in.data, c->in.size, now, limit);
         if (c->stream) {
             buf_consume(&c->in, used);
         }
     }
-    if (c->stream && !c->dead && has_whole_message(c) && !of_conn_paused(c)) {
+    if (c->stream && !c->dead && !c->yielded && has_whole_message(c) && !of_conn_paused(c)) {
         yield(c);
+    }
+    if (c->stream && !c->yielded) {
+        stream_cork(c->stream, false);
     }
     of_conn_set_reading(c);
     of_conn_leave(c);
@@ -120,7 +153,7 @@ static void on_late(evutil_socket_t fd UNUSED, short what UNUSED, void *c_)
 /* What was held waits for a turn: it has been too much already. */
 void of_conn_resume(struct of_conn *c)
 {
-    if (of_conn_set_reading(c) && has_whole_message(c)) {
+    if (of_conn_set_reading(c) && !c->yielded && has_whole_message(c)) {
         yield(c);
         of_conn_set_reading(c);
     }

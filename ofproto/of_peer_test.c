@@ -93,7 +93,7 @@ static void on_drained(struct of_conn *conn UNUSED, void *p_)
     ((struct of_peer *) p_)->n_drained++;
 }
 
-const struct of_conn_ops of_peer_ops = { on_up, on_message, on_down, on_drained };
+const struct of_conn_ops of_peer_ops = { .up = on_up, .message = on_message, .down = on_down, .drained = on_drained };
 
 struct of_peer *of_peer_new(void)
 {

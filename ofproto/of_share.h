@@ -2,13 +2,15 @@
  * What a group of connections (a tenant's) may take of the loop, so that one that floods keeps nobody else waiting.
  *
  * Deficit round robin by measured cost. Handling a message is timed. As long as a group has used little lately, its messages are handled as they
- * come, at the loop's usual priority. Above a quantum its connections yield: no more is read, what was read is kept (one read at most), and each waits
+ * come, at the loop's usual priority. Above a quantum its connections yield: no more is read, what was read is kept (one read of OF_SHARE_READ at most), and each waits
  * for a turn at low priority, which it gets when the loop has found nothing else to do; after each turn the loop looks for new events first. A
- * turn is a quantum, divided by the group's connections that wait: more connections are no more turns. What a group has used is forgotten with time,
+ * turn is OF_SHARE_TURN_NS or one message: what others wait at most. When several connections of a group wait it is no more than a quantum divided by
+ * their number: more connections are no more turns. What a group has used is forgotten with time,
  * at 1/2^OF_SHARE_DECAY of the clock, so that a controller that sends a message now and then never yields, however long it lives. When others leave
  * no room at all, a connection has its turn all the same after OF_SHARE_LATE_MS.
  *
- * A share that is held reads nothing: backpressure, when a rate is used up (its owner says until when).
+ * A share that is held reads nothing: backpressure, when a rate is used up (its owner says until when). What comes when that is over has to wait for turns
+ * (of_share_exhaust()): it has been too much already, however little time it took.
  *
  * The base should have OF_SHARE_PRIORITIES priorities, and look for new events after each callback of the lowest one
  * (event_config_set_max_dispatch_interval()); with fewer, turns come once per turn of the loop. Loop thread only.
@@ -24,6 +26,8 @@
 #define OF_SHARE_PRIORITIES 3   /* Of the event base; connections' usual one is the middle. */
 #define OF_SHARE_DECAY 2        /* A group may use a quarter of the time before it counts as busy. */
 #define OF_SHARE_LATE_MS 20
+#define OF_SHARE_TURN_NS 5000
+#define OF_SHARE_READ 4096      /* Bytes at a time: some tens of flow-mods, a few turns. What waits is the kernel's, and the sender's. */
 
 struct of_share_group {
     uint64_t quantum_ns;
@@ -55,6 +59,13 @@ static inline void of_share_use(struct of_share_group *g, uint64_t ns)
 {
     g->busy_ns += ns;
     g->recent_ns = MIN(g->recent_ns + ns, 2 * g->quantum_ns);
+}
+
+/* As if much had been used: what comes next waits for turns. */
+static inline void of_share_exhaust(struct of_share_group *g, uint64_t now_ns)
+{
+    of_share_pass(g, now_ns);
+    g->recent_ns = 2 * g->quantum_ns;
 }
 
 #endif

@@ -15,7 +15,7 @@ unit_suite_fn of_share_test_suite;
 enum { MESSAGE_NS = 5000, QUANTUM_NS = 20000, MAX_CONNS = 8 };
 
 struct rig;
-struct end { struct rig *rig; struct of_conn *conn; unsigned number, n_messages; int fd; };
+struct end { struct rig *rig; struct of_conn *conn; unsigned number, n_messages, n_pieces, pieces_left; int fd; };
 struct rig {
     struct event_base *base;
     struct stream_listener *listener;
@@ -29,6 +29,7 @@ struct rig {
     bool waiting;
     bool in_turn;
     unsigned n_turns, n_in_turns;       /* Turns told of, and messages that were handled in them. */
+    unsigned pieces;                    /* Each message of connection 1 causes as much work more. */
 };
 
 static uint64_t now_of(void *r) { return ((struct rig *) r)->now_ns; }
@@ -49,11 +50,32 @@ static void on_message(struct of_conn *conn UNUSED, struct of_msg *msg UNUSED, c
     } else if (r->waiting) {
         r->run++;
     }
+    if (end->number == 1 && r->pieces) {
+        end->pieces_left += r->pieces;
+        of_conn_read_enable(end->conn, false);
+        of_conn_again(end->conn);
+    }
+}
+
+/* A piece costs what a message costs. */
+static void on_again(struct of_conn *conn, void *end_)
+{
+    struct end *end = end_;
+    struct rig *r = end->rig;
+    r->now_ns += MESSAGE_NS;
+    r->run += r->waiting;
+    end->n_pieces++;
+    if (--end->pieces_left) {
+        of_conn_again(conn);
+        of_conn_again(conn);            /* Comes once. */
+    } else {
+        of_conn_read_enable(conn, true);
+    }
 }
 
 static void on_accept(struct stream *stream, void *r_)
 {
-    static const struct of_conn_ops ops = { on_up, on_message, on_down, NULL };
+    static const struct of_conn_ops ops = { .up = on_up, .message = on_message, .down = on_down, .again = on_again };
     struct rig *r = r_;
     struct end *end = &r->ends[r->n_ends];
     const struct of_conn_options options = { .versions = 1u << OF13_VERSION, .clock = { now_of, r }, .share = &r->shares[r->group_of[r->n_ends]] };
@@ -194,6 +216,59 @@ static void test_told(void)
     rig_fini(&r);
 }
 
+/* What comes after too much waits for turns, until that is forgotten. */
+static void test_exhausted(void)
+{
+    struct rig r;
+    rig_init(&r, true);
+    r.shares[0].turn = on_turn;
+    connect_one(&r, 0);
+    of_share_exhaust(&r.groups[0], r.now_ns);
+    send_barriers(&r, 0, 1);
+    turns_until(&r, 0, 1);
+    CU_ASSERT_EQUAL(r.n_in_turns, 1);
+    r.now_ns += 1000000;
+    send_barriers(&r, 0, 1);
+    turns_until(&r, 0, 2);
+    CU_ASSERT_EQUAL(r.n_in_turns, 1);
+    rig_fini(&r);
+}
+
+/* A message that causes much work keeps others waiting for a piece of it, and is charged for all. */
+static void test_pieces(void)
+{
+    struct rig r;
+    rig_init(&r, true);
+    connect_one(&r, 0);
+    connect_one(&r, 1);
+    r.pieces = 200;
+    send_barriers(&r, 1, 3);
+    for (unsigned i = 1; i <= 50; i++) {
+        r.now_ns += 100000;
+        send_barriers(&r, 0, 1);
+        r.waiting = true;
+        r.run = 0;
+        turns_until(&r, 0, i);
+    }
+    CU_ASSERT(r.longest_run <= 1 + QUANTUM_NS / MESSAGE_NS);
+    turns_until(&r, 1, 3);
+    for (unsigned i = 0; i < 10000 && r.ends[1].pieces_left; i++) {
+        turn(&r);
+    }
+    CU_ASSERT_EQUAL(r.ends[1].n_pieces, 600);
+    CU_ASSERT_EQUAL(r.groups[1].busy_ns, 603 * MESSAGE_NS);
+    send_barriers(&r, 1, 1);            /* Gone in the middle of it. */
+    turns_until(&r, 1, 4);
+    of_conn_close(r.ends[1].conn);
+    r.ends[1].conn = NULL;
+    const unsigned before = r.ends[1].n_pieces;
+    for (unsigned i = 0; i < 20; i++) {
+        turn(&r);
+    }
+    CU_ASSERT_EQUAL(r.ends[1].n_pieces, before);
+    rig_fini(&r);
+}
+
 /* Two groups that flood, one with three times as many connections, get the same. What is compared is time: a machine that does
  * something else meanwhile may spoil a try. */
 static bool shares_are_equal(void)
@@ -285,6 +360,7 @@ static void test_late(void)
 
 void of_share_test_suite(void)
 {
-    UNIT_SUITE("of_share", { "a flood", test_flood }, { "turns are told of", test_told },
-               { "equal shares", test_equal_shares }, { "held", test_held }, { "close", test_close }, { "late", test_late });
+    UNIT_SUITE("of_share", { "a flood", test_flood }, { "turns are told of", test_told }, { "exhausted", test_exhausted },
+               { "work in pieces", test_pieces }, { "equal shares", test_equal_shares }, { "held", test_held }, { "close", test_close },
+               { "late", test_late });
 }

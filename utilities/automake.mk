@@ -47,6 +47,8 @@ utilities_bench_bench_test_LDADD = lib/libpolder.a $(CUNIT_LIBS) $(PCAP_LIBS) $(
 noinst_PROGRAMS += utilities/control-bench/control-sim
 utilities_control_bench_control_sim_SOURCES = \
 	utilities/control-bench/control_sim.c utilities/control-bench/control_sim.h \
+	utilities/control-bench/flood.c utilities/control-bench/flood.h \
+	utilities/control-bench/paired.c utilities/control-bench/paired.h \
 	utilities/control-bench/phase.h \
 	utilities/control-bench/phase_flood.c \
 	utilities/control-bench/phase_flow.c \
@@ -64,6 +66,7 @@ check_PROGRAMS += utilities/control-bench/sim_test
 TESTS += utilities/control-bench/sim_test
 utilities_control_bench_sim_test_SOURCES = \
 	utilities/control-bench/sim_test.c \
+	utilities/control-bench/paired.c utilities/control-bench/paired.h utilities/control-bench/paired_test.c \
 	utilities/control-bench/sim.c utilities/control-bench/sim.h utilities/control-bench/sim_impl.h \
 	utilities/control-bench/sim_pipeline.c \
 	utilities/control-bench/sim_switch.c \

@@ -102,7 +102,7 @@ static void turn(struct bench *b)
 
 static void bench_init(struct bench *b)
 {
-    static const struct of_conn_ops conn_ops = { conn_up, conn_message, conn_down, NULL };
+    static const struct of_conn_ops conn_ops = { .up = conn_up, .message = conn_message, .down = conn_down };
     static const struct substrate_ops ops = { 0 };
     struct of_conn_options options = { .versions = 1u << OF13_VERSION };
     struct err err = ERR_INIT;

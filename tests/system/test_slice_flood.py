@@ -1,17 +1,19 @@
 """A tenant that floods controllerd in every way, and its neighbour, which notices little: both have a switch on the same two vswitchds."""
-import contextlib
 import functools
+import multiprocessing
+import os
 import socket
 import struct
-import threading
 import time
 
 from tests.system import frames as f
 from tests.system.test_slice import MAC, configure, make_site
 
 RED, BLUE = 7001, 7002
-SAMPLES = 150
-WORST_MS = 60                   # Of the neighbour's 9th decile; idle it is well below 5 ms, and test machines are shared.
+WINDOW, ROUNDS = 30, 8          # Samples of a window; windows with a flood, and as many without, in turns.
+WORST = 1.5                     # The neighbour's ninth decile under a flood, as a multiple of that at rest.
+TRIES = 4
+ENTRIES = 4000                  # That the flooder asks for.
 QUOTA = {"packet_in_rate": 500, "flow_mod_rate": 2000}
 
 
@@ -23,7 +25,8 @@ class Raw:
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock.sendall(struct.pack("!BBHI", 4, 0, 8, 1))
         self.rest = b""
-        assert self.receive(0)
+        if not self.receive(0):
+            raise ConnectionError("closed without a hello")
 
     def receive(self, kind, xid=None):
         """Until a message of this type (and xid) comes."""
@@ -61,42 +64,77 @@ class Neighbour:
             self.raw = Raw(BLUE)
         self.xid = 100
 
-    def decile_ms(self):
+    def window_ms(self):
         times = []
-        for n in range(SAMPLES):
+        for n in range(WINDOW):
             self.xid += 1
             begun = time.monotonic()
             self.raw.sock.sendall(flow_mod(n % 50, self.xid) + struct.pack("!BBHI", 4, 20, 8, self.xid))
             assert self.raw.receive(21, self.xid)
             times.append((time.monotonic() - begun) * 1000)
             time.sleep(0.001)
-        return sorted(times)[SAMPLES * 9 // 10]
+        return times
 
 
-@contextlib.contextmanager
-def flooding(work):
-    """Calls work() again and again in a thread."""
-    stop = threading.Event()
-    errors = []
+class Flood:
+    """A process that calls work(connection) again and again while it is on.  connect() gives what it is called with, and what is reset when the flood is off.
 
-    def loop():
-        while not stop.is_set():
+    It has the lowest priority: a flooder would be another host, and must not keep controllerd or the neighbour's controller from a CPU of this one.
+    """
+
+    def __init__(self, work, connect=None):
+        self.work, self.connect = work, connect
+        context = multiprocessing.get_context("fork")
+        self.on, self.off, self.end, self.errors = context.Event(), context.Event(), context.Event(), context.Queue()
+        self.process = context.Process(target=self._run, daemon=True)
+
+    def _run(self):
+        os.nice(19)
+        try:
+            while not self.end.is_set():
+                if self.on.wait(0.1):
+                    self._flood()
+                    self.off.set()
+        except Exception as error:      # pylint: disable=broad-except
+            self.errors.put(repr(error))
+            self.off.set()
+
+    def _flood(self):
+        raw = None
+        while self.on.is_set():
             try:
-                work()
-            except OSError:
-                time.sleep(0.001)       # Closed or refused: it tries again, as a bad peer would.
-            except Exception as error:  # pylint: disable=broad-except
-                errors.append(error)
-                return
-    thread = threading.Thread(target=loop, daemon=True)
-    thread.start()
-    try:
-        time.sleep(0.5)
-        yield
-    finally:
-        stop.set()
-        thread.join(30)
-    assert not errors, errors
+                raw = raw or (self.connect() if self.connect else None)
+                self.work(raw)
+            except OSError:             # Closed, refused, or not read from: it tries again, as a bad peer would.
+                time.sleep(0.001)
+                raw = self._reset(raw)
+        self._reset(raw)
+
+    def _reset(self, raw):
+        if raw:
+            raw.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            raw.close()
+
+    def __enter__(self):
+        self.process.start()
+        return self
+
+    def start(self):
+        self.off.clear()
+        self.on.set()
+        time.sleep(0.1)
+
+    def stop(self):
+        self.on.clear()
+        assert self.off.wait(30), "the flood does not end"
+        assert self.errors.empty(), self.errors.get()
+        time.sleep(0.05)                # What it left behind is done.
+
+    def __exit__(self, *_):
+        self.end.set()
+        self.on.clear()
+        self.process.join(30)
+        assert not self.process.is_alive()
 
 
 def make(lab):
@@ -123,11 +161,34 @@ def memory_kb(site):
         return next(int(line.split()[1]) for line in file if line.startswith("VmRSS:"))
 
 
-def quiet_while(neighbour, what, work):
-    with flooding(work):
-        during = neighbour.decile_ms()
-    assert during < WORST_MS, f"{what}: the neighbour waits {during:.1f} ms for a barrier"
-    return during
+def decile(times):
+    return sorted(times)[len(times) * 9 // 10]
+
+
+def ratio_of(neighbour, flood, rest):
+    quiet, during = [], []
+    for i in range(2 * ROUNDS):
+        flooding = i % 4 in (0, 3)      # Flood, quiet, quiet, flood …: both are of the same seconds.
+        on = flood if flooding else rest
+        if on:
+            on.start()
+        (during if flooding else quiet).extend(neighbour.window_ms())
+        if on:
+            on.stop()
+    return decile(during) / decile(quiet), decile(quiet)
+
+
+def bear(neighbour, what, flood, rest=None):
+    """The neighbour is as fast while the flood is on as while it is not.  make bench-control has the figure, to a percent or two and on CPUs of its own; here
+    others may be at work on the same CPUs, in one kind of window by chance more than in the other: the best of several tries counts.  A flood that
+    controllerd does not keep apart is slower by multiples, every time.  rest: another Flood, for at rest."""
+    tries = []
+    for _ in range(TRIES):
+        tries.append(ratio_of(neighbour, flood, rest))
+        if tries[-1][0] <= WORST:
+            break
+    print(f"{what}: " + ", ".join(f"{ratio:.2f} x {ms:.2f} ms" for ratio, ms in tries))
+    assert tries[-1][0] <= WORST, f"{what}: the neighbour's ninth decile is {', '.join(f'{ratio:.2f}' for ratio, _ in tries)} times that at rest"
 
 
 def test_flood_of_messages(lab):
@@ -135,46 +196,50 @@ def test_flood_of_messages(lab):
     site, _ = make(lab)
     inside = functools.partial(f.inside, site.ctl.host.namespace)
     neighbour = Neighbour(inside)
-    neighbour.decile_ms()
-    with inside():
-        red = Raw(RED)
+    neighbour.window_ms()
+
+    def connect(timeout=0.2):
+        """Whoever is not read from for so many seconds ends the connection, and makes another."""
+        with inside():
+            raw = Raw(RED)
+        raw.sock.settimeout(timeout)
+        return raw
+
     many = b"".join(flow_mod(n) for n in range(500))
     before, begun = tenant(site, "changes_total"), time.monotonic()
-    quiet_while(neighbour, "flow-mods", lambda: red.sock.sendall(many))
+    with Flood(lambda red: red.sock.sendall(many), connect) as flood:
+        bear(neighbour, "flow-mods", flood)
     rate = (tenant(site, "changes_total") - before - QUOTA["flow_mod_rate"]) / (time.monotonic() - begun)
     assert rate < QUOTA["flow_mod_rate"] * 1.1, f"{rate} changes a second are above the quota"
     assert tenant(site, "held_seconds_total") > 0.1
     assert tenant(site, "held_seconds_total", "blue") == 0
-    red.close()
 
-    with inside():
-        red = Raw(RED)
     garbage = struct.pack("!BBHI", 4, 14, 24, 7) + b"\xff" * 16     # A flow-mod that is cut short; each gets its error, which nobody reads.
     before = tenant(site, "changes_total")
-    red.sock.settimeout(0.2)
-    quiet_while(neighbour, "garbage", lambda: red.sock.sendall(garbage * 100))
+    with Flood(lambda red: red.sock.sendall(garbage * 100), connect) as flood:
+        bear(neighbour, "garbage", flood)
     assert tenant(site, "changes_total") > before
-    red.close()
 
-    with inside():
-        red = Raw(RED)
     everything = struct.pack("!BBHIHH4xBBHIIQQHH4x", 4, 18, 56, 9, 1, 0, 255, 0, 0, 0xffffffff, 0xffffffff, 0, 0, 1, 4)
-    red.sock.settimeout(0.2)
-    memory = memory_kb(site)
-    quiet_while(neighbour, "a reader that stalls", lambda: red.sock.sendall(everything))
-    assert memory_kb(site) - memory < 40 << 10
+    red = connect(20)
+    red.sock.sendall(b"".join(flow_mod(n) for n in range(ENTRIES)) + struct.pack("!BBHI", 4, 20, 8, 5))
+    red.receive(21, 5)
     red.close()
+    memory = memory_kb(site)
+    with Flood(lambda red: red.sock.sendall(everything), functools.partial(connect, 0.03)) as flood:
+        bear(neighbour, "a reader that stalls", flood)
+    assert memory_kb(site) - memory < 40 << 10
 
-    def reconnect():
+    def reconnect(_):
         with inside():
             socket.create_connection(("127.0.0.1", RED), timeout=1).close()
-    quiet_while(neighbour, "connections", reconnect)
+    with Flood(reconnect) as flood:
+        bear(neighbour, "connections", flood)
     assert tenant(site, "connections_refused_total") > 0
 
     def let_in():
         try:
-            with inside():
-                Raw(RED).close()
+            connect().close()
             return True
         except OSError:
             return False
@@ -183,16 +248,22 @@ def test_flood_of_messages(lab):
 
 
 def test_flood_of_packet_ins(lab):
-    """Each frame of red's machine is a packet-in: the edge's meter lets the quota through, and the rest costs nobody anything."""
+    """Each frame of red's machine is a packet-in: the edge's meter lets the quota through, and the rest costs controllerd nothing.
+
+    What as many frames cost the switch and the machine, which have no CPUs of their own here, is there at rest, too: frames that red's rules drop.
+    """
     site, ends = make(lab)
     inside = functools.partial(f.inside, site.ctl.host.namespace)
     neighbour = Neighbour(inside)
     with inside():
         red = Raw(RED)
     ofctl(site, "add-flow", "priority=0,actions=CONTROLLER:65535")
+    ofctl(site, "add-flow", "priority=9,dl_dst=02:00:00:00:00:99,actions=drop")
     frame = f.ethernet(MAC["b"], MAC["a"], f.EXPERIMENT, b"x" * 46)
+    dropped = f.ethernet("02:00:00:00:00:99", MAC["a"], f.EXPERIMENT, b"x" * 46)
     before, begun = tenant(site, "packet_ins_total"), time.monotonic()
-    quiet_while(neighbour, "packet-ins", lambda: [ends["red/a"].send(frame) for _ in range(50)])
+    with Flood(lambda _: [ends["red/a"].send(frame) for _ in range(50)]) as flood, Flood(lambda _: [ends["red/a"].send(dropped) for _ in range(50)]) as rest:
+        bear(neighbour, "packet-ins", flood, rest)
     passed, seconds = tenant(site, "packet_ins_total") - before, time.monotonic() - begun
     assert 0 < passed < QUOTA["packet_in_rate"] * (seconds + 2), f"{passed} packet-ins in {seconds:.1f} s are above the quota"
     drops = sum(n for edge in site.edges for (_, reason), n in edge.drops().items() if reason == "packet-in-limit")

@@ -26,10 +26,10 @@ from utilities.lab.daemons import Controllerd   # noqa: E402
 from utilities.lab.host import Lab              # noqa: E402
 
 
-def one(quick):
+def one(options):
     """A tenant with a switch on an edge: latency while rules grow, throughput, packet-ins."""
-    samples, seconds = (300, 1) if quick else (3000, 4)
-    fills = (1000,) if quick else (1000, 10000, 100000)
+    samples, seconds = (300, 1) if options.quick else (3000, 4)
+    fills = (1000,) if options.quick else (1000, 10000, 100000)
     phases = ["connect", f"latency={samples}"]
     for n in fills:
         phases += [f"fill={n}", f"latency={samples}"]
@@ -37,21 +37,21 @@ def one(quick):
     return Scene(), phases
 
 
-def ten(quick):
+def ten(options):
     """Ten tenants with five switches each, on five edges; what one of them sees of it."""
-    samples, seconds = (300, 1) if quick else (3000, 4)
+    samples, seconds = (300, 1) if options.quick else (3000, 4)
     return Scene(n_tenants=10, n_edges=5, switches=5), ["connect", "program=100", f"latency={samples}", f"rate={seconds}"]
 
 
-def thousand(quick):
+def thousand(options):
     """A thousand tenants, each with a big switch over two of a hundred edges; from apply to all programmed."""
-    return Scene(n_tenants=100 if quick else 1000, n_edges=20 if quick else 100, span=2), ["go", "program=20", "idle=1"]
+    return Scene(n_tenants=100 if options.quick else 1000, n_edges=20 if options.quick else 100, span=2), ["go", "program=20", "idle=1"]
 
 
-def neighbour(quick):
+def neighbour(options):
     """A tenant's latency while another one, with the usual quotas, floods controllerd, reads nothing, sends garbage or reconnects in a loop."""
-    turns = 2 if quick else 40
-    return Scene(n_tenants=2, limited=(1,), vswitchd=True), ["connect"] + [f"flood-{flood}={turns}" for flood in table.FLOODS]
+    pairs = 2 if options.quick else options.pairs
+    return Scene(n_tenants=3, limited=(1,), listening=(1, 2), vswitchd=True), ["connect"] + [f"flood-{flood}={pairs}" for flood in options.flood or table.FLOODS]
 
 
 REAL_TIME = 1   # Priority of both: what else runs on their CPUs waits. A nice value is not enough: a task that wakes up may still have to wait for another's slice to end.
@@ -71,8 +71,9 @@ class Run:
 
     def __init__(self, lab, options, name):
         self.lab, self.options, self.name = lab, options, name
-        self.scene, self.phases = CASES[name](options.quick)
+        self.scene, self.phases = CASES[name](options)
         self.host = lab.host("control")
+        self.metrics = {}       # Of tenants that flood, after the last phase.
         self.ctl = Controllerd(self.host, extra={"log_level": "warn"})
         self.pid = self.ctl.process.popen.pid
         os.sched_setaffinity(self.pid, {options.controller_cpu})
@@ -102,7 +103,7 @@ class Run:
         with errors, self.lab.signals.hold():
             sim = self.lab.popen(self.host._inside(["chrt", "--fifo", str(REAL_TIME), "taskset", "-c", str(self.options.sim_cpu), *argv]), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                  stderr=errors, text=True)
-        results, apply_seconds = [], 0
+        results, apply_seconds, begun = [], 0, time.monotonic()
         try:
             if started:
                 self.settle()
@@ -113,8 +114,9 @@ class Run:
             for line in sim.stdout:
                 results.append(json.loads(line))
                 results[-1]["memory_mb"] = self.memory_mb()
-                if self.options.verbose:
-                    print(line, end="", flush=True)
+                if results[-1]["phase"].startswith("flood-"):
+                    self.note_flood(results[-1])
+                print(line if self.options.verbose else f"{time.monotonic() - begun:4.0f} s  {self.name}: {results[-1]['phase']}\n", end="", file=sys.stderr, flush=True)
             if sim.wait(timeout=20):
                 with open(errors.name, encoding="utf-8") as file:
                     raise LabError(file.read().strip() or f"control-sim ended with status {sim.returncode}")
@@ -124,6 +126,19 @@ class Run:
         for result in results:
             result.update(case=self.name, apply_seconds=apply_seconds, peak_mb=self.memory_mb("VmHWM"))
         return results
+
+    def note_flood(self, result):
+        """What controllerd took of a flood, by its own count."""
+        tenant = "t2" if result["phase"] == "flood-unlimited" else "t1"
+        now = {name: value for name, value in self.ctl.metrics().items() if f'tenant="{tenant}"' in name}
+
+        def grown(name):
+            key = f'polder_tenant_{name}{{tenant="{tenant}"}}'
+            return now[key] - self.metrics.get(key, 0)
+        name = "packet_ins_total" if result["phase"] in ("flood-packet-ins", "flood-unmetered") else "changes_total"
+        result["taken_per_second"] = grown(name) / result["flooding_seconds"]
+        result["busy"] = grown("busy_seconds_total") / result["flooding_seconds"]
+        self.metrics.update(now)
 
     def settle(self):
         """Until every switch is connected and all of its cables are known: what is measured is the tenants' coming."""
@@ -143,8 +158,10 @@ def arguments():
     parser.add_argument("--out", default="bench-results", help="folder for control.json and control.csv (default bench-results)")
     parser.add_argument("--controller-cpu", type=int, help="for controllerd (default: the last)")
     parser.add_argument("--sim-cpu", type=int, help="for the simulated switches and tenants (default: the first)")
+    parser.add_argument("--flood", action="append", choices=list(table.FLOODS), help="for neighbour: this flood only; may be given again")
+    parser.add_argument("--pairs", type=int, default=100, help="for neighbour: windows of each kind (default 100; more make the intervals narrower)")
     parser.add_argument("--targets", action="store_true", help="make a missed target of issue 4 an error")
-    parser.add_argument("--verbose", action="store_true", help="print each phase's result as it comes")
+    parser.add_argument("--verbose", action="store_true", help="print each phase's result as it comes, to standard error")
     options = parser.parse_args()
     cpus = sorted(os.sched_getaffinity(0))
     options.sim_cpu = cpus[0] if options.sim_cpu is None else options.sim_cpu

@@ -25,7 +25,7 @@ static const char usage[] =
     "  --tenants N           tenants' controllers (default 1), listening on 127.0.0.1\n"
     "  --port N              the first one's port; each has the next (default 16600)\n"
     "  --switches N          virtual switches that each tenant has (default 1)\n"
-    "  --flood-at TARGET     where tenant 1's switch listens (tcp:IP:PORT), for flood-reconnect\n"
+    "  --flood-at TARGET     where tenant 1's switch listens (tcp:IP:PORT); given again: tenant 2's\n"
     "\n"
     "Phases, in the order given:\n"
     "  go                    waits for a line on standard input; time counts from then\n"
@@ -37,16 +37,17 @@ static const char usage[] =
     "  packet-in=SECONDS     packet-ins answered by flow-mods;  packet-out=SECONDS: by packet-outs\n"
     "  packet-in-latency=N   one at a time\n"
     "  clear                 tenant 0 deletes its entries\n"
-    "  flood-KIND=N          latency in N turns while nobody else does anything, and N turns between them while tenant 1 floods:\n"
-    "                        flow-mods, packet-ins (its machine causes them), unmetered (the same at a switch without meters),\n"
-    "                        stall (it asks for statistics and reads nothing), garbage, reconnect (to where its switch listens)\n"
+    "  flood-KIND=N          flows of tenant 0 are set up in N windows while nobody else does anything, and in N windows between them while\n"
+    "                        tenant 1 floods: flow-mods, packet-ins (its machine causes them), unmetered (the same at a switch without\n"
+    "                        meters), stall (it asks for statistics and reads nothing), garbage, reconnect; unlimited: tenant 2's flow-mods\n"
     "  idle=SECONDS          nothing is done\n";
 
 static const struct phase { const char *name; phase_fn *run; bool has_argument; } phases[] = {
     { "go", phase_go, false }, { "connect", phase_connect, false }, { "program", phase_program, true }, { "fill", phase_fill, true },
     { "latency", phase_latency, true }, { "rate", phase_rate, true }, { "packet-in", phase_packet_in, true },
     { "packet-out", phase_packet_out, true }, { "packet-in-latency", phase_packet_in_latency, true }, { "clear", phase_clear, false },
-    { "idle", phase_idle, true }, { "flood-flow-mods", phase_flood_flow_mods, true }, { "flood-packet-ins", phase_flood_packet_ins, true },
+    { "idle", phase_idle, true }, { "flood-flow-mods", phase_flood_flow_mods, true }, { "flood-unlimited", phase_flood_unlimited, true },
+    { "flood-packet-ins", phase_flood_packet_ins, true },
     { "flood-unmetered", phase_flood_unmetered, true }, { "flood-stall", phase_flood_stall, true }, { "flood-garbage", phase_flood_garbage, true },
     { "flood-reconnect", phase_flood_reconnect, true },
 };
@@ -67,10 +68,10 @@ static bool lane_of(const struct bench *b, const struct tenant_conn *tc, enum la
 static void on_changed(struct sim_switch *sw, const struct flow_entry *e, void *b_)
 {
     struct bench *b = b_;
-    if (!e->priority) {
+    enum lane lane = sw == b->direct ? LANE_DIRECT : LANE_SLICE;
+    if (!e->priority || (lane == LANE_SLICE && b->network && e->cookie >> 32 != b->network)) {
         return;
     }
-    enum lane lane = sw == b->direct ? LANE_DIRECT : LANE_SLICE;
     b->n_changed[lane]++;
     b->changed_ns[lane] = bench_now();
 }
@@ -106,8 +107,6 @@ static void on_gone(struct tenant_conn *tc, void *b_)
     if (lane_of(b, tc, &lane)) {
         b->conn[lane] = NULL;
         b->lost = true;
-    } else if (tc->tenant == 1) {
-        flood_gone(b);
     }
 }
 
@@ -120,8 +119,6 @@ static void on_barrier(struct tenant_conn *tc, uint32_t xid UNUSED, void *b_)
         b->n_programmed++;
     } else if (lane_of(b, tc, &lane)) {
         b->n_barriers[lane]--;
-    } else if (tc->tenant == 1) {
-        flood_barrier(b);
     }
 }
 
@@ -133,19 +130,17 @@ static void on_packet_in(struct tenant_conn *tc, const struct of_packet_in *in, 
         return;
     }
     b->n_packet_ins[lane]++;
-    if (b->answer == ANSWER_FLOW_MOD && in->size >= 12) {
+    if ((b->answer == ANSWER_FLOW_MOD || b->answer == ANSWER_BOTH) && in->size >= 12) {
         tenant_add(tc, wire_get32(in->data + 8), 1);
-    } else if (b->answer == ANSWER_PACKET_OUT) {
+    }
+    if (b->answer == ANSWER_PACKET_OUT || b->answer == ANSWER_BOTH) {
         tenant_packet_out(tc, in, OFPP_IN_PORT);
     }
 }
 
-static void on_error(struct tenant_conn *tc, struct of_error error, void *b_)
+static void on_error(struct tenant_conn *tc UNUSED, struct of_error error, void *b_)
 {
     struct bench *b = b_;
-    if (tc->tenant && b->flood) {       /* What a flood is told is its own business. */
-        return;
-    }
     b->n_errors++;
     b->last_error = error;
 }
@@ -246,6 +241,7 @@ static bool parse_options(int argc, char **argv, struct sim_options *o)
     };
     *o = (struct sim_options) { .plan = { .n_edges = 1, .n_devices = 4 }, .n_tenants = 1, .first_port = 16600, .n_switches_each = 1 };
     bool ok = true;
+    unsigned n_flooders = 0;
     for (int c; ok && (c = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         switch (c) {
         case 'o': o->openflow = optarg; break;
@@ -256,7 +252,10 @@ static bool parse_options(int argc, char **argv, struct sim_options *o)
         case 't': ok = parse_number(optarg, 10000, &o->n_tenants) && o->n_tenants; break;
         case 'p': ok = parse_number(optarg, UINT16_MAX, &o->first_port) && o->first_port; break;
         case 's': ok = parse_number(optarg, 1000, &o->n_switches_each) && o->n_switches_each; break;
-        case 'f': o->flood_at = optarg; break;
+        case 'f':
+            ok = n_flooders < MAX_FLOODERS;
+            o->flood_at[ok ? ++n_flooders : 0] = optarg;
+            break;
         case 'h':
             fputs(usage, stdout);
             exit(0);

@@ -1,198 +1,37 @@
 /*
- * Phases about a bad neighbour: tenant 0's latency while tenant 1 floods, beside that while it does not.
+ * Phases about a bad neighbour: how long tenant 0's flows take to be set up while another tenant floods, beside how long while it does not.
  *
- * Both are measured in short turns, in the order flood, quiet, quiet, flood and so on, so that they are of the same seconds of a machine on which others
- * work.  The flood is made between samples, in this thread, as much as controllerd takes: it has the flood to read all the time, and making it costs no
- * sample anything.  A sample still counts what the flood's rules cost the simulated switch, and what the flood leaves in this CPU's caches: the direct
- * lane shows the latter.  Before a quiet turn begins, all of the flood is answered; its samples come as slowly as those of the flood (a CPU that has
- * slept for longer wakes up more slowly).
+ * A flow is set up when its first frame has come to the switch as a packet-in, and the tenant's controller has answered by a flow-mod and a packet-out, and
+ * both are at the switch.  Tenant 0's machines open a flow every PERIOD_NS, whatever happens.  Windows of WINDOW_SAMPLES flows alternate (flood, quiet,
+ * quiet, flood and so on), so both are of the same seconds, and paired.h compares them.
+ *
+ * What must not be measured is this process, which has one CPU for the switches, both controllers and the flood.  So all of it is one thread, which
+ * never sleeps and leaves nothing to the machine's scheduler: the flood is made between samples, as much as controllerd takes, which so has a flood to read
+ * all the time; then whatever has come is done; then the same flow is set up on the direct lane, which brings this CPU's caches back to what a
+ * sample needs, flood or not; then comes the sample.  The entries are deleted at the end of the window.
+ *
+ * A window begins with WARM_SAMPLES flows that are not counted: a flood that had nothing to do meanwhile may begin with more than its rate (budget.h).
  */
 #include "utilities/control-bench/control_sim.h"
 
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 #include <event2/event.h>
 
 #include "lib/json.h"
-#include "lib/target.h"
-#include "utilities/control-bench/phase.h"
+#include "utilities/control-bench/flood.h"
+#include "utilities/control-bench/paired.h"
 
-enum {
-    TURN_SAMPLES = 300,
-    WARM_SAMPLES = 30,          /* At the beginning of each turn, not counted. */
-    WINDOW = 64,                /* Batches, each with a barrier, that may be open. */
-    FLOW_MODS_A_BATCH = 64, GARBAGE_A_BATCH = 64,
-    PACKET_INS_A_TURN = 256,    /* Before each sample. */
-    CONNECT_EVERY = 4,          /* Samples: some thousands a second. More, and the kernel's work for them is seen, wherever they go. */
-    N_CONNECTIONS = 64,         /* The oldest is cut off when there would be more. */
-    FLOOD_KEYS = 4096,
-    MAX_CATCH_UP = 16,          /* Turns of the loop. */
-    GARBAGE_SIZE = 64,
+enum { WINDOW_SAMPLES = 400, WARM_SAMPLES = 200, MAX_CATCH_UP = 16 };
+#define PERIOD_NS UINT64_C(250000)
+#define SETTLE_NS UINT64_C(20000000)    /* Until a flood that has ended is forgotten: GATHER_LATE_MS. */
+
+enum { QUIET, FLOOD };
+struct measurement {
+    struct packet_source sources[N_LANES];
+    struct paired lanes[N_LANES];
+    struct flood *flood;
+    uint64_t flooding_ns, n_late;       /* n_late: flows that began after their time, for the one before was not done. */
 };
-
-struct flood {
-    void (*make)(struct bench *, struct flood *);       /* Some, if there is room. */
-    struct packet_source source;
-    bool unmetered;
-    struct target at;           /* Of reconnections. */
-    int fds[N_CONNECTIONS];     /* -1: none. */
-    unsigned open;              /* Tenant 1's barriers. */
-    uint64_t n;                 /* Messages, or connections. */
-    uint64_t made, making_ns;   /* Calls of make, and the time they took. */
-    struct rng rng;
-};
-
-void flood_barrier(struct bench *b)
-{
-    if (b->flood && b->flood->open) {
-        b->flood->open--;
-    }
-}
-
-void flood_gone(struct bench *b)
-{
-    if (b->flood) {
-        b->flood->open = 0;
-    }
-}
-
-/* NULL: controllerd has thrown it out; it will come again. */
-static struct tenant_conn *flooder(struct bench *b)
-{
-    return tenant_switch(b->tenants, 1, 0, DIRECT_DPID);
-}
-
-static bool has_neighbour(struct bench *b, void *aux UNUSED)
-{
-    return b->tenants->n > 1 && flooder(b);
-}
-
-/* --- What a flood is --- */
-
-static void make_flow_mods(struct bench *b, struct flood *f)
-{
-    struct tenant_conn *tc = flooder(b);
-    if (tc && f->open < WINDOW) {
-        for (unsigned i = 0; i < FLOW_MODS_A_BATCH; i++, f->n++) {
-            tenant_add(tc, (uint32_t) (f->n % FLOOD_KEYS), 1 + f->n / FLOOD_KEYS % 2);
-        }
-        tenant_barrier(tc);
-        f->open++;
-    }
-}
-
-static void make_packet_ins(struct bench *b UNUSED, struct flood *f)
-{
-    for (unsigned i = 0; i < PACKET_INS_A_TURN; i++, f->n++) {
-        packet_source_send(&f->source);
-    }
-}
-
-static void make_questions(struct bench *b, struct flood *f)
-{
-    struct tenant_conn *tc = flooder(b);
-    struct of_msg msg;
-    if (tc) {
-        of_conn_read_enable(tc->conn, false);
-    }
-    if (tc && f->open < WINDOW) {
-        of_msg_init(&msg, OFPT_MULTIPART_REQUEST, 0);
-        msg.multipart.type = OFPMP_FLOW;
-        of_flow_filter_init(&msg.multipart.filter);
-        of_conn_send(tc->conn, &msg);
-        f->n++;
-        tenant_barrier(tc);
-        f->open++;
-    }
-}
-
-/* Messages of every type, with a header that is right and a body that is noise: most can be decoded no further than that. */
-static void make_garbage(struct bench *b, struct flood *f)
-{
-    struct tenant_conn *tc = flooder(b);
-    uint8_t message[GARBAGE_SIZE] = { OF13_VERSION };
-    if (tc && f->open < WINDOW) {
-        for (unsigned i = 0; i < GARBAGE_A_BATCH; i++, f->n++) {
-            static const uint8_t types[] = { OFPT_FLOW_MOD, OFPT_GROUP_MOD, OFPT_METER_MOD, OFPT_PACKET_OUT, OFPT_MULTIPART_REQUEST, 99 };
-            for (unsigned j = 4; j < GARBAGE_SIZE; j++) {
-                message[j] = (uint8_t) rng_below(&f->rng, 256);
-            }
-            message[1] = types[f->n % ARRAY_SIZE(types)];
-            wire_put16(message + 2, GARBAGE_SIZE);
-            of_conn_send_encoded(tc->conn, message, GARBAGE_SIZE, 1);
-        }
-        tenant_barrier(tc);
-        f->open++;
-    }
-}
-
-/* Connects, greets, and is gone again: with a reset, so that no port is left waiting. */
-static void make_connections(struct bench *b UNUSED, struct flood *f)
-{
-    static const uint8_t hello[] = { OF13_VERSION, OFPT_HELLO, 0, 8, 0, 0, 0, 1 };
-    const struct linger reset = { 1, 0 };
-    if (f->made % CONNECT_EVERY == 0) {
-        int *fd = &f->fds[f->n++ % N_CONNECTIONS];
-        if (*fd >= 0) {
-            setsockopt(*fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-            close(*fd);
-        }
-        *fd = socket(f->at.addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        if (*fd >= 0) {
-            connect(*fd, (const struct sockaddr *) (const void *) &f->at.addr, f->at.addr_len);
-            send(*fd, hello, sizeof hello, MSG_NOSIGNAL);       /* Fails when nobody has room for another connection: that one does nothing. */
-        }
-    }
-}
-
-static void end_connections(struct flood *f)
-{
-    for (unsigned i = 0; i < N_CONNECTIONS; i++) {
-        if (f->fds[i] >= 0) {
-            close(f->fds[i]);
-        }
-        f->fds[i] = -1;
-    }
-}
-
-/* --- Turns --- */
-
-/* Each sample, exactly: the two sides are to be compared to a few percent. */
-struct samples { uint64_t *ns; unsigned n; uint64_t *p99_of_turns; unsigned n_turns; };
-struct side { struct samples lanes[N_LANES]; };
-
-static int compare(const void *a_, const void *b_)
-{
-    const uint64_t *a = a_, *b = b_;
-    return *a < *b ? -1 : *a > *b;
-}
-
-static bool is_answered(struct bench *b, void *f_)
-{
-    const struct flood *f = f_;
-    return flooder(b) && !f->open;
-}
-
-/* Until nothing of the flood is on its way. */
-static bool settle(struct bench *b, struct flood *f, struct err *err)
-{
-    struct tenant_conn *tc = flooder(b);
-    end_connections(f);
-    if (tc) {
-        of_conn_read_enable(tc->conn, true);
-        tenant_barrier(tc);
-        f->open++;
-    }
-    return bench_wait(b, is_answered, f, WAIT_NS, false) || err_set(err, ERR_TIMEOUT, NULL, "the flood does not end");
-}
-
-static uint64_t quantile(uint64_t *ns, unsigned n, double share)
-{
-    qsort(ns, n, sizeof *ns, compare);
-    return ns[MIN((unsigned) (share * n), n - 1)];
-}
 
 /* The switch and the tenants' controllers do what has come for them: each would have a CPU of its own, and not begin a sample with a queue. */
 static void catch_up(struct bench *b)
@@ -204,167 +43,203 @@ static void catch_up(struct bench *b)
     }
 }
 
-/* What happens before each sample. */
-static void between(struct bench *b, struct flood *f, bool flooding)
+static bool one_flow(struct bench *b, struct measurement *m, unsigned pair, unsigned side, bool counted, struct err *err)
 {
-    const uint64_t begun = bench_now();
-    if (flooding) {
-        f->make(b, f);
-        f->made++;
-        f->making_ns += bench_now() - begun;
-    } else {
-        while (bench_now() - begun < f->making_ns / f->made) { }
-    }
-    catch_up(b);
-}
-
-static bool turn(struct bench *b, struct flood *f, bool flooding, struct side *side, struct err *err)
-{
-    struct latency *l = xcalloc(2, sizeof *l);
-    bool ok = true;
-    for (unsigned i = 0; ok && i < WARM_SAMPLES + TURN_SAMPLES; i++) {
-        for (enum lane lane = 0; ok && lane < N_LANES; lane++) {
-            struct samples *s = &side->lanes[lane];
-            between(b, f, flooding);
-            l[1].sum = 0;
-            ok = sample_flow_mod(b, lane, SAMPLE_KEY + i, &l[0], &l[1], err);
-            if (i >= WARM_SAMPLES) {
-                s->ns[s->n++] = l[1].sum;
-            }
+    for (enum lane lane = 0; lane < N_LANES; lane++) {
+        uint64_t ns;
+        if (!sample_set_up(b, lane, &m->sources[lane], &ns, err)) {
+            return false;
+        }
+        if (counted) {
+            paired_add(&m->lanes[lane], side, pair, ns);
         }
     }
-    for (enum lane lane = 0; ok && lane < N_LANES; lane++) {
-        struct samples *s = &side->lanes[lane];
-        s->p99_of_turns[s->n_turns++] = quantile(s->ns + s->n - TURN_SAMPLES, TURN_SAMPLES, 0.99);
-    }
-    free(l);
-    return ok;
+    return true;
 }
 
-static void print(struct side *side, cJSON *result, const char *key)
+static bool end_window(struct bench *b, struct measurement *m, struct err *err)
 {
-    cJSON *object = json_add_object(result, key);
     for (enum lane lane = 0; lane < N_LANES; lane++) {
-        struct samples *s = &side->lanes[lane];
-        cJSON *o = json_add_object(object, lane_name(lane));
-        cJSON_AddNumberToObject(o, "p50", (double) quantile(s->ns, s->n, 0.5) / 1e3);
-        cJSON_AddNumberToObject(o, "p99", (double) quantile(s->ns, s->n, 0.99) / 1e3);
-        cJSON_AddNumberToObject(o, "max", (double) s->ns[s->n - 1] / 1e3);
-        cJSON_AddNumberToObject(o, "median_p99", (double) quantile(s->p99_of_turns, s->n_turns, 0.5) / 1e3);
+        for (unsigned i = 0; i < WARM_SAMPLES + WINDOW_SAMPLES; i++) {
+            tenant_delete(b->conn[lane], packet_source_key(&m->sources[lane], i));
+        }
+        bench_barrier(b, lane);
+        if (!bench_drain(b, lane, 0)) {
+            return bench_late(b, lane, "a barrier", err);
+        }
     }
+    return true;
 }
 
-static struct side *sides_new(uint64_t n_turns)
+static bool window(struct bench *b, struct measurement *m, unsigned pair, unsigned side, struct err *err)
 {
-    struct side *sides = xcalloc(2, sizeof *sides);
-    for (unsigned i = 0; i < 2 * N_LANES; i++) {
-        sides[i / N_LANES].lanes[i % N_LANES] = (struct samples) {
-            .ns = xcalloc(n_turns * TURN_SAMPLES, sizeof(uint64_t)), .p99_of_turns = xcalloc(n_turns, sizeof(uint64_t)),
-        };
+    uint64_t begun = bench_now(), due = begun;
+    bool ok = true;
+    if (side == FLOOD) {
+        flood_begin(m->flood);
     }
-    return sides;
+    for (unsigned i = 0; ok && i < WARM_SAMPLES + WINDOW_SAMPLES; i++) {
+        due += PERIOD_NS;
+        if (side == FLOOD) {
+            flood_make(m->flood, due);
+        }
+        while (bench_now() < due) { }
+        m->n_late += bench_now() > due + PERIOD_NS;
+        due = MAX(due, bench_now() - PERIOD_NS);
+        catch_up(b);
+        ok = one_flow(b, m, pair, side, i >= WARM_SAMPLES, err);
+    }
+    if (side == FLOOD) {
+        flood_end(m->flood);
+        m->flooding_ns += bench_now() - begun;
+    }
+    return ok && end_window(b, m, err);
 }
 
-static void sides_free(struct side *sides)
+static bool is_later(struct bench *b UNUSED, void *until)
 {
-    for (unsigned i = 0; i < 2 * N_LANES; i++) {
-        free(sides[i / N_LANES].lanes[i % N_LANES].ns);
-        free(sides[i / N_LANES].lanes[i % N_LANES].p99_of_turns);
-    }
-    free(sides);
+    return bench_now() >= *(uint64_t *) until;
 }
 
-static bool run(struct bench *b, struct flood *f, uint64_t n, cJSON *result, struct err *err)
+static void print(struct measurement *m, cJSON *result)
 {
-    struct side *sides = sides_new(MAX(n, 1u));
-    uint64_t spent = 0;
-    bool ok = bench_check_lanes(b, err);
-    b->flood = f;
-    for (uint64_t i = 0; ok && i < 2 * MAX(n, 1u); i++) {
-        const bool flooding = i % 4 == 0 || i % 4 == 3;
-        const uint64_t begun = bench_now();
-        ok = turn(b, f, flooding, &sides[flooding], err);
-        spent += flooding ? bench_now() - begun : 0;
-        ok = ok && settle(b, f, err);
+    static const struct { const char *name; double share; } quantiles[] = { { "p50", 0.5 }, { "p90", 0.9 }, { "p99", 0.99 } };
+    static const char *const sides[] = { "quiet", "flood" };
+    for (enum lane lane = 0; lane < N_LANES; lane++) {
+        cJSON *object = json_add_object(result, lane_name(lane));
+        for (unsigned i = 0; i < ARRAY_SIZE(quantiles); i++) {
+            cJSON *o = json_add_object(object, quantiles[i].name);
+            for (unsigned side = 0; side < 2; side++) {
+                cJSON_AddNumberToObject(o, sides[side], (double) paired_quantile(&m->lanes[lane], side, quantiles[i].share) / 1e3);
+            }
+            struct paired_ratio r = paired_compare(&m->lanes[lane], quantiles[i].share, 1);
+            cJSON_AddNumberToObject(o, "ratio", r.ratio);
+            cJSON_AddNumberToObject(o, "low", r.low);
+            cJSON_AddNumberToObject(o, "high", r.high);
+        }
     }
-    end_connections(f);
+    const double seconds = (double) m->flooding_ns / 1e9;
+    cJSON_AddNumberToObject(result, "flooding_seconds", seconds);
+    cJSON_AddNumberToObject(result, "offered_per_second", (double) m->flood->offered / seconds);
+    if (m->flood->message_size) {
+        cJSON_AddNumberToObject(result, "written_per_second", (double) m->flood->written_bytes / m->flood->message_size / seconds);
+    }
+    json_add_u64(result, "late", m->n_late);
+}
+
+static bool measure(struct bench *b, struct flood *f, uint64_t n_pairs, cJSON *result, struct err *err)
+{
+    struct measurement *m = XNEW(struct measurement);
+    const unsigned n = (unsigned) MAX(n_pairs, 1u);
+    m->flood = f;
+    paired_init(&m->lanes[LANE_DIRECT], n);
+    paired_init(&m->lanes[LANE_SLICE], n);
+    bool ok = packet_sources_prepare(b, m->sources, err);
+    for (unsigned i = 0; ok && i < 2 * n; i++) {
+        uint64_t settled = bench_now() + SETTLE_NS;
+        ok = (bench_wait(b, is_later, &settled, WAIT_NS, true) || bench_late(b, LANE_SLICE, "the end of a flood", err))
+             && window(b, m, i / 2, i % 4 == 0 || i % 4 == 3 ? FLOOD : QUIET, err);
+    }
     if (ok) {
-        print(&sides[false], result, "quiet");
-        print(&sides[true], result, "flood");
-        cJSON_AddNumberToObject(result, "flooded_per_second", (double) f->n * 1e9 / (double) spent);
+        print(m, result);
     }
-    b->flood = NULL;
-    sides_free(sides);
+    paired_fini(&m->lanes[LANE_DIRECT]);
+    paired_fini(&m->lanes[LANE_SLICE]);
+    free(m);
     return ok;
 }
 
 /* --- Phases --- */
 
-static bool begin(struct bench *b, struct flood *f, void (*make)(struct bench *, struct flood *), struct err *err)
+/* Tenant 1 has the usual quotas, tenant 2 has plenty of everything. */
+static struct tenant_conn *flooder(struct bench *b, unsigned tenant)
 {
-    *f = (struct flood) { .make = make };
-    rng_seed(&f->rng, 1);
-    memset(f->fds, -1, sizeof f->fds);
-    if (!b->o->openflow || b->tenants->n < 2) {
-        return err_set(err, ERR_USAGE, NULL, "a flood needs controllerd and --tenants 2");
+    return tenant < b->tenants->n ? tenant_switch(b->tenants, tenant, 0, DIRECT_DPID) : NULL;
+}
+
+static bool has_flooder(struct bench *b, void *tenant)
+{
+    return flooder(b, *(unsigned *) tenant);
+}
+
+static bool find_flooder(struct bench *b, unsigned tenant, struct target *at, struct err *err)
+{
+    if (!b->o->openflow || tenant >= b->tenants->n || !b->o->flood_at[tenant]) {
+        return err_set(err, ERR_USAGE, NULL, "this flood needs controllerd, --tenants %u, and --flood-at for each flooding tenant", tenant + 1);
     }
-    return bench_wait(b, has_neighbour, NULL, WAIT_NS, false) || err_set(err, ERR_TIMEOUT, NULL, "tenant 1 has no switch");
+    return target_parse(b->o->flood_at[tenant], false, at, err)
+           && (bench_wait(b, has_flooder, &tenant, WAIT_NS, false) || err_set(err, ERR_TIMEOUT, NULL, "tenant %u has no switch", tenant));
+}
+
+static bool flood_phase(struct bench *b, void (*init)(struct flood *, const struct target *), unsigned tenant, uint64_t n, cJSON *result, struct err *err)
+{
+    struct flood f;
+    struct target at;
+    if (!find_flooder(b, tenant, &at, err)) {
+        return false;
+    }
+    init(&f, &at);
+    bool ok = measure(b, &f, n, result, err);
+    flood_fini(&f);
+    return ok;
 }
 
 bool phase_flood_flow_mods(struct bench *b, uint64_t n, cJSON *result, struct err *err)
 {
-    struct flood f;
-    return begin(b, &f, make_flow_mods, err) && run(b, &f, n, result, err);
+    return flood_phase(b, flood_init_flow_mods, 1, n, result, err);
+}
+
+bool phase_flood_unlimited(struct bench *b, uint64_t n, cJSON *result, struct err *err)
+{
+    return flood_phase(b, flood_init_flow_mods, 2, n, result, err);
 }
 
 bool phase_flood_stall(struct bench *b, uint64_t n, cJSON *result, struct err *err)
 {
-    struct flood f;
-    if (!begin(b, &f, make_questions, err)) {
+    struct target at;
+    if (!find_flooder(b, 1, &at, err)) {
         return false;
     }
-    for (uint32_t i = 0; i < FLOOD_KEYS; i++) {         /* So that there is much to tell. */
-        tenant_add(flooder(b), i, 1);
-    }
-    return run(b, &f, n, result, err);
+    flood_put_entries(flooder(b, 1));
+    return flood_phase(b, flood_init_questions, 1, n, result, err);
 }
 
 bool phase_flood_garbage(struct bench *b, uint64_t n, cJSON *result, struct err *err)
 {
-    struct flood f;
-    return begin(b, &f, make_garbage, err) && run(b, &f, n, result, err);
+    return flood_phase(b, flood_init_garbage, 1, n, result, err);
 }
 
 bool phase_flood_reconnect(struct bench *b, uint64_t n, cJSON *result, struct err *err)
 {
-    struct flood f;
-    return begin(b, &f, make_connections, err)
-           && (b->o->flood_at ? target_parse(b->o->flood_at, false, &f.at, err) : err_set(err, ERR_USAGE, NULL, "nothing to connect to without --flood-at"))
-           && run(b, &f, n, result, err);
+    return flood_phase(b, flood_init_connections, 1, n, result, err);
 }
 
-static bool has_source(struct bench *b, void *f)
+static bool has_source(struct bench *b, void *source)
 {
-    return packet_source_find(b, LANE_SLICE, &((struct flood *) f)->source);
+    return packet_source_find(b, LANE_SLICE, b->network, source);
 }
 
 static bool flood_packets(struct bench *b, bool metered, uint64_t n, cJSON *result, struct err *err)
 {
     struct flood f;
-    if (!begin(b, &f, make_packet_ins, err)) {
+    struct target at;
+    struct packet_source source, sources[N_LANES];
+    if (!find_flooder(b, 1, &at, err) || !packet_sources_prepare(b, sources, err)) {    /* Tenant 0's are to be told from tenant 1's. */
         return false;
     }
-    tenant_miss(flooder(b));
-    if (!bench_wait(b, has_source, &f, WAIT_NS, false)) {
+    tenant_miss(flooder(b, 1));
+    if (!bench_wait(b, has_source, &source, WAIT_NS, false)) {
         return err_set(err, ERR_TIMEOUT, NULL, "no frame of tenant 1's machine becomes a packet-in");
     }
-    if (metered && !f.source.packet.meter_id) {
+    if (metered && !source.packet.meter_id) {
         return err_set(err, ERR_FAILED, NULL, "controllerd has given packet-ins no meter");
     }
-    f.source.packet.meter_id = metered ? f.source.packet.meter_id : 0;
-    const uint64_t passed = f.source.sw->n_packet_ins;
-    bool ok = run(b, &f, n, result, err);
-    json_add_u64(result, "passed", f.source.sw->n_packet_ins - passed);
+    source.packet.meter_id = metered ? source.packet.meter_id : 0;
+    flood_init_packet_ins(&f, &source);
+    const uint64_t passed = source.sw->n_packet_ins;
+    bool ok = measure(b, &f, n, result, err);
+    json_add_u64(result, "passed", source.sw->n_packet_ins - passed);
+    flood_fini(&f);
     return ok;
 }
 

@@ -29,7 +29,7 @@ void packet_source_send(struct packet_source *s)
 }
 
 /* A port of the lane's switches whose tables send an unknown frame to a tenant: a cookie with a network's id in the upper half (controller/edge_tables.h). */
-bool packet_source_find(struct bench *b, enum lane lane, struct packet_source *s)
+bool packet_source_find(struct bench *b, enum lane lane, uint32_t except, struct packet_source *s)
 {
     memset(s->frame, 0, sizeof s->frame);
     wire_put48(s->frame, UINT64_C(0x02ffffffffff));
@@ -38,7 +38,8 @@ bool packet_source_find(struct bench *b, enum lane lane, struct packet_source *s
     for (unsigned i = 0; i < (lane == LANE_DIRECT ? 1 : b->net->n_edges); i++) {
         s->sw = lane == LANE_DIRECT ? b->direct : b->net->switches[i];
         for (uint32_t port = 1; port <= s->sw->n_devices; port++) {
-            if (sim_packet_in_example(s->sw, port, s->frame, sizeof s->frame, &s->packet) && (lane == LANE_DIRECT || s->packet.in.cookie >> 32)) {
+            if (sim_packet_in_example(s->sw, port, s->frame, sizeof s->frame, &s->packet)
+                && (lane == LANE_DIRECT || (packet_source_network(s) && packet_source_network(s) != except))) {
                 s->packet.in.data = s->frame;
                 return true;
             }
@@ -47,7 +48,17 @@ bool packet_source_find(struct bench *b, enum lane lane, struct packet_source *s
     return false;
 }
 
-static bool prepare(struct bench *b, struct packet_source sources[N_LANES], struct err *err)
+uint32_t packet_source_network(const struct packet_source *s)
+{
+    return (uint32_t) (s->packet.in.cookie >> 32);
+}
+
+uint32_t packet_source_key(const struct packet_source *s, unsigned ago)
+{
+    return SOURCE_KEY + (s->next - 1 - ago) % SOURCES;
+}
+
+bool packet_sources_prepare(struct bench *b, struct packet_source sources[N_LANES], struct err *err)
 {
     if (!bench_check_lanes(b, err)) {
         return false;
@@ -61,8 +72,11 @@ static bool prepare(struct bench *b, struct packet_source sources[N_LANES], stru
         if (!bench_drain(b, lane, 0)) {
             return bench_late(b, lane, "a barrier", err);
         }
-        if (!packet_source_find(b, lane, &sources[lane])) {
+        if (!packet_source_find(b, lane, 0, &sources[lane])) {      /* Tenant 0's ports are the first ones. */
             return err_set(err, ERR_FAILED, NULL, "no rule of the %s lane's switches sends an unknown frame to the tenant", lane_name(lane));
+        }
+        if (lane == LANE_SLICE) {
+            b->network = packet_source_network(&sources[lane]);
         }
     }
     return true;
@@ -109,7 +123,7 @@ static bool answered(struct bench *b, enum answer answer, uint64_t seconds, cJSO
     struct packet_source *sources = xcalloc(N_LANES, sizeof *sources);
     struct phase_rate rate[N_LANES] = { 0 };
     uint64_t lost[N_LANES] = { 0 };
-    bool ok = prepare(b, sources, err);
+    bool ok = packet_sources_prepare(b, sources, err);
     b->answer = answer;
     for (uint64_t i = 0; ok && i < MAX(1u, seconds * 1000000000 / SLICE_NS); i++) {
         for (enum lane lane = 0; ok && lane < N_LANES; lane++) {
@@ -142,7 +156,7 @@ bool phase_packet_in_latency(struct bench *b, uint64_t n, cJSON *result, struct 
 {
     struct packet_source *sources = xcalloc(N_LANES, sizeof *sources);
     struct latency *l = xcalloc(N_LANES, sizeof *l);
-    bool ok = prepare(b, sources, err);
+    bool ok = packet_sources_prepare(b, sources, err);
     b->answer = ANSWER_FLOW_MOD;
     for (uint64_t i = 0; ok && i < n; i++) {
         for (enum lane lane = 0; ok && lane < N_LANES; lane++) {
@@ -163,5 +177,25 @@ bool phase_packet_in_latency(struct bench *b, uint64_t n, cJSON *result, struct 
     }
     free(l);
     free(sources);
+    return ok;
+}
+
+struct set_up { enum lane lane; uint64_t changed, packet_outs; };
+
+static bool is_set_up(struct bench *b, void *s_)
+{
+    const struct set_up *s = s_;
+    return b->n_changed[s->lane] != s->changed && b->n_packet_outs[s->lane] != s->packet_outs;
+}
+
+bool sample_set_up(struct bench *b, enum lane lane, struct packet_source *source, uint64_t *ns, struct err *err)
+{
+    struct set_up s = { lane, b->n_changed[lane], b->n_packet_outs[lane] };
+    b->answer = ANSWER_BOTH;
+    const uint64_t begun = bench_now();
+    packet_source_send(source);
+    bool ok = bench_wait(b, is_set_up, &s, WAIT_NS, true) || bench_late(b, lane, "the answer to a packet-in", err);
+    *ns = MAX(b->changed_ns[lane], b->packet_out_ns[lane]) - begun;
+    b->answer = ANSWER_NOTHING;
     return ok;
 }

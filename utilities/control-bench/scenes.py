@@ -15,14 +15,15 @@ def edge(i):
 class Scene:
     """n_edges simulated edges, and n_tenants with `switches` switches of which each spans `span` edges with `ports` ports on each.
 
-    limited: numbers of tenants that have the usual quotas, and not plenty of everything; their switches also listen, on LISTEN_PORT and so on.
+    limited: numbers of tenants that have the usual quotas, and not plenty of everything.
+    listening: those whose switches also listen, on LISTEN_PORT and so on.
     vswitchd: the edges are like vswitchd, and not like Open vSwitch.
     """
 
-    def __init__(self, n_tenants=1, n_edges=1, switches=1, span=1, ports=2, flows=300000, wiring="star", first_port=16600, limited=(), vswitchd=False):
+    def __init__(self, n_tenants=1, n_edges=1, switches=1, span=1, ports=2, flows=300000, wiring="star", first_port=16600, limited=(), listening=(), vswitchd=False):
         self.n_tenants, self.n_edges, self.switches, self.span, self.ports, self.flows = n_tenants, n_edges, switches, span, ports, flows
         self.wiring = "alone" if n_edges == 1 else wiring
-        self.first_port, self.limited, self.vswitchd = first_port, limited, vswitchd
+        self.first_port, self.limited, self.listening, self.vswitchd = first_port, limited, listening, vswitchd
         self.bound = [0] * n_edges      # Devices of each edge that are taken.
 
     def substrate(self):
@@ -40,9 +41,9 @@ class Scene:
         at = [(tenant * 7 + k * self.span + i * 3) % self.n_edges for i in range(self.span)]
         ports = [self._port(i * self.ports + j + 1, place) for i, place in enumerate(at) for j in range(self.ports)]
         switch = {"name": f"s{k + 1}", "datapath_id": f"{k + 1:016x}", "edges": [edge(place) for place in at], "ports": ports}
-        if tenant in self.limited:
+        if tenant in self.listening:
             switch["listen"] = [f"ptcp:{LISTEN_PORT + tenant * self.switches + k}:127.0.0.1"]
-        else:
+        if tenant not in self.limited:
             switch["quota"] = {"flows": self.flows, "packet_in_rate": PLENTY, "flow_mod_rate": PLENTY}
         return switch
 
@@ -58,4 +59,5 @@ class Scene:
         """For control-sim, but for its phases."""
         return ["--edges", str(self.n_edges), "--devices", str(max(self.bound + [2])), "--wiring", self.wiring, "--tenants", str(self.n_tenants),
                 "--switches", str(self.switches), "--port", str(self.first_port),
-                *(["--vswitchd"] if self.vswitchd else []), *(["--flood-at", f"tcp:127.0.0.1:{LISTEN_PORT + self.switches}"] if 1 in self.limited else [])]
+                *(["--vswitchd"] if self.vswitchd else []),
+                *[word for tenant in self.listening for word in ("--flood-at", f"tcp:127.0.0.1:{LISTEN_PORT + tenant * self.switches}")]]

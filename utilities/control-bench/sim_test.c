@@ -266,11 +266,11 @@ static void test_rules(void)
     rig_fini(&r);
 }
 
-void sim_test_suite(void);
+void sim_test_suite(void), paired_test_suite(void);
 void sim_test_suite(void)
 {
     UNIT_SUITE("simulated network", { "wiring", test_wiring }, { "discovery frames cross cables", test_discovery }, { "an example packet-in", test_example },
                { "a circle ends", test_loop }, { "a meter limits packet-ins", test_meter }, { "rules are kept", test_rules });
 }
 
-UNIT_MAIN(sim_test_suite)
+UNIT_MAIN(sim_test_suite, paired_test_suite)

@@ -1,6 +1,7 @@
 """What a run says: one line per figure, with what issue 4 asks and what peers reach on such a machine (README.md).
 
-A result is a phase's JSON object, as control-sim prints it, with "case", "memory_mb" (controllerd's, after the phase), "peak_mb" and "apply_seconds".
+A result is a phase's JSON object, as control-sim prints it, with "case", "memory_mb" (controllerd's, after the phase), "peak_mb" and "apply_seconds"; a flood's also
+with "taken_per_second" and "busy", the part of the loop's time that it got.
 """
 import collections
 import csv
@@ -18,11 +19,11 @@ MEBI_PER_GIB = 1024
 Flood = collections.namedtuple("Flood", "what judged")
 # By control-sim's phase.  What a switch without meters lets through fills the connection that both tenants' answers share: it is to be stood, no more.
 FLOODS = {
-    "flow-mods": Flood("sends flow-mods without end", True), "packet-ins": Flood("has a machine that causes packet-ins without end", True),
+    "flow-mods": Flood("sends flow-mods without end", True), "unlimited": Flood("sends flow-mods, and has no limit", False),
+    "packet-ins": Flood("has a machine that causes packet-ins without end", True),
     "unmetered": Flood("has one at a switch without meters", False), "stall": Flood("asks and does not read", True),
     "garbage": Flood("sends garbage", True), "reconnect": Flood("reconnects in a loop", True),
 }
-NAMES = {"p50": "p50", "p99": "p99", "median_p99": "p99 of the median turn"}
 
 
 class Line:
@@ -82,18 +83,21 @@ def _of(result):
 
 
 def _neighbour(result):
-    """Turns with a flood beside the turns without one between them."""
+    """Windows with a flood beside the windows without one between them."""
     kind = result["phase"].removeprefix("flood-")
-    quiet, flood = result["quiet"], result["flood"]
-    limit = ("≤", 1.05) if kind in FLOODS and FLOODS[kind].judged else None
-    what = FLOODS[kind].what
+    what, judged = FLOODS[kind]
+    mine, direct = result["slice"], result["direct"]
 
-    def ratio(key):
-        return Line(f"neighbour: … {what}: {NAMES[key]}, as a multiple of that at rest", "×", flood["slice"][key] / quiet["slice"][key],
-                    flood["direct"][key] / quiet["direct"][key], None, limit if key != "p50" else None)
-    return [Line(f"neighbour: flow-mod and barrier, p99, while another {what}", "µs", flood["slice"]["p99"], flood["direct"]["p99"], flood["slice"]["p99"] - flood["direct"]["p99"]),
-            Line(f"neighbour: … {what}: messages or connections of it", "1/s", result["flooded_per_second"]),
-            ratio("p50"), ratio("p99"), ratio("median_p99")]
+    def setup(key):
+        return Line(f"neighbour: flow set up while another {what}, {key}", "µs", mine[key]["flood"], direct[key]["flood"], mine[key]["flood"] - direct[key]["flood"],
+                    peers=f"at rest {_number(mine[key]['quiet'])}")
+
+    def ratio(key, limit):
+        return Line(f"neighbour: … {key} as a multiple of that at rest", "×", mine[key]["ratio"], direct[key]["ratio"], None, limit,
+                    f"95 %: {mine[key]['low']:.3f} to {mine[key]['high']:.3f}")
+    offered = Line("neighbour: … offered meanwhile (messages, frames or connections)", "1/s", result["offered_per_second"],
+                   peers=f"{_number(result['taken_per_second'])} taken, {result['busy']:.0%} of controllerd's time")
+    return [setup("p50"), setup("p99"), ratio("p50", None), ratio("p99", ("≤", 1.05) if judged else None), offered]
 
 
 def lines(results):
@@ -113,7 +117,7 @@ def _number(value):
 
 
 def text(rows):
-    cells = [["", "direct", "slice", "added", "unit", "target", "", "peers"]]
+    cells = [["", "direct", "slice", "added", "unit", "target", "", "beside it"]]
     for line in rows:
         target = f"{line.limit[0]} {_number(line.limit[1])}" if line.limit else ""
         verdict = "" if not line.limit else "missed" if line.missed else "ok"
