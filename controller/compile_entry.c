@@ -376,7 +376,7 @@ static bool compile_watch(const struct edge_context *x, uint8_t type, const stru
         return true;
     }
     const struct port *port = network_port_by_number(x->vsw->network, in->watch_port);
-    uint32_t device = port && port->edge == x->edge && !port->link && vsw_port_forwards(x->vsw, port) ? edge_device_port(x, port) : 0;
+    uint32_t device = port && port->edge == x->edge && !port->link && !vsw_port_down(x->vsw, port) ? edge_device_port(x, port) : 0;
     if (device) {
         out->watch_port = device;
         return true;

@@ -232,6 +232,37 @@ static void restore_miss(struct edge_context *x, uint8_t table, unsigned flag)
     pass(x, table, (uint8_t) (table + 1));
 }
 
+/* Of a switch that has not come yet nothing is known. */
+static bool is_inexact(const struct sw *sw) { return sw && sw->connected_ns && !sw->is_vswitchd; }
+
+/* To and from such an edge (NULL: this one) only the frame's own addresses are replaced, for what is inside of it would not always arrive as it was: which headers Open
+ * vSwitch takes for IP or ARP, behind how many tags, and which checksums it updates, is not what vswitchd does, nor is its update of checksums a bijection. */
+static void only_macs(struct edge_context *x, const struct edge *to)
+{
+    struct rule_builder *r = start(x, T_X_SIP, 200);
+    if (to) {
+        match_set_u64_masked(&r->match, R_PDST, (uint64_t) to->index << LANDING_EDGE_OFS, UINT64_C(0xffff) << LANDING_EDGE_OFS);
+    }
+    actions_load(rule_apply(r), R_FLAGS, (unsigned) __builtin_ctz(PROVIDER_ARP_SHA), 2, 0);
+    rule_goto(r, T_X_OUT);
+    rule_put(r);
+}
+
+static void inexact_edges(struct edge_context *x)
+{
+    const struct model *model = x->controller->model;
+    if (is_inexact(x->sw)) {
+        only_macs(x, NULL);
+        return;
+    }
+    for (unsigned i = 0; i < model_count(model, KIND_EDGE); i++) {
+        const struct edge *edge = model_at(model, KIND_EDGE, i);
+        if (is_inexact(substrate_find(x->controller->substrate, edge->datapath_id))) {
+            only_macs(x, edge);
+        }
+    }
+}
+
 static void edge_rules(struct edge_context *x)
 {
     static const unsigned arp_flags[] = { 0, PROVIDER_ARP_SHA, PROVIDER_ARP_THA, PROVIDER_ARP_SHA | PROVIDER_ARP_THA };
@@ -246,6 +277,7 @@ static void edge_rules(struct edge_context *x)
     }
     drop(x, T_LAND, 0, DROP_NO_OUTPUT);
     drop(x, T_DELIVER, 0, DROP_NO_PORT);
+    inexact_edges(x);
     pass(x, T_X_SIP, T_X_DIP);
     pass(x, T_X_DIP, T_X_OUT);
     forward(x, T_FABRIC);

@@ -20,7 +20,7 @@
  *             |
  *        240 DELIVER   local port: out;  remote port: xreg2 = the landing's provider MAC;  FLOOD: a group of both
  *        241 X_SRC     xreg3 = provider MAC for eth_src, or for the pair (eth_src, eth_dst);  unknown: to the controller, which carries or interns it, metered by port
- *        242 X_SIP     registered source IP to its provider IP, flag
+ *        242 X_SIP     registered source IP to its provider IP, flag;  to and from an edge that is no vswitchd: to X_OUT
  *        243 X_DIP     registered destination IP to its provider IP, flag
  *        244 X_OUT     provider MACs into the frame, flags into the source MAC
  *        245 FABRIC    (edge, path class) of the destination MAC to the next hop, or to a group of next hops that fails
@@ -73,8 +73,9 @@ enum { COOKIE_TRANSPORT = 1, COOKIE_INTERN = 2, COOKIE_PAIR = 3, COOKIE_MISS = 4
 #define COOKIE_LINK(KIND, PORT) (UINT32_C(0x80000000) | (uint32_t) (KIND) << 16 | (PORT))
 #define COOKIE_UNMATCHED(TABLE) (UINT32_C(0xc0000000) | (TABLE))
 
-/* Where the path class (8 bits) sits in a landing's provider MAC seen as a 48-bit number. */
+/* Where the path class (8 bits) and the edge (16) sit in a landing's provider MAC seen as a 48-bit number. */
 #define LANDING_CLASS_OFS 16
+#define LANDING_EDGE_OFS 24
 /* Fast-failover groups of paths, numbered by a hash of what they hold. */
 #define PATH_GROUP(HASH) (UINT32_C(0x40000000) | ((uint32_t) (HASH) & UINT32_C(0x3fffffff)))
 /* Of a network on an edge: the flood group, and one that is always live, for buckets that watch what the edge does not have. Tenants' own groups are below. */

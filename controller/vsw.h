@@ -249,6 +249,7 @@ struct of_error vsw_port_mod(struct vsw *, const struct of_port_mod *);
 bool vsw_port_receives(const struct vsw *, const struct port *);
 bool vsw_port_forwards(const struct vsw *, const struct port *);
 bool vsw_port_floods(const struct vsw *, const struct port *);          /* OpenFlow 1.0's OFPP_FLOOD goes there; OFPP_ALL does anyway. */
+bool vsw_port_down(const struct vsw *, const struct port *);            /* OFPPC_PORT_DOWN; one that only forwards nothing is live (section 6.5). */
 bool vsw_port_live(const struct vsw *, const struct port *);
 
 /* vpc.c: programs the network's managed L2 behaviour: desired entries are put, others removed. */

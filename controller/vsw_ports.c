@@ -36,6 +36,8 @@ static uint32_t config_of(const struct vsw *vsw, const struct port *port)
     return (vport ? vport->config : 0) | (port->admin_down ? OFPPC_PORT_DOWN : 0);
 }
 
+bool vsw_port_down(const struct vsw *vsw, const struct port *port) { return config_of(vsw, port) & OFPPC_PORT_DOWN; }
+
 bool vsw_port_receives(const struct vsw *vsw, const struct port *port)
 {
     return !(config_of(vsw, port) & (OFPPC_PORT_DOWN | OFPPC_NO_RECV));
@@ -55,7 +57,7 @@ static bool link_up(const struct vsw *vsw, const struct port *port)
 {
     const struct port *peer = vlink_peer(port);
     const struct vsw *other = peer->network == vsw->network ? vsw : fabric_find_vsw(vsw->fabric, peer->network->id);
-    if (port->link->admin_down || !other || config_of(other, peer) & OFPPC_PORT_DOWN || !port->edge || !peer->edge) {
+    if (port->link->admin_down || !other || vsw_port_down(other, peer) || !port->edge || !peer->edge) {
         return false;
     }
     if (port->edge == peer->edge) {
@@ -76,7 +78,7 @@ static const struct sw_port *device_of(const struct vsw *vsw, const struct port 
 
 bool vsw_port_live(const struct vsw *vsw, const struct port *port)
 {
-    if (config_of(vsw, port) & OFPPC_PORT_DOWN) {
+    if (vsw_port_down(vsw, port)) {
         return false;
     }
     if (port->link) {
@@ -115,6 +117,17 @@ static void tell(struct vsw *vsw, uint8_t reason, const struct of_port *port)
     }
 }
 
+static void tell_modified(struct vsw *vsw, const struct of_port *was, const struct of_port *port)
+{
+    struct of_port flooded = *was;
+    flooded.config ^= OFPPC10_NO_FLOOD;
+    if (vsw->agent && same(&flooded, port)) {
+        of_agent_port_flood(vsw->agent, port);
+    } else {
+        tell(vsw, OFPPR_MODIFY, port);
+    }
+}
+
 /* Whether the edge can tell. */
 static bool is_known(const struct vsw *vsw, const struct port *port)
 {
@@ -149,10 +162,14 @@ void vsw_ports_review(struct vsw *vsw)
             now.curr_speed = vport->told.curr_speed;
             now.max_speed = vport->told.max_speed;
         }
-        if (is_new || !same(&now, &vport->told)) {
-            changed |= !is_new && now.state != vport->told.state;
+        if (is_new) {
             vport->told = now;
-            tell(vsw, is_new ? OFPPR_ADD : OFPPR_MODIFY, &now);
+            tell(vsw, OFPPR_ADD, &now);
+        } else if (!same(&now, &vport->told)) {
+            struct of_port was = vport->told;
+            changed |= now.state != was.state;
+            vport->told = now;
+            tell_modified(vsw, &was, &now);
         }
     }
     HMAP_FOR_EACH (vport, node, &vsw->ports) {

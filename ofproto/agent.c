@@ -448,7 +448,7 @@ void agent_request_forward(struct of_agent *agent, const struct agent_conn *by, 
     }
 }
 
-void of_agent_port_status(struct of_agent *agent, uint8_t reason, const struct of_port *port)
+static void port_status(struct of_agent *agent, uint8_t reason, const struct of_port *port, bool to_all)
 {
     struct of_msg msg;
     struct agent_conn *ac;
@@ -456,11 +456,14 @@ void of_agent_port_status(struct of_agent *agent, uint8_t reason, const struct o
     msg.port_status.reason = reason;
     msg.port_status.port = *port;
     LIST_FOR_EACH (ac, node, &agent->conns) {
-        if (of_conn_is_up(ac->conn) && agent_wants(ac, ac->async.port_status, reason)) {
+        if (of_conn_is_up(ac->conn) && agent_wants(ac, ac->async.port_status, reason) && (to_all || of_conn_version(ac->conn) == OF10_VERSION)) {
             of_conn_send(ac->conn, &msg);
         }
     }
 }
+
+void of_agent_port_status(struct of_agent *agent, uint8_t reason, const struct of_port *port) { port_status(agent, reason, port, true); }
+void of_agent_port_flood(struct of_agent *agent, const struct of_port *port) { port_status(agent, OFPPR_MODIFY, port, false); }
 
 void of_agent_error(struct of_agent *agent, const struct of_request *request, struct of_error error)
 {

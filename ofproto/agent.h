@@ -93,6 +93,8 @@ void of_agent_flow_removed(struct of_agent *, const struct flow_entry *, uint8_t
 /* The same for an entry that has left already and had OFPFF_SEND_FLOW_REM. */
 void of_agent_flow_removed_msg(struct of_agent *, const struct of_flow_removed *);
 void of_agent_port_status(struct of_agent *, uint8_t reason, const struct of_port *);
+/* Only OFPPC10_NO_FLOOD has changed, which 1.0 alone knows: others would be told of nothing. */
+void of_agent_port_flood(struct of_agent *, const struct of_port *);
 /* The error for a request that seemed to be fine; nothing when its connection has ended. */
 void of_agent_error(struct of_agent *, const struct of_request *, struct of_error);
 /* The share is no longer held: connections read again. */

@@ -99,6 +99,7 @@ static void test_async(void)
     role_request(&r, 1, OFPCR_ROLE_SLAVE, 1);
     expect_role(&r, 1, OFPCR_ROLE_SLAVE, 1);
     CU_ASSERT_TRUE(packet_in(&r, OFPR_ACTION));
+    of_agent_port_flood(r.fake.agent, &(struct of_port) { .port_no = 2, .name = "port2" });       /* Is not for them. */
     port_status(&r, OFPPR_MODIFY);
     for (unsigned i = 0; i < 2; i++) {
         msg = of_peer_take(r.base, r.peer[i]);          /* Both get it. */

@@ -187,8 +187,14 @@ static struct of_error of_port_mod(void *vs_, const struct of_port_mod *pm)
     }
     uint32_t config = (p->of_config & ~pm->mask) | (pm->config & pm->mask);
     if (config != p->of_config) {
+        bool only_flood = (config ^ p->of_config) == OFPPC10_NO_FLOOD;
         p->of_config = config;
-        vswitch_port_changed(vs, p, true);
+        vswitch_port_changed(vs, p, !only_flood);
+        if (only_flood) {
+            struct of_port desc;
+            port_describe(p, &desc);
+            of_agent_port_flood(vs->agent, &desc);
+        }
     }
     return OF_OK;
 }

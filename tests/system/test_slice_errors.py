@@ -153,6 +153,78 @@ def test_quotas(lab):
         assert set(errors(peer.answer(group(1) + group(2)))) == {2} and set(errors(peer.answer(meter(1) + meter(2)))) == {2}
 
 
+def test_quotas_free_room(lab):
+    """At each quota: what is refused is nowhere, what is there may be changed, and what leaves, by whatever way, makes exactly its own room."""
+    site = make(lab)
+
+    def quota(**numbers):
+        site.apply({"slices": [{"name": "lab", "tenant": "red", "switches": [{"name": "s", "quota": numbers}]}]})
+
+    def group(n, command=0, port=1):
+        bucket = struct.pack("!HHIIxxxx", 32, 0, of.ANY, of.ANY) + of.output(port)
+        return of.message(GROUP_MOD, struct.pack("!HBxI", command, 0, n) + (bucket if command < 2 else b""), n)
+
+    def meter(n, command=0, rate=1000):
+        band = struct.pack("!HHII4x", 1, 16, rate, 0) if command < 2 else b""
+        return of.message(METER_MOD, struct.pack("!HHI", command, 1, n) + band, 100 + n & 0xffff)
+
+    def through(n, *actions, meter=None):
+        """An entry by a group or a meter."""
+        by_meter = struct.pack("!HHI", 6, 8, meter) if meter else b""
+        return of.flow_mod([of.oxm(ETH_DST, struct.pack("!HI", 0x0200, n))], by_meter + of.apply_actions(*actions), xid=n, cookie=n)
+
+    def gone(n):
+        return of.flow_mod([of.oxm(ETH_DST, struct.pack("!HI", 0x0200, n))], command=4)
+
+    def refused(data):
+        return {xid: error for xid, (error, _) in errors(peer.answer(data)).items()}
+
+    def told(what):
+        text = site.ctl.host.run(["ovs-ofctl", "-O", "OpenFlow13", what, "tcp:127.0.0.1:7001"]).output
+        return sorted(int(n) for n in re.findall(r"(?:group_id|meter)=(\d+)", text))
+    quota(flows=12, groups=2, meters=2, tables=3)
+    empty = [site.rules(0), site.rules(1)]
+    with call(site, 7001) as peer:
+        assert refused(b"".join(group(n) for n in range(1, 5))) == {3: (6, 3), 4: (6, 3)} and told("dump-groups") == [1, 2]
+        assert refused(b"".join(meter(n) for n in range(1, 5))) == {103: (12, 10), 104: (12, 10)} and told("dump-meters") == [1, 2]
+        assert not refused(group(2, 1, 2) + meter(2, 1, 7))             # Modified in their places.
+        assert refused(group(1) + meter(1)) == {1: (6, 0), 101: (12, 1)}
+        # Two rules each: six fit.  Entries of a group and of a meter leave with it, and their room is there at once.
+        to_one, to_two = struct.pack("!HHI", 22, 8, 1), struct.pack("!HHI", 22, 8, 2)
+        assert refused(through(1, to_one) + through(2, to_one) + through(3, of.output(1), meter=1) + through(4, of.output(1), meter=2) + flow(5) + flow(6) + flow(7)) == {7: TABLE_FULL}
+        assert model(site, 7001) == [1, 2, 3, 4, 5, 6]
+        assert not refused(flow(5, of.output(2)) + through(6, to_two))  # In their places.
+        assert refused(group(1, 2) + b"".join(map(flow, range(8, 12)))) == {10: TABLE_FULL, 11: TABLE_FULL}
+        assert model(site, 7001) == [3, 4, 5, 6, 8, 9]
+        assert refused(meter(1, 2) + flow(10) + flow(11)) == {11: TABLE_FULL} and model(site, 7001) == [4, 5, 6, 8, 9, 10]
+        assert refused(group(3) + group(4) + meter(3) + meter(4)) == {4: (6, 3), 104: (12, 10)}
+        assert told("dump-groups") == [2, 3] and told("dump-meters") == [2, 3]
+        assert not refused(group(0xfffffffc, 2) + meter(0xffffffff, 2)) and model(site, 7001) == [5, 8, 9, 10]
+        assert refused(b"".join(group(n) + meter(n) for n in range(1, 4))) == {3: (6, 3), 103: (12, 10)}
+        # What the switch's own rules say: one for each entry and edge.
+        assert [len(site.rules(i)) - len(empty[i]) for i in range(2)] == [4, 4]
+        # Tables: what is beyond is no table, neither for an entry nor to go to; more and fewer of them at run time.
+        jump = of.flow_mod([], struct.pack("!HHB3x", 1, 8, 3), xid=60)
+        assert refused(flow(20, table=2)) == {} and refused(flow(21, table=3) + jump) == {21: (5, 2), 60: (3, 2)}
+        assert model(site, 7001) == [5, 8, 9, 10, 20]
+    quota(tables=4)
+    with call(site, 7001) as peer:
+        assert not refused(flow(21, table=3)) and refused(flow(22, table=4)) == {22: (5, 2)}
+        assert not refused(of.flow_mod(command=3, table=0xff)) and model(site, 7001) == []
+        assert [site.rules(0), site.rules(1)] == empty
+        assert refused(b"".join(map(flow, range(1, 9)))) == {7: TABLE_FULL, 8: TABLE_FULL}
+    # Less than is there takes nothing away, and more is room at once.
+    quota(flows=4)
+    with call(site, 7001) as peer:
+        assert model(site, 7001) == [1, 2, 3, 4, 5, 6]
+        assert not refused(b"".join(map(gone, range(1, 5)))) and refused(flow(1)) == {1: TABLE_FULL}
+        assert not refused(gone(5)) and refused(flow(1) + flow(2)) == {2: TABLE_FULL}
+    quota(flows=6)
+    with call(site, 7001) as peer:
+        assert refused(flow(2) + flow(3)) == {3: TABLE_FULL} and model(site, 7001) == [1, 2, 6]
+    site.wait_synced()
+
+
 def test_shares(lab):
     """A tenant takes all that nobody is guaranteed, and then no more; its neighbour's share is there; who has not come yet has nothing kept for it."""
     site = make(lab)
