@@ -21,6 +21,7 @@
 #include "controller/budget.h"
 #include "controller/counter_sum.h"
 #include "controller/edge_tables.h"
+#include "controller/port_sum.h"
 #include "lib/hmap.h"
 #include "ofproto/flow_table.h"
 #include "ofproto/meter_table.h"
@@ -109,9 +110,8 @@ struct vport {
     uint32_t config;            /* OFPPC_*, as the tenant's port-mods left it. */
     struct of_port told;        /* What controllers know of it. */
     uint64_t since_ns;
-    struct counter_sum rx, tx;  /* vsw_counters.c: of the device. */
+    struct port_sum sum;        /* vsw_counters.c: of devices. */
     struct counter_sum link_tx[LINK_RULES];     /* Of a link's end: of each rule that delivers to it. */
-    struct of_port_stats device;                /* As last read: drops and errors. */
     bool seen;                  /* In the review under way. */
 };
 

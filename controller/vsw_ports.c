@@ -142,6 +142,9 @@ void vsw_ports_review(struct vsw *vsw)
         }
         vport->port = port;
         vport->seen = true;
+        if (is_known(vsw, port)) {
+            vport_counters_follow(vsw, vport);
+        }
         vport_describe(vsw, vport, &now);
         if (!is_new && !is_known(vsw, port)) {          /* A lost control connection cuts no traffic. */
             now.state = vport->told.state;

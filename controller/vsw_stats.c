@@ -161,16 +161,21 @@ static void ask_flows(struct tally *t, const struct edge *edge, struct sw *sw)
     ask(t, edge, sw, VSW_STATS_FLOWS, &msg);
 }
 
+static void ask_id(struct tally *t, const struct edge *edge, struct sw *sw, enum vsw_stats_kind kind, uint32_t id)
+{
+    struct of_msg msg;
+    of_msg_init(&msg, OFPT_MULTIPART_REQUEST, of_conn_next_xid(sw->conn));
+    msg.multipart.type = kind == VSW_STATS_GROUPS ? OFPMP_GROUP : kind == VSW_STATS_METERS ? OFPMP_METER : OFPMP_PORT_STATS;
+    msg.multipart.id = id;
+    ask(t, edge, sw, kind, &msg);
+}
+
 static void ask_ids(struct tally *t, const struct edge *edge, struct sw *sw, enum vsw_stats_kind kind)
 {
     unsigned n;
     uint32_t *ids = t->stats->ops->ids(t->vsw, edge, kind, &n);
     for (unsigned i = 0; i < n; i++) {
-        struct of_msg msg;
-        of_msg_init(&msg, OFPT_MULTIPART_REQUEST, of_conn_next_xid(sw->conn));
-        msg.multipart.type = kind == VSW_STATS_GROUPS ? OFPMP_GROUP : kind == VSW_STATS_METERS ? OFPMP_METER : OFPMP_PORT_STATS;
-        msg.multipart.id = ids[i];
-        ask(t, edge, sw, kind, &msg);
+        ask_id(t, edge, sw, kind, ids[i]);
     }
     free(ids);
 }
@@ -226,6 +231,11 @@ void vsw_stats_refresh(struct vsw_stats *s, struct vsw *vsw, unsigned kinds, voi
     if (!t->collecting) {
         start(t);
     }
+}
+
+void vsw_stats_ask_port(struct vsw_stats *s, struct vsw *vsw, const struct edge *edge, struct sw *sw, uint32_t port_no)
+{
+    ask_id(tally_get(s, vsw), edge, sw, VSW_STATS_PORTS, port_no);
 }
 
 /* --- Departures --- */

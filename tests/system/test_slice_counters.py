@@ -124,6 +124,51 @@ def test_links_count(lab):
         assert tenants[i].number(t.ofctl("dump-ports", str(ports[i][port])), r"tx pkts=(\d+)") == before + 7, port
 
 
+def test_port_moves(lab):
+    """A port counts what passed while it was on a device: not what the device had counted before, nor what others send there when it has moved, nor is anything of its own lost by that."""
+    site, ends = make_site(lab)
+    switch = listening(site, "s", [0, 1], {"a": 1, "b": 2}, 7001)
+    site.slice("red", [switch])
+    site.start()                                # The endpoints' kernels are silent: all frames are ours.
+    t = Tenant(site, 7001)
+
+    def counts(port):
+        m = re.search(r"rx pkts=(\d+), bytes=(\d+), drop=0.*?tx pkts=(\d+), bytes=(\d+)", t.ofctl("dump-ports", str(port)), re.S)
+        return tuple(map(int, m.groups()))
+
+    def move(host, device):
+        site.apply({"slices": [{"name": "lab", "tenant": "red", "switches": [{"name": "s", "ports": [{"name": "a", "edge": host, "ofport_of": device}]}]}]})
+    size = len(frame("a", "b", 0))
+    assert counts(1) == (0, 0, 0, 0) and counts(2) == (0, 0, 0, 0), (counts(1), counts(2))      # Discovery had tried the devices.
+    t.ofctl("add-flow", "in_port=1,actions=output:2")
+    t.ofctl("add-flow", "in_port=2,actions=output:1")
+    b = ends["red/b"]
+    b.listen()
+    send(ends, "a", "b", 7)
+    assert len(b.heard(7)) == 7
+    move("host2", "red-d")                      # Nobody has asked meanwhile.
+    send(ends, "a", "b", 100)
+    time.sleep(0.3)
+    assert counts(1) == (7, 7 * size, 0, 0), counts(1)
+    b.listen()
+    send(ends, "d", "b", 5)
+    assert len(b.heard(5)) == 5
+    ends["red/d"].listen()
+    send(ends, "b", "a", 2)
+    assert len(ends["red/d"].heard(2)) == 2
+    assert counts(1) == (12, 12 * size, 2, 2 * size) and counts(2) == (2, 2 * size, 12, 12 * size), (counts(1), counts(2))
+    move("host1", "red-a")
+    send(ends, "d", "b", 100)
+    b.listen()
+    send(ends, "a", "b", 3)
+    assert len(b.heard(3)) == 3
+    assert counts(1) == (15, 15 * size, 2, 2 * size), counts(1)
+    site.ctl.vpcctl("delete", "switch-port", "red/lab/s/a", "--wait=installed")
+    site.apply({"slices": [{"name": "lab", "tenant": "red", "switches": [{"name": "s", "ports": [
+        {"name": "new", "number": 1, "edge": "host1", "mac": MAC["a"], "ofport_of": "red-a"}]}]}]})
+    assert counts(1) == (0, 0, 0, 0), counts(1)
+
+
 def test_what_left_is_counted(lab):
     """Entries come and go under traffic on both edges, and nobody asks meanwhile: the table's counters are exactly what was sent, although no entry has asked for its end to be told."""
     site, ends = make_site(lab)
