@@ -250,7 +250,7 @@ void vsw_counters_table(void *vsw_, uint8_t table, struct of_table_stats *out)
     uint64_t unmatched = vsw->unmatched ? vsw->unmatched[table].packets : 0;
 
     *out = (struct of_table_stats) {
-        .table_id = table, .active_count = flow_tables_count(vsw->flows, table), .max_entries = vsw->network->quota.flows,
+        .table_id = table, .active_count = flow_tables_count(vsw->flows, table),
         .matched_count = vsw->gone_matched[table],
     };
     if (out->active_count) {
