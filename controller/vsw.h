@@ -100,7 +100,9 @@ struct vmeter {                 /* meter.aux */
     uint64_t change;
 };
 
-#define LINK_RULES 4            /* That deliver to a link's end, on one edge. */
+/* Rules of a link that count, by the port that sends: what leaves for the other end's edge (deliver_remote() has three kinds), what crosses inside of the edge,
+ * and what has come to the other end's edge. */
+enum link_rule { LINK_LEAVES, LINK_CROSSES = 3, LINK_LANDS, LINK_RULES };
 
 /* A port as the tenant sees it, beside what the model says. */
 struct vport {
@@ -111,7 +113,7 @@ struct vport {
     struct of_port told;        /* What controllers know of it. */
     uint64_t since_ns;
     struct port_sum sum;        /* vsw_counters.c: of devices. */
-    struct counter_sum link_tx[LINK_RULES];     /* Of a link's end: of each rule that delivers to it. */
+    struct counter_sum link[LINK_RULES];        /* Of a link's end. */
     bool seen;                  /* In the review under way. */
 };
 

@@ -46,7 +46,7 @@ void vmeter_counters_fini(struct vmeter *vmeter)
 void vport_counters_fini(struct vport *vport)
 {
     for (unsigned i = 0; i < LINK_RULES; i++) {
-        counter_sum_fini(&vport->link_tx[i]);
+        counter_sum_fini(&vport->link[i]);
     }
 }
 
@@ -62,7 +62,7 @@ static struct counter_sum *flow_counted(struct vsw *vsw, uint32_t number)
     if (number >= COOKIE_LINK(0, 0)) {
         struct vport *vport = vsw_port_find(vsw, number & 0xffff);
         unsigned kind = (number - COOKIE_LINK(0, 0)) >> 16;
-        return vport && kind < LINK_RULES ? &vport->link_tx[kind] : NULL;
+        return vport && kind < LINK_RULES ? &vport->link[kind] : NULL;
     }
     if (number == COOKIE_MISS) {
         return flow_counted(vsw, COOKIE_UNMATCHED(0));
@@ -261,11 +261,12 @@ void vsw_counters_table(void *vsw_, uint8_t table, struct of_table_stats *out)
     out->lookup_count = out->matched_count + unmatched;
 }
 
-static void link_stats(const struct vport *vport, uint64_t *packets, uint64_t *bytes)
+/* Of the rules from `first` on, one of which is LINK_CROSSES. */
+static void link_stats(const struct vport *vport, unsigned first, unsigned last, uint64_t *packets, uint64_t *bytes)
 {
-    for (unsigned i = 0; vport && i < LINK_RULES; i++) {
-        *packets += vport->link_tx[i].packets;
-        *bytes += vport->link_tx[i].bytes;
+    for (unsigned i = first; vport && i <= last; i++) {
+        *packets += vport->link[i].packets;
+        *bytes += vport->link[i].bytes;
     }
 }
 
@@ -284,8 +285,8 @@ bool vsw_counters_port(void *vsw_, uint32_t port_no, struct of_port_stats *out)
     if (vport->port->link) {
         const struct port *peer = vlink_peer(vport->port);
         const struct vsw *other = fabric_find_vsw(vsw->fabric, peer->network->id);
-        link_stats(vport, &out->tx_packets, &out->tx_bytes);
-        link_stats(other ? vsw_port_find(other, vsw_port_no(peer)) : NULL, &out->rx_packets, &out->rx_bytes);
+        link_stats(vport, LINK_LEAVES, LINK_CROSSES, &out->tx_packets, &out->tx_bytes);
+        link_stats(other ? vsw_port_find(other, vsw_port_no(peer)) : NULL, LINK_CROSSES, LINK_LANDS, &out->rx_packets, &out->rx_bytes);
     }
     return true;
 }

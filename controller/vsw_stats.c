@@ -197,6 +197,19 @@ static void ask_edge(struct tally *t, const struct edge *edge, unsigned kinds)
     }
 }
 
+/* Whether the link of port i ends on an edge where the network has nothing but the ends of its links, and it is the first that ends there. */
+static bool is_elsewhere(const struct network *network, unsigned i)
+{
+    const struct edge *edge = network->ports[i]->link ? vlink_peer(network->ports[i])->edge : NULL;
+    for (unsigned j = 0; edge && j < network->n_landings; j++) {
+        edge = network->landings[j].edge == edge ? NULL : edge;
+    }
+    for (unsigned j = 0; edge && j < i; j++) {
+        edge = network->ports[j]->link && vlink_peer(network->ports[j])->edge == edge ? NULL : edge;
+    }
+    return edge != NULL;
+}
+
 static void start(struct tally *t)
 {
     const struct network *network = t->vsw->network;
@@ -213,6 +226,11 @@ static void start(struct tally *t)
     t->stats->n_collections++;
     for (unsigned i = 0; i < network->n_landings; i++) {
         ask_edge(t, network->landings[i].edge, kinds);
+    }
+    for (unsigned i = 0; kinds & VSW_STATS_FLOWS && i < network->n_ports; i++) {
+        if (is_elsewhere(network, i)) {
+            ask_edge(t, vlink_peer(network->ports[i])->edge, VSW_STATS_FLOWS);
+        }
     }
     if (list_empty(&t->questions)) {
         finish(t);
