@@ -122,7 +122,7 @@ static void ask_device(struct vsw *vsw, const struct port_device *device)
 {
     const struct edge *edge = device->number ? model_edge_by_index(vsw->controller->model, device->edge) : NULL;
     struct sw *sw = edge ? substrate_find(vsw->controller->substrate, edge->datapath_id) : NULL;
-    const struct sw_port *p = sw && sw->connected ? sw_port_by_name(sw, device->name) : NULL;
+    const struct sw_port *p = sw && sw->connected && sw->conn ? sw_port_by_name(sw, device->name) : NULL;
     if (p && p->of.port_no == device->number) {
         vsw_stats_ask_port(vsw->fabric->stats, vsw, edge, sw, device->number);
     }
