@@ -25,6 +25,7 @@ controller_libcontroller_a_SOURCES = \
 	controller/paths_order.c \
 	controller/paths_route.c \
 	controller/paths_trees.c \
+	controller/port_sum.c controller/port_sum.h \
 	controller/relay.c \
 	controller/room.c controller/room.h \
 	controller/reconcile.c controller/reconcile_impl.h \
@@ -76,6 +77,7 @@ controller_controller_test_SOURCES = \
 	controller/lldp_test.c \
 	controller/paths_test.c \
 	controller/paths_trees_test.c \
+	controller/port_sum_test.c \
 	controller/reconcile_test.c \
 	controller/relay_test.c \
 	controller/rest_slice_test.c \

@@ -316,7 +316,8 @@ static void get_trace(struct rest_request *r)
         err_set(&err, ERR_INVALID, name ? "to" : "port", "give port=TENANT/VPC/NETWORK/PORT, or TENANT/SLICE/SWITCH/PORT, and to=ADDRESS");
         rest_reply_err(r, &err);
     } else if (!(port && may_see(r, KIND_PORT, port)) && !(switch_port && may_see(r, KIND_SWITCH_PORT, switch_port))) {
-        not_found(KIND_PORT, name, &err);
+        err_set(&err, ERR_NOT_FOUND, NULL, "there is no port %s", name);
+        err_hint(&err, "vpcctl get ports and vpcctl get switch-ports list them");
         rest_reply_err(r, &err);
     } else {
         fabric_trace(rest_controller(r)->fabric, name, to, on_traced, r);

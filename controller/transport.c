@@ -129,6 +129,15 @@ static void cross(struct edge_context *x, const struct port *peer, struct action
     actions_load(out, FIELD_IN_PORT, 0, 16, 0);
 }
 
+/* What a link's end sends, and what of it arrives, is counted by rules with cookies of their own (vsw_counters.c). */
+static void count_link(struct rule_builder *r, const struct port *out, unsigned kind)
+{
+    if (out->link) {
+        r->cookie = COOKIE(r->cookie >> 32, COOKIE_LINK(kind, vsw_port_no(out)));
+        r->flags = COUNTING_RULE;
+    }
+}
+
 static bool crosses(const struct actions *actions) { return actions->list[actions->n - 1].type != ACTION_DROP; }
 
 /* What port (of this network) sends over its link lands here: at the other end's landing. */
@@ -138,6 +147,11 @@ static void land_link(struct edge_context *x, const struct port *port)
     landing(x, peer->local, vsw_port_no(port), &peer->mac);
     struct rule_builder *r = start(x, T_LAND, 100);
     match_set_u64(&r->match, R_OUT, vsw_port_no(port));
+    if (port->link->admin_down) {
+        r->flags = RULE_BEGINS;
+    } else {
+        count_link(r, port, LINK_LANDS);
+    }
     cross(x, peer, rule_apply(r));
     if (crosses(rule_apply(r))) {
         rule_goto(r, T_VIRT);
@@ -255,22 +269,13 @@ static void deliver_local(struct edge_context *x, const struct port *port)
     }
 }
 
-/* What a link's end sends is counted by its rules' own cookies (vsw_counters.c). */
-static void count_link(struct rule_builder *r, const struct port *out, unsigned kind)
-{
-    if (out->link) {
-        r->cookie = COOKIE(r->cookie >> 32, COOKIE_LINK(kind, vsw_port_no(out)));
-        r->flags = COUNTING_RULE;
-    }
-}
-
 /* To port's landing, as what the virtual switch sends out of `out`: the port itself, or the end of a link to it.
  * kind 0: another destination MAC than the port's (the id must stand for the pair); 1: the port's; 2: an ARP whose target hardware address is the port's, too. */
 static void deliver_remote(struct edge_context *x, const struct port *out, const struct port *port, unsigned kind)
 {
     struct rule_builder *r = start(x, T_DELIVER, (uint16_t) (100 + 10 * kind));
     match_set_u64(&r->match, R_OUT, vsw_port_no(out));
-    count_link(r, out, kind);
+    count_link(r, out, LINK_LEAVES + kind);
     if (kind >= 1) {
         match_set_mac(&r->match, FIELD_ETH_DST, port->mac);
     }
@@ -313,7 +318,7 @@ static void deliver_link(struct edge_context *x, const struct port *port)
     } else if (peer->edge == x->edge) {
         r = start(x, T_DELIVER, 100);
         match_set_u64(&r->match, R_OUT, vsw_port_no(port));
-        count_link(r, port, 0);
+        count_link(r, port, LINK_CROSSES);
         struct actions *copy = actions_clone(rule_apply(r));
         cross(x, peer, copy);
         if (crosses(copy)) {

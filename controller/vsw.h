@@ -21,6 +21,7 @@
 #include "controller/budget.h"
 #include "controller/counter_sum.h"
 #include "controller/edge_tables.h"
+#include "controller/port_sum.h"
 #include "lib/hmap.h"
 #include "ofproto/flow_table.h"
 #include "ofproto/meter_table.h"
@@ -99,7 +100,9 @@ struct vmeter {                 /* meter.aux */
     uint64_t change;
 };
 
-#define LINK_RULES 4            /* That deliver to a link's end, on one edge. */
+/* Rules of a link that count, by the port that sends: what leaves for the other end's edge (deliver_remote() has three kinds), what crosses inside of the edge,
+ * and what has come to the other end's edge. */
+enum link_rule { LINK_LEAVES, LINK_CROSSES = 3, LINK_LANDS, LINK_RULES };
 
 /* A port as the tenant sees it, beside what the model says. */
 struct vport {
@@ -109,9 +112,8 @@ struct vport {
     uint32_t config;            /* OFPPC_*, as the tenant's port-mods left it. */
     struct of_port told;        /* What controllers know of it. */
     uint64_t since_ns;
-    struct counter_sum rx, tx;  /* vsw_counters.c: of the device. */
-    struct counter_sum link_tx[LINK_RULES];     /* Of a link's end: of each rule that delivers to it. */
-    struct of_port_stats device;                /* As last read: drops and errors. */
+    struct port_sum sum;        /* vsw_counters.c: of devices. */
+    struct counter_sum link[LINK_RULES];        /* Of a link's end. */
     bool seen;                  /* In the review under way. */
 };
 

@@ -42,6 +42,14 @@ static void be_desc(void *vsw_, struct of_desc *out)
     str_copy(out->dp, sizeof out->dp, vsw->network->name);
 }
 
+static void be_limits(void *vsw_, struct of_limits *out)
+{
+    const struct vsw *vsw = vsw_;
+    const struct switch_quota *own = &vsw->network->quota;
+    const struct quota *all = &network_tenant(vsw->network)->quota;
+    *out = (struct of_limits) { .flows = MIN(own->flows, all->flow_entries), .groups = MIN(own->groups, all->groups), .meters = MIN(own->meters, all->meters) };
+}
+
 static struct flow_tables *be_flows(void *vsw) { return ((struct vsw *) vsw)->flows; }
 static struct group_table *be_groups(void *vsw) { return ((struct vsw *) vsw)->groups; }
 static struct meter_table *be_meters(void *vsw) { return ((struct vsw *) vsw)->meters; }
@@ -164,10 +172,10 @@ static struct of_error be_packet_out(void *vsw_, const struct of_packet_out *po)
 }
 
 const struct of_backend_ops vsw_backend_ops = {
-    .features = be_features, .desc = be_desc, .flows = be_flows, .groups = be_groups, .meters = be_meters, .table_stats = vsw_counters_table, .ports = be_ports,
-    .port_stats = vsw_counters_port, .group_stats = vsw_counters_group, .port_mod = be_port_mod, .packet_out = be_packet_out, .barrier = be_barrier,
-    .barrier_passes = be_barrier_passes, .controllers_changed = be_controllers_changed, .misses_wanted = be_misses_wanted, .request = be_request,
-    .accept = be_accept, .peer_refused = be_peer_refused, .refresh = vsw_counters_refresh,
+    .features = be_features, .desc = be_desc, .flows = be_flows, .groups = be_groups, .meters = be_meters, .limits = be_limits, .ports = be_ports,
+    .table_stats = vsw_counters_table, .port_stats = vsw_counters_port, .group_stats = vsw_counters_group, .refresh = vsw_counters_refresh,
+    .port_mod = be_port_mod, .packet_out = be_packet_out, .barrier = be_barrier, .barrier_passes = be_barrier_passes, .request = be_request,
+    .controllers_changed = be_controllers_changed, .misses_wanted = be_misses_wanted, .accept = be_accept, .peer_refused = be_peer_refused,
 };
 
 /* --- Packet-in --- */

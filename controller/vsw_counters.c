@@ -5,6 +5,7 @@
 
 #include "controller/compile.h"
 #include "controller/fabric_impl.h"
+#include "controller/substrate.h"
 #include "ofproto/agent.h"
 
 /* --- Lists of sums --- */
@@ -44,10 +45,8 @@ void vmeter_counters_fini(struct vmeter *vmeter)
 
 void vport_counters_fini(struct vport *vport)
 {
-    counter_sum_fini(&vport->rx);
-    counter_sum_fini(&vport->tx);
     for (unsigned i = 0; i < LINK_RULES; i++) {
-        counter_sum_fini(&vport->link_tx[i]);
+        counter_sum_fini(&vport->link[i]);
     }
 }
 
@@ -63,7 +62,7 @@ static struct counter_sum *flow_counted(struct vsw *vsw, uint32_t number)
     if (number >= COOKIE_LINK(0, 0)) {
         struct vport *vport = vsw_port_find(vsw, number & 0xffff);
         unsigned kind = (number - COOKIE_LINK(0, 0)) >> 16;
-        return vport && kind < LINK_RULES ? &vport->link_tx[kind] : NULL;
+        return vport && kind < LINK_RULES ? &vport->link[kind] : NULL;
     }
     if (number == COOKIE_MISS) {
         return flow_counted(vsw, COOKIE_UNMATCHED(0));
@@ -111,17 +110,32 @@ static uint32_t device_on(const struct vsw *vsw, const struct edge *edge, const 
     return port->edge == edge && !port->link ? edge_device_port(&x, port) : 0;
 }
 
-static void port_counted(struct vsw *vsw, uint16_t edge, const struct of_port_stats *in, uint64_t now)
+static void port_counted(struct vsw *vsw, uint16_t edge, const struct of_port_stats *in, uint64_t now UNUSED)
 {
-    const struct edge *e = model_edge_by_index(vsw->controller->model, edge);
-    for (unsigned i = 0; e && i < vsw->network->n_ports; i++) {
-        const struct port *port = vsw->network->ports[i];
-        struct vport *vport = device_on(vsw, e, port) == in->port_no ? vsw_port_find(vsw, vsw_port_no(port)) : NULL;
-        if (vport) {
-            counter_sum_read(&vport->rx, edge, in->rx_packets, in->rx_bytes, now);
-            counter_sum_read(&vport->tx, edge, in->tx_packets, in->tx_bytes, now);
-            vport->device = *in;
-        }
+    struct vport *vport;
+    HMAP_FOR_EACH (vport, node, &vsw->ports) {
+        port_sum_read(&vport->sum, edge, in);
+    }
+}
+
+static void ask_device(struct vsw *vsw, const struct port_device *device)
+{
+    const struct edge *edge = device->number ? model_edge_by_index(vsw->controller->model, device->edge) : NULL;
+    struct sw *sw = edge ? substrate_find(vsw->controller->substrate, edge->datapath_id) : NULL;
+    const struct sw_port *p = sw && sw->connected && sw->conn ? sw_port_by_name(sw, device->name) : NULL;
+    if (p && p->of.port_no == device->number) {
+        vsw_stats_ask_port(vsw->fabric->stats, vsw, edge, sw, device->number);
+    }
+}
+
+void vport_counters_follow(struct vsw *vsw, struct vport *vport)
+{
+    char name[33];
+    const struct port *port = vport->port;
+    uint32_t device = port->edge ? device_on(vsw, port->edge, port) : 0;
+    if (port_sum_bind(&vport->sum, device ? port->edge->index : 0, device, device ? port_device_name(port, name) : "")) {
+        ask_device(vsw, &vport->sum.former);
+        ask_device(vsw, &vport->sum.now);
     }
 }
 
@@ -236,7 +250,7 @@ void vsw_counters_table(void *vsw_, uint8_t table, struct of_table_stats *out)
     uint64_t unmatched = vsw->unmatched ? vsw->unmatched[table].packets : 0;
 
     *out = (struct of_table_stats) {
-        .table_id = table, .active_count = flow_tables_count(vsw->flows, table), .max_entries = vsw->network->quota.flows,
+        .table_id = table, .active_count = flow_tables_count(vsw->flows, table),
         .matched_count = vsw->gone_matched[table],
     };
     if (out->active_count) {
@@ -247,11 +261,12 @@ void vsw_counters_table(void *vsw_, uint8_t table, struct of_table_stats *out)
     out->lookup_count = out->matched_count + unmatched;
 }
 
-static void link_stats(const struct vport *vport, uint64_t *packets, uint64_t *bytes)
+/* Of the rules from `first` on, one of which is LINK_CROSSES. */
+static void link_stats(const struct vport *vport, unsigned first, unsigned last, uint64_t *packets, uint64_t *bytes)
 {
-    for (unsigned i = 0; vport && i < LINK_RULES; i++) {
-        *packets += vport->link_tx[i].packets;
-        *bytes += vport->link_tx[i].bytes;
+    for (unsigned i = first; vport && i <= last; i++) {
+        *packets += vport->link[i].packets;
+        *bytes += vport->link[i].bytes;
     }
 }
 
@@ -263,19 +278,15 @@ bool vsw_counters_port(void *vsw_, uint32_t port_no, struct of_port_stats *out)
         return false;
     }
     uint64_t age_ns = clock_now_ns(&vsw->controller->clock) - vport->since_ns;
-    *out = vport->device;
+    *out = vport->sum.total;
     out->port_no = port_no;
     out->duration_sec = (uint32_t) (age_ns / 1000000000);
     out->duration_nsec = (uint32_t) (age_ns % 1000000000);
-    out->rx_packets = vport->rx.packets;
-    out->rx_bytes = vport->rx.bytes;
-    out->tx_packets = vport->tx.packets;
-    out->tx_bytes = vport->tx.bytes;
     if (vport->port->link) {
         const struct port *peer = vlink_peer(vport->port);
         const struct vsw *other = fabric_find_vsw(vsw->fabric, peer->network->id);
-        link_stats(vport, &out->tx_packets, &out->tx_bytes);
-        link_stats(other ? vsw_port_find(other, vsw_port_no(peer)) : NULL, &out->rx_packets, &out->rx_bytes);
+        link_stats(vport, LINK_LEAVES, LINK_CROSSES, &out->tx_packets, &out->tx_bytes);
+        link_stats(other ? vsw_port_find(other, vsw_port_no(peer)) : NULL, LINK_CROSSES, LINK_LANDS, &out->rx_packets, &out->rx_bytes);
     }
     return true;
 }

@@ -155,8 +155,11 @@ void vsw_ports_review(struct vsw *vsw)
         }
         vport->port = port;
         vport->seen = true;
+        if (is_known(vsw, port)) {
+            vport_counters_follow(vsw, vport);
+        }
         vport_describe(vsw, vport, &now);
-        if (!is_new && !is_known(vsw, port)) {          /* A lost control connection cuts no traffic. */
+        if (!is_new && !port->link && !is_known(vsw, port)) {   /* A lost control connection cuts no traffic; when a link has gone with it, paths tell. */
             now.state = vport->told.state;
             now.curr = vport->told.curr;
             now.curr_speed = vport->told.curr_speed;

@@ -182,16 +182,21 @@ static void ask_flows(struct tally *t, const struct edge *edge, struct sw *sw)
     ask(t, edge, sw, VSW_STATS_FLOWS, &msg);
 }
 
+static void ask_id(struct tally *t, const struct edge *edge, struct sw *sw, enum vsw_stats_kind kind, uint32_t id)
+{
+    struct of_msg msg;
+    of_msg_init(&msg, OFPT_MULTIPART_REQUEST, of_conn_next_xid(sw->conn));
+    msg.multipart.type = kind == VSW_STATS_GROUPS ? OFPMP_GROUP : kind == VSW_STATS_METERS ? OFPMP_METER : OFPMP_PORT_STATS;
+    msg.multipart.id = id;
+    ask(t, edge, sw, kind, &msg);
+}
+
 static void ask_ids(struct tally *t, const struct edge *edge, struct sw *sw, enum vsw_stats_kind kind)
 {
     unsigned n;
     uint32_t *ids = t->stats->ops->ids(t->vsw, edge, kind, &n);
     for (unsigned i = 0; i < n; i++) {
-        struct of_msg msg;
-        of_msg_init(&msg, OFPT_MULTIPART_REQUEST, of_conn_next_xid(sw->conn));
-        msg.multipart.type = kind == VSW_STATS_GROUPS ? OFPMP_GROUP : kind == VSW_STATS_METERS ? OFPMP_METER : OFPMP_PORT_STATS;
-        msg.multipart.id = ids[i];
-        ask(t, edge, sw, kind, &msg);
+        ask_id(t, edge, sw, kind, ids[i]);
     }
     free(ids);
 }
@@ -213,6 +218,19 @@ static void ask_edge(struct tally *t, const struct edge *edge, unsigned kinds)
     }
 }
 
+/* Whether the link of port i ends on an edge where the network has nothing but the ends of its links, and it is the first that ends there. */
+static bool is_elsewhere(const struct network *network, unsigned i)
+{
+    const struct edge *edge = network->ports[i]->link ? vlink_peer(network->ports[i])->edge : NULL;
+    for (unsigned j = 0; edge && j < network->n_landings; j++) {
+        edge = network->landings[j].edge == edge ? NULL : edge;
+    }
+    for (unsigned j = 0; edge && j < i; j++) {
+        edge = network->ports[j]->link && vlink_peer(network->ports[j])->edge == edge ? NULL : edge;
+    }
+    return edge != NULL;
+}
+
 static void start(struct tally *t)
 {
     const struct network *network = t->vsw->network;
@@ -229,6 +247,11 @@ static void start(struct tally *t)
     t->stats->n_collections++;
     for (unsigned i = 0; i < network->n_landings; i++) {
         ask_edge(t, network->landings[i].edge, kinds);
+    }
+    for (unsigned i = 0; kinds & VSW_STATS_FLOWS && i < network->n_ports; i++) {
+        if (is_elsewhere(network, i)) {
+            ask_edge(t, vlink_peer(network->ports[i])->edge, VSW_STATS_FLOWS);
+        }
     }
     if (list_empty(&t->questions)) {
         finish(t);
@@ -247,6 +270,11 @@ void vsw_stats_refresh(struct vsw_stats *s, struct vsw *vsw, unsigned kinds, voi
     if (!t->collecting) {
         start_if_paid(t);
     }
+}
+
+void vsw_stats_ask_port(struct vsw_stats *s, struct vsw *vsw, const struct edge *edge, struct sw *sw, uint32_t port_no)
+{
+    ask_id(tally_get(s, vsw), edge, sw, VSW_STATS_PORTS, port_no);
 }
 
 /* --- Departures --- */

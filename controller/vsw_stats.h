@@ -64,6 +64,8 @@ void vsw_stats_free(struct vsw_stats *);
 
 /* Reads counters of these kinds (bits) and calls done(token), from the loop or at once when there is nobody to ask. */
 void vsw_stats_refresh(struct vsw_stats *, struct vsw *, unsigned kinds, void (*done)(void *token), void *token);
+/* Reads one port of the (connected) edge now; what it says comes by ops->port, collection or not. */
+void vsw_stats_ask_port(struct vsw_stats *, struct vsw *, const struct edge *, struct sw *, uint32_t port_no);
 /* From substrate_ops.reply: true if it was asked here. */
 bool vsw_stats_reply(struct vsw_stats *, struct sw *, const struct of_msg *);
 void vsw_stats_sw_down(struct vsw_stats *, struct sw *);        /* It will not answer. */

@@ -96,6 +96,37 @@ static void test_refused_group(void)
     vsw_rig_fini(&b);
 }
 
+static struct of_msg ask_multipart(struct vsw_rig *b, enum of_multipart type)
+{
+    struct of_msg msg;
+    of_msg_init(&msg, OFPT_MULTIPART_REQUEST, 0);
+    msg.multipart.type = type;
+    of_conn_send(b->tenant->conn, &msg);
+    msg = of_peer_take(b->f.c.base, b->tenant);
+    CU_ASSERT_TRUE_FATAL(msg.type == OFPT_MULTIPART_REPLY && msg.multipart.type == type);
+    return msg;
+}
+
+/* What the switch says of itself is what it takes (the rig's quota). */
+static void test_features(void)
+{
+    struct vsw_rig b;
+    vsw_rig_init(&b);
+    struct of_msg msg = ask_multipart(&b, OFPMP_GROUP_FEATURES);
+    for (unsigned i = 0; i < 4; i++) {
+        CU_ASSERT_EQUAL(msg.multipart.group_features.max_groups[i], 2);
+    }
+    msg = ask_multipart(&b, OFPMP_METER_FEATURES);
+    CU_ASSERT_EQUAL(msg.multipart.meter_features.max_meter, 1);
+    msg = ask_multipart(&b, OFPMP_TABLE_FEATURES);
+    CU_ASSERT_TRUE_FATAL(msg.multipart.raw.n >= 64);
+    struct cursor c = cursor_make(msg.multipart.raw.v, msg.multipart.raw.n);
+    cursor_skip(&c, 60);
+    CU_ASSERT_EQUAL(cursor_be32(&c), 20);               /* max_entries of the first table. */
+    of_msg_fini(&msg);
+    vsw_rig_fini(&b);
+}
+
 static void test_quotas(void)
 {
     struct vsw_rig b;
@@ -480,7 +511,8 @@ static void test_what_left_counts(void)
 void vsw_test_suite(void)
 {
     UNIT_SUITE("vsw", { "refused add", test_refused_add }, { "refused change", test_refused_change }, { "refused group", test_refused_group },
-               { "quotas", test_quotas }, { "barrier", test_barrier }, { "what a plain switch has not", test_refused_by_name }, { "packets", test_packets },
+               { "features", test_features }, { "quotas", test_quotas }, { "barrier", test_barrier },
+               { "what a plain switch has not", test_refused_by_name }, { "packets", test_packets },
                { "metadata and action set", test_metadata_and_set }, { "bucket to the controller", test_bucket_to_controller },
                { "ports", test_ports }, { "changes", test_changes }, { "cycles", test_cycles }, { "what left counts", test_what_left_counts });
 }

@@ -21,6 +21,8 @@ struct of_request {
 
 enum of_bundle_step { BUNDLE_BEGIN, BUNDLE_COMMIT, BUNDLE_ABORT };
 
+struct of_limits { uint32_t flows, groups, meters; };
+
 struct of_backend_ops {         /* aux is the backend's. */
     void (*features)(void *aux, struct of_features *);
     void (*desc)(void *aux, struct of_desc *);
@@ -63,6 +65,8 @@ struct of_backend_ops {         /* aux is the backend's. */
     bool (*accept)(void *aux, unsigned *pause_ms);
     /* TLS: the certificate of a controller, called or calling, was refused.  May be NULL. */
     void (*peer_refused)(void *aux, const char *peer, const char *why);
+    /* What there may be at most, where the backend itself refuses what is more: features say no more than that. NULL: the tables' own limits are all. */
+    void (*limits)(void *aux, struct of_limits *);
 };
 
 struct of_agent_config {

@@ -248,5 +248,5 @@ static void queues(void *f, void (*fn)(const struct of_queue *, void *), void *a
 }
 
 #define FAKE_OPS(METERS) { features, desc, flows, groups, table_stats, ports, port_stats, queues, group_stats, port_mod, packet_out, METERS, barrier, \
-                           polder_request, controllers_changed, misses_wanted, drop_fragments, bundle, NULL, request, refresh, NULL, NULL }
+                           polder_request, controllers_changed, misses_wanted, drop_fragments, bundle, NULL, request, refresh, NULL, NULL, NULL }
 const struct of_backend_ops fake_ops = FAKE_OPS(NULL), fake_meter_ops = FAKE_OPS(meters);

@@ -21,6 +21,20 @@ static const uint8_t action_types[] = { 0, 11, 12, 15, 16, 17, 18, 19, 20, 21, 2
 #define OXM_CLASS_OPENFLOW_BASIC 0x8000u
 #define OXM_HAS_MASK 0x100u
 
+static struct of_limits limits_of(struct of_agent *agent)
+{
+    struct of_limits limits = { UINT32_MAX, UINT32_MAX, UINT32_MAX };
+    if (agent->ops->limits) {
+        agent->ops->limits(agent->aux, &limits);
+    }
+    return limits;
+}
+
+uint32_t agent_table_max(struct of_agent *agent, uint8_t table)
+{
+    return MIN(flow_tables_table_max(agent->ops->flows(agent->aux), table), limits_of(agent).flows);
+}
+
 static void put_instructions(struct of_agent *agent, uint8_t table, struct buf *b)
 {
     size_t start = of_property_open(b, OFPTFPT_INSTRUCTIONS);
@@ -77,7 +91,7 @@ static void put_table(struct of_agent *agent, uint8_t table, struct buf *b)
     buf_put_be64(b, UINT64_MAX);        /* metadata_match, metadata_write */
     buf_put_be64(b, UINT64_MAX);
     buf_put_be32(b, 0);
-    buf_put_be32(b, flow_tables_table_max(agent->ops->flows(agent->aux), table));
+    buf_put_be32(b, agent_table_max(agent, table));
     put_instructions(agent, table, b);
     put_next_tables(agent, table, b);
     put_actions(OFPTFPT_WRITE_ACTIONS, b);
@@ -105,7 +119,15 @@ void agent_group_features(struct of_agent *agent, struct of_group_features *gf)
     gf->types = 1 << OFPGT_ALL | 1 << OFPGT_SELECT | 1 << OFPGT_INDIRECT | 1 << OFPGT_FF;
     gf->capabilities = OFPGFC_SELECT_WEIGHT | OFPGFC_SELECT_LIVENESS | OFPGFC_CHAINING | OFPGFC_CHAINING_CHECKS;
     for (unsigned i = 0; i < 4; i++) {
-        gf->max_groups[i] = group_table_max(agent->ops->groups(agent->aux));
+        gf->max_groups[i] = MIN(group_table_max(agent->ops->groups(agent->aux)), limits_of(agent).groups);
         gf->actions[i] = actions;
+    }
+}
+
+void agent_meter_features(struct of_agent *agent, struct of_meter_features *mf)
+{
+    if (agent->ops->meters) {
+        meter_table_features(agent->ops->meters(agent->aux), mf);
+        mf->max_meter = MIN(mf->max_meter, limits_of(agent).meters);
     }
 }

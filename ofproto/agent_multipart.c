@@ -269,7 +269,7 @@ static void table_stats(struct of_agent *agent, struct of_multipart_msg *out)
         struct of_table_stats *ts = &out->tables.v[i];
         agent->ops->table_stats(agent->aux, (uint8_t) i, ts);
         ts->table_id = (uint8_t) i;
-        ts->max_entries = flow_tables_table_max(agent->ops->flows(agent->aux), (uint8_t) i);
+        ts->max_entries = agent_table_max(agent, (uint8_t) i);
         ts->active_count = flow_tables_count(agent->ops->flows(agent->aux), (uint8_t) i);
     }
 }
@@ -362,10 +362,8 @@ static struct of_error reply_at_once(struct agent_conn *ac, const struct of_msg 
     case OFPMP_GROUP_FEATURES:
         agent_group_features(agent, &reply.multipart.group_features);
         break;
-    case OFPMP_METER_FEATURES:          /* All zero without support. */
-        if (agent->ops->meters) {
-            meter_table_features(agent->ops->meters(agent->aux), &reply.multipart.meter_features);
-        }
+    case OFPMP_METER_FEATURES:
+        agent_meter_features(agent, &reply.multipart.meter_features);
         break;
     case OFPMP_TABLE_FEATURES:
         table_features(agent, &reply.multipart);

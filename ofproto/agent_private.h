@@ -178,5 +178,7 @@ struct of_error agent_queue_config(struct agent_conn *, const struct of_msg *);
 /* agent_features.c */
 void agent_table_features(struct of_agent *, struct buf *);     /* Appends ofp_table_features of every table. */
 void agent_group_features(struct of_agent *, struct of_group_features *);
+void agent_meter_features(struct of_agent *, struct of_meter_features *);      /* All zero without support. */
+uint32_t agent_table_max(struct of_agent *, uint8_t table);    /* Entries. */
 
 #endif

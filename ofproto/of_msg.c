@@ -89,7 +89,11 @@ struct of_error of_experimenter_decode(struct cursor *c, struct of_msg *msg)
         return error;
     }
     msg->experimenter.experimenter = cursor_be32(c);
-    msg->experimenter.exp_type = cursor_be32(c);
+    if (msg->version == OF10_VERSION && cursor_left(c) < 4) {    /* 1.0's vendor messages need not have a type. */
+        cursor_skip(c, cursor_left(c));
+    } else {
+        msg->experimenter.exp_type = cursor_be32(c);
+    }
     msg->experimenter.data = of_rest_get(c, &msg->experimenter.size);
     return OF_OK;
 }

@@ -6,13 +6,28 @@
 /* The properties that 1.4 puts behind `state`; earlier versions have the same words there, or (1.0) fewer of them. */
 enum { PORT_ETHERNET = 0, PORT_ETHERNET_SIZE = 32, PORT14_SIZE = 40 };
 
-static void ethernet_get(struct cursor *c, struct of_port *p, bool speeds)
+/* ofp_port_features: the rates up to 10 Gb/s have the same bits in all versions; 1.0 knows none above, nor any other rate, and has what follows (copper to
+ * asymmetric pause) right behind them. */
+enum { SAME_FEATURES = 0x7f, FEATURES_BEHIND = 0xf800, FEATURES_SHIFT = 4 };
+
+static uint32_t features_get(struct cursor *c, uint8_t version)
 {
-    p->curr = cursor_be32(c);
-    p->advertised = cursor_be32(c);
-    p->supported = cursor_be32(c);
-    p->peer = cursor_be32(c);
-    if (speeds) {
+    uint32_t features = cursor_be32(c);
+    return version == OF10_VERSION ? (features & SAME_FEATURES) | (features << FEATURES_SHIFT & FEATURES_BEHIND) : features;
+}
+
+static void features_put(struct buf *b, uint32_t features, uint8_t version)
+{
+    buf_put_be32(b, version == OF10_VERSION ? (features & SAME_FEATURES) | (features & FEATURES_BEHIND) >> FEATURES_SHIFT : features);
+}
+
+static void ethernet_get(struct cursor *c, struct of_port *p, uint8_t version)
+{
+    p->curr = features_get(c, version);
+    p->advertised = features_get(c, version);
+    p->supported = features_get(c, version);
+    p->peer = features_get(c, version);
+    if (version != OF10_VERSION) {
         p->curr_speed = cursor_be32(c);
         p->max_speed = cursor_be32(c);
     }
@@ -30,7 +45,7 @@ static void properties_get(struct cursor *c, struct of_port *p)
         cursor_skip(c, (8u - length % 8u) % 8u);
         if (type == PORT_ETHERNET) {
             cursor_skip(&body, 4);
-            ethernet_get(&body, p, true);
+            ethernet_get(&body, p, OF14_VERSION);
             c->failed |= body.failed;
         }
     }
@@ -57,7 +72,7 @@ void of_port_get(struct cursor *c, struct of_port *p, uint8_t version)
         name_get(c, p);
         p->config = cursor_be32(c);
         p->state = cursor_be32(c);
-        ethernet_get(c, p, false);
+        ethernet_get(c, p, version);
         return;
     }
     p->port_no = cursor_be32(c);
@@ -69,7 +84,7 @@ void of_port_get(struct cursor *c, struct of_port *p, uint8_t version)
     p->config = cursor_be32(c);
     p->state = cursor_be32(c);
     if (version < OF14_VERSION) {
-        ethernet_get(c, p, true);
+        ethernet_get(c, p, version);
     } else if (length < PORT14_SIZE) {
         c->failed = true;
     } else {
@@ -100,10 +115,10 @@ void of_port_put(struct buf *b, const struct of_port *p, uint8_t version)
         buf_put_be16(b, PORT_ETHERNET_SIZE);
         buf_put_zeros(b, 4);
     }
-    buf_put_be32(b, p->curr);
-    buf_put_be32(b, p->advertised);
-    buf_put_be32(b, p->supported);
-    buf_put_be32(b, p->peer);
+    features_put(b, p->curr, version);
+    features_put(b, p->advertised, version);
+    features_put(b, p->supported, version);
+    features_put(b, p->peer, version);
     if (version != OF10_VERSION) {
         buf_put_be32(b, p->curr_speed);
         buf_put_be32(b, p->max_speed);

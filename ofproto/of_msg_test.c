@@ -404,6 +404,41 @@ static void test_segments(void)
     buf_fini(&b);
 }
 
+/* Port features have other bits in 1.0, which knows less. */
+static void test_port_features(void)
+{
+    static const struct { uint32_t features, wire; } cases[] = {
+        { 1u << 6 | 1u << 11, 1u << 6 | 1u << 7 },      /* 10 Gb/s, copper. */
+        { 1u << 12 | 1u << 13, 1u << 8 | 1u << 9 }, { 1u << 14 | 1u << 15, 1u << 10 | 1u << 11 },
+        { 1u << 7 | 1u << 10 | 1u << 5, 1u << 5 },      /* 40 Gb/s and "other" are not in it. */
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct of_msg msg;
+        struct buf b = BUF_INIT;
+        of_msg_init(&msg, OFPT_PORT_STATUS, 1);
+        msg.version = OF10_VERSION;
+        msg.port_status.port = (struct of_port) { .port_no = 1, .curr = cases[i].features };
+        of_encode(&msg, &b);
+        CU_ASSERT_EQUAL_FATAL(b.size, 64);
+        struct cursor c = cursor_make(b.data, b.size);
+        cursor_skip(&c, 48);
+        CU_ASSERT_EQUAL(cursor_be32(&c), cases[i].wire);
+        CU_ASSERT_TRUE_FATAL(of_ok(of_decode(b.data, b.size, &msg)));
+        CU_ASSERT_EQUAL(msg.port_status.port.curr, cases[i].features & ~(1u << 7 | 1u << 10));
+        buf_fini(&b);
+    }
+}
+
+/* A vendor message of 1.0 ends where it likes. */
+static void test_vendor(void)
+{
+    static const uint8_t wire[] = { 1, OFPT_EXPERIMENTER, 0, 12, 0, 0, 0, 7, 0, 0, 0x12, 0x34 };
+    struct of_msg msg;
+    CU_ASSERT_TRUE_FATAL(of_ok(of_decode(wire, sizeof wire, &msg)));
+    CU_ASSERT_TRUE(msg.type == OFPT_EXPERIMENTER && msg.experimenter.experimenter == 0x1234 && !msg.experimenter.exp_type && !msg.experimenter.size);
+    of_msg_fini(&msg);
+}
+
 /* --- Text --- */
 
 static void test_format(void)
@@ -437,5 +472,5 @@ void of_msg_test_suite(void)
 {
     UNIT_SUITE("of_msg", { "golden files", test_golden }, { "truncated", test_truncated }, { "errors", test_errors },
                { "flow-mod errors", test_flow_mod_errors }, { "error replies", test_error_reply }, { "random round trips", test_random },
-               { "segments", test_segments }, { "text", test_format });
+               { "segments", test_segments }, { "port features", test_port_features }, { "vendor", test_vendor }, { "text", test_format });
 }

@@ -38,6 +38,7 @@ static const struct { const char *name; char letter; bool flag; const char *help
     [OPT_HELP] = { "help", 'h', true, "this text" },
 };
 #define COMMON (BIT(OPT_SERVER) | BIT(OPT_TOKEN) | BIT(OPT_TOKEN_FILE) | BIT(OPT_CA) | BIT(OPT_OUTPUT) | BIT(OPT_TIMEOUT) | BIT(OPT_HELP))
+#define MANY (BIT(OPT_FILE) | BIT(OPT_IP) | BIT(OPT_CONTROLLER) | BIT(OPT_LISTEN))      /* May be repeated. */
 
 struct command {
     const char *name;
@@ -145,6 +146,12 @@ static bool parse_args(int argc, char **argv, struct args *a, struct err *err)
         }
         if (!options[option].flag && !value && !(value = argv[++i])) {
             return err_set(err, ERR_USAGE, argv[i - 1], "needs a value");
+        }
+        if (a->values[option] && !(BIT(option) & (MANY | COMMON))) {
+            char name[24];
+            snprintf(name, sizeof name, "--%s", options[option].name);
+            err_set(err, ERR_USAGE, name, "is given twice");
+            return err_hint(err, option == OPT_EDGES ? "edges go in one list, with commas between" : "it has one value");
         }
         a->values[option] = value ? value : "";
         a->given[a->n_given++] = (struct given) { (enum option) option, a->values[option] };

@@ -130,10 +130,19 @@ bool command_restore(struct vpcctl *v, struct err *err)
 bool command_version(struct vpcctl *v, struct err *err)
 {
     cJSON *answer = NULL;
-    printf("vpcctl %s\n", PACKAGE_VERSION);
-    fflush(stdout);
+    bool structured = v->output == OUTPUT_JSON || v->output == OUTPUT_YAML;
+    if (!structured) {                  /* Its own even where there is no controllerd. */
+        printf("vpcctl %s\n", PACKAGE_VERSION);
+        fflush(stdout);
+    }
     bool ok = api_call(v, "GET", "/v1/version", NULL, NULL, v->timeout_ms, &answer, err);
-    if (ok) {
+    if (ok && structured) {
+        cJSON *versions = cJSON_CreateObject();
+        json_add_string(versions, "vpcctl", PACKAGE_VERSION);
+        json_add_string(versions, "controllerd", json_get(answer, "version"));
+        print_json(versions, v->output);
+        cJSON_Delete(versions);
+    } else if (ok) {
         printf("controllerd %s\n", json_get(answer, "version"));
     }
     cJSON_Delete(answer);

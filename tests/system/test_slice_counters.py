@@ -124,6 +124,87 @@ def test_links_count(lab):
         assert tenants[i].number(t.ofctl("dump-ports", str(ports[i][port])), r"tx pkts=(\d+)") == before + 7, port
 
 
+def test_links_lose(lab):
+    """What is lost on the way was sent and not received; what an end counted stays when it moves to another edge, or next to the other end."""
+    site, ends = make_site(lab)
+    site.slice("red", [listening(site, "s1", [0], {"a": 1}, 7001), listening(site, "s2", [0, 1], {"b": 1}, 7002)],
+               [("l", {"switch": "s1", "port": "x", "number": 2}, {"switch": "s2", "port": "y", "number": 3, "edge": "host2"})])
+    site.start()
+    near, far = Tenant(site, 7001), Tenant(site, 7002)
+    for t, link in ((near, 2), (far, 3)):
+        t.ofctl("add-flow", f"in_port=1,actions=output:{link}")
+        t.ofctl("add-flow", f"in_port={link},actions=output:1")
+    b = ends["red/b"]
+    sent = 0
+
+    def pass_on(count, arrive):
+        nonlocal sent
+        b.listen()
+        send(ends, "a", "b", count)
+        sent += count
+        assert len(b.heard(arrive)) == arrive
+    pass_on(10, 10)
+    site.hosts[1].run(["ip", "link", "set", "fab0", "down"])
+    lab.wait_for("the cut to be known", lambda: not site.links_up(), 10)
+    pass_on(7, 0)
+    site.hosts[1].run(["ip", "link", "set", "fab0", "up"])
+    site.wait_links()
+    site.wait_synced()
+    pass_on(5, 5)
+    arrived = 15
+    for edge in ("host1", "host2"):
+        site.apply({"slices": [{"name": "lab", "tenant": "red", "switches": [{"name": "s2", "ports": [{"name": "y", "edge": edge}]}]}]})
+        pass_on(4, 4)
+        arrived += 4
+    assert near.number(near.ofctl("dump-ports", "2"), r"tx pkts=(\d+)") == sent
+    assert far.number(far.ofctl("dump-ports", "3"), r"rx pkts=(\d+)") == arrived
+
+
+def test_port_moves(lab):
+    """A port counts what passed while it was on a device: not what the device had counted before, nor what others send there when it has moved, nor is anything of its own lost by that."""
+    site, ends = make_site(lab)
+    switch = listening(site, "s", [0, 1], {"a": 1, "b": 2}, 7001)
+    site.slice("red", [switch])
+    site.start()                                # The endpoints' kernels are silent: all frames are ours.
+    t = Tenant(site, 7001)
+
+    def counts(port):
+        m = re.search(r"rx pkts=(\d+), bytes=(\d+), drop=0.*?tx pkts=(\d+), bytes=(\d+)", t.ofctl("dump-ports", str(port)), re.S)
+        return tuple(map(int, m.groups()))
+
+    def move(host, device):
+        site.apply({"slices": [{"name": "lab", "tenant": "red", "switches": [{"name": "s", "ports": [{"name": "a", "edge": host, "ofport_of": device}]}]}]})
+    size = len(frame("a", "b", 0))
+    assert counts(1) == (0, 0, 0, 0) and counts(2) == (0, 0, 0, 0), (counts(1), counts(2))      # Discovery had tried the devices.
+    t.ofctl("add-flow", "in_port=1,actions=output:2")
+    t.ofctl("add-flow", "in_port=2,actions=output:1")
+    b = ends["red/b"]
+    b.listen()
+    send(ends, "a", "b", 7)
+    assert len(b.heard(7)) == 7
+    move("host2", "red-d")                      # Nobody has asked meanwhile.
+    send(ends, "a", "b", 100)
+    time.sleep(0.3)
+    assert counts(1) == (7, 7 * size, 0, 0), counts(1)
+    b.listen()
+    send(ends, "d", "b", 5)
+    assert len(b.heard(5)) == 5
+    ends["red/d"].listen()
+    send(ends, "b", "a", 2)
+    assert len(ends["red/d"].heard(2)) == 2
+    assert counts(1) == (12, 12 * size, 2, 2 * size) and counts(2) == (2, 2 * size, 12, 12 * size), (counts(1), counts(2))
+    move("host1", "red-a")
+    send(ends, "d", "b", 100)
+    b.listen()
+    send(ends, "a", "b", 3)
+    assert len(b.heard(3)) == 3
+    assert counts(1) == (15, 15 * size, 2, 2 * size), counts(1)
+    site.ctl.vpcctl("delete", "switch-port", "red/lab/s/a", "--wait=installed")
+    site.apply({"slices": [{"name": "lab", "tenant": "red", "switches": [{"name": "s", "ports": [
+        {"name": "new", "number": 1, "edge": "host1", "mac": MAC["a"], "ofport_of": "red-a"}]}]}]})
+    assert counts(1) == (0, 0, 0, 0), counts(1)
+
+
 def test_what_left_is_counted(lab):
     """Entries come and go under traffic on both edges, and nobody asks meanwhile: the table's counters are exactly what was sent, although no entry has asked for its end to be told."""
     site, ends = make_site(lab)

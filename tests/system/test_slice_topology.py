@@ -4,6 +4,7 @@ The controller is os-ken with its own topology discovery: it finds links by LLDP
 """
 import json
 import os
+import signal
 import socket
 import ssl
 import struct
@@ -11,8 +12,6 @@ import struct
 from tests.system import frames as f
 from tests.system import robust as of
 from tests.system.slices import SliceSite
-from tests.system.test_failover import SQUARE, Mesh, Stream
-from tests.system.tls import Authority
 from tests.system.test_failover import SQUARE, Mesh, Stream
 from tests.system.tls import Authority
 from utilities.lab.cleanup import LabError
@@ -225,6 +224,31 @@ def test_roles(lab):
         assert first.error(flow) == IS_SECONDARY and not second.answer(flow)
         assert first.error(role(PRIMARY, 5)) == STALE
         assert sorted(role for outgoing, role, state in connections(site) if not outgoing and state == "up") == roles
+
+
+def ports_told(peer, book):
+    """Takes what port-status say into {number: state}."""
+    for kind, _, body in peer.answer(b""):
+        if kind == PORT_STATUS:
+            book[struct.unpack("!I", body[8:12])[0]] = struct.unpack("!I", body[8 + 36:8 + 40])[0]
+    return book
+
+
+def test_edge_lost(lab):
+    """An edge that stays away takes the links down that end there, at both ends, and no device's port; back, they are up."""
+    site = SliceSite(lab, fabric="ovs")
+    site.endpoint("red", "a", 0, "52:54:00:00:00:01", "10.0.0.1")
+    site.endpoint("red", "b", 1, "52:54:00:00:00:02", "10.0.0.2")
+    site.slice("red", [site.switch("s1", [0], {"a": 1}, listen=["ptcp:7001:127.0.0.1"]), site.switch("s2", [1], {"b": 1}, listen=["ptcp:7002:127.0.0.1"])],
+               [("l", {"switch": "s1", "port": "x", "number": 2}, {"switch": "s2", "port": "y", "number": 3})])
+    site.start()
+    with call(site, 7001) as first, call(site, 7002) as second:
+        near, far = {}, {}
+        edge = site.edges[0]
+        edge.stop(signal.SIGKILL)
+        lab.wait_for("both ends to be down", lambda: (ports_told(first, near), ports_told(second, far)) == ({2: 1}, {3: 1}), 60)
+        edge.start()
+        lab.wait_for("both ends to be up", lambda: (ports_told(first, near), ports_told(second, far)) == ({2: 4}, {3: 4}), 30)
 
 
 def connections(site, name="red/lab/s1"):

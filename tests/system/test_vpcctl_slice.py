@@ -108,6 +108,10 @@ def test_examples(lab):
     expect(vpcctl(ctl, "create", "virtual-link", "red/ring/l14", "--ends", "s1/up,s4/down"), 0)
     shown = ctl.host.run(["ovs-ofctl", "-O", "OpenFlow13", "show", "tcp:127.0.0.1:7004"]).output
     assert "1(a)" in shown and "2(down)" in shown, shown
+    expect(vpcctl(ctl, "create", "switch", "red/ring/s5", "--edges", "host1", "--edges", "host2"), 2, "--edges", "twice", "commas")
+    expect(vpcctl(ctl, "create", "switch-port", "red/ring/s4/b", "--edge", "host1", "--edge", "host2"), 2, "--edge", "twice")
+    expect(vpcctl(ctl, "trace", "red/ring/s4/none", "--to", MAC_A), 3, "get switch-ports")
+    assert json.loads(expect(vpcctl(ctl, "version", "-o", "json"), 0).output).keys() == {"vpcctl", "controllerd"}
     for kind in ("tenants", "slices", "switches", "switch-ports", "virtual-links"):
         document = expect(vpcctl(ctl, "get", kind, "-o", "yaml"), 0).output
         expect(vpcctl(ctl, "apply", "-f", "-", stdin=document), 0, "nothing to do")
