@@ -71,6 +71,7 @@ controller_controller_test_SOURCES = \
 	controller/config_test.c \
 	controller/gather_test.c \
 	controller/counter_sum_test.c \
+	controller/intern_test.c \
 	controller/limits_test.c \
 	controller/link_routes_test.c \
 	controller/lldp_test.c \

@@ -349,6 +349,7 @@ struct vsw *vsw_new(struct fabric *fabric, struct network *network)
     list_init(&vsw->pairs);
     list_init(&vsw->pair_holders);
     hmap_init(&vsw->pair_addresses);
+    hmap_init(&vsw->pair_ids);
     list_init(&vsw->work);
     hmap_init(&vsw->numbers);
     hmap_init(&vsw->ports);
@@ -373,6 +374,8 @@ void vsw_free(struct vsw *vsw)
         free(pair);
     }
     hmap_fini(&vsw->pair_addresses);
+    hmap_fini(&vsw->pair_ids);
+    free(vsw->port_keys);
     relay_forget(vsw, true);
     vsw->fabric->n_held -= vsw->hold_end_ns != 0;
     vsw_stats_vsw_gone(vsw->fabric->stats, vsw);

@@ -39,7 +39,7 @@ enum pair_state {
 };
 struct pair {
     struct list node;           /* In vsw.pairs. */
-    struct hmap_node by_addresses;
+    struct hmap_node by_addresses, by_id;
     struct pair_holder *holder; /* The port whose frames made it. */
     struct list by_use;         /* In holder.used, while active. */
     bool unanswered;            /* Nobody had sent to its source when it got the id. */
@@ -166,10 +166,11 @@ struct vsw {
     bool devices_dirty;         /* Transport to be compiled on the edges of fabric.devices. */
     bool ports_dirty;           /* What the tenant sees of its ports may have changed. */
     struct list pairs, pair_holders;
-    struct hmap pair_addresses; /* Of them: by (eth_src, eth_dst). */
+    struct hmap pair_addresses, pair_ids;       /* Of them: by (eth_src, eth_dst); by (edge, id). */
     unsigned n_pairs[2], n_draining[2];         /* By enum pair_kind. */
     uint64_t pairs_asked_ns;    /* When the senders were last asked what they use; 0: never. */
     struct relay *relay;        /* relay.c; NULL: no frame of a new pair has come for long. */
+    uint64_t *port_keys; unsigned n_port_keys;  /* Addresses of its ports and their edges, in order: intern.c. */
     uint32_t next_pair;         /* Where the search for a free pair id starts. */
     uint64_t *edges;            /* Datapath ids that hold rules of it. */
     unsigned n_edges;
