@@ -77,10 +77,12 @@ controller_controller_test_SOURCES = \
 	controller/lldp_test.c \
 	controller/paths_test.c \
 	controller/paths_trees_test.c \
+	controller/reconcile_rig_test.c controller/reconcile_rig.h \
 	controller/reconcile_test.c \
 	controller/relay_test.c \
 	controller/rest_slice_test.c \
 	controller/rest_test.c \
+	controller/ruleset_test.c \
 	controller/room_test.c \
 	controller/store_test.c \
 	controller/substrate_paths_test.c \

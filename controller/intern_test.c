@@ -157,7 +157,8 @@ static void test_twin(void)
     vsw_rig_fini(&w.rig);
 }
 
-static void find_translation(uint8_t table, uint16_t priority, const struct match *match, uint64_t cookie, const struct instructions *in UNUSED, uint32_t owner UNUSED, void *cookie_)
+static void find_translation(uint8_t table, uint16_t priority, const struct match *match, uint64_t cookie, const struct instructions *in UNUSED,
+                             uint32_t owner UNUSED, void *cookie_)
 {
     if (table == T_X_SRC && priority == 100 && mac_u64(match->value.flow.eth_src) == machine(0) && mac_u64(match->value.flow.eth_dst) == BROADCAST) {
         *(uint32_t *) cookie_ = (uint32_t) cookie;

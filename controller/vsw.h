@@ -152,7 +152,7 @@ struct vsw {
     unsigned n_write_goto;      /* Entries that write actions and go on: the action set is not known when they are compiled. */
     unsigned n_ff_groups;
     uint32_t packet_in_meter;   /* Physical id, on each of its edges; 0: none was left. */
-    uint32_t next_number;
+    uint32_t next_number, first_number;         /* The latest, and what it was when this life of ours began. */
     bool numbers_again;         /* They began anew: one may be in use. */
     /* By table: entries, those of priority 0, those that go there, whether a rule counts what no entry matches, and what entries had matched that are gone. */
     uint32_t n_entries[VIRT_N_TABLES], n_lowest[VIRT_N_TABLES], n_gotos[VIRT_N_TABLES];
