@@ -67,7 +67,7 @@ void compile_controller(const struct vsw *, struct actions *out);
 /* All entries, groups and meters of a virtual switch on an edge. */
 void compile_entries(struct vsw *, const struct edge *);
 /* One of them, on all its edges: edits. Nothing while vsw.entries_dirty: all will be compiled. */
-void compile_entry_put(struct vsw *, const struct flow_entry *, bool reset_counts);
+void compile_entry_put(struct vsw *, const struct flow_entry *, bool begins);   /* begins: counts from zero, whatever was there. */
 /* Returns how many connected switches had a rule for it, and will tell its counters. */
 unsigned compile_entry_gone(struct vsw *, const struct flow_entry *);
 void compile_unmatched(struct vsw *, uint8_t table);            /* vsw.counts_unmatched changed. */

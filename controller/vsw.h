@@ -194,6 +194,8 @@ struct vsw {
     struct list formers;
     struct list waits;          /* struct vsw_wait, vsw_changes.c */
     struct list barriers;       /* struct barrier_token: asked for in this turn. */
+    bool resets;                /* Counters were reset in this turn: */
+    unsigned n_reading_resets;  /* collections that say of what was counted before. */
     bool confirming;            /* One of the waits covers changes. */
 };
 
