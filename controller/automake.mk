@@ -38,6 +38,7 @@ controller_libcontroller_a_SOURCES = \
 	controller/ruleset.c controller/ruleset.h controller/ruleset_impl.h \
 	controller/slice.c controller/slice.h \
 	controller/southbound.c \
+	controller/southbound_names.c \
 	controller/southbound_request.c \
 	controller/store.c controller/store.h \
 	controller/substrate.c controller/substrate.h controller/substrate_impl.h \
@@ -72,16 +73,19 @@ controller_controller_test_SOURCES = \
 	controller/config_test.c \
 	controller/gather_test.c \
 	controller/counter_sum_test.c \
+	controller/intern_test.c \
 	controller/limits_test.c \
 	controller/link_routes_test.c \
 	controller/lldp_test.c \
 	controller/paths_test.c \
 	controller/paths_trees_test.c \
 	controller/port_sum_test.c \
+	controller/reconcile_rig_test.c controller/reconcile_rig.h \
 	controller/reconcile_test.c \
 	controller/relay_test.c \
 	controller/rest_slice_test.c \
 	controller/rest_test.c \
+	controller/ruleset_test.c \
 	controller/room_test.c \
 	controller/store_test.c \
 	controller/substrate_paths_test.c \

@@ -35,7 +35,11 @@ void rule_goto(struct rule_builder *r, uint8_t table)
 
 void rule_put(struct rule_builder *r)
 {
-    ruleset_flow_flags(r->rulesets, r->table, r->priority, &r->match, r->cookie, (uint16_t) r->flags, &r->instructions);
+    if (r->withdraws) {
+        ruleset_flow_gone(r->rulesets, r->table, r->priority, &r->match, r->cookie);
+    } else {
+        ruleset_flow_flags(r->rulesets, r->table, r->priority, &r->match, r->cookie, (uint16_t) r->flags, &r->instructions);
+    }
     instructions_fini(&r->instructions);
 }
 
@@ -138,6 +142,21 @@ void compile_network_guest(struct controller *c, const struct vsw *vsw, const st
     ruleset_begin(c->rulesets, edge->datapath_id, vsw->id);
     transport_restore(&x);
     ruleset_end(c->rulesets);
+}
+
+void compile_pair(struct vsw *vsw, const struct pair *pair, bool gone)
+{
+    struct controller *c = vsw->controller;
+    const struct edge *sender = model_edge_by_index(c->model, pair->edge);
+    for (unsigned i = 0; !vsw->dirty && i < vsw->n_edges; i++) {
+        struct edge_context x = { .controller = c, .vsw = vsw, .rule.rulesets = c->rulesets };
+        bool sends = sender && sender->datapath_id == vsw->edges[i];
+        x.edge = sends ? sender : NULL;
+        x.rule.withdraws = gone || (sends && pair->state != PAIR_ACTIVE);
+        ruleset_edit_begin(c->rulesets, vsw->edges[i], vsw->id);
+        (sends ? transport_translate_pair : transport_restore_pair)(&x, pair);
+        ruleset_edit_end(c->rulesets);
+    }
 }
 
 void compile_network_gone(struct controller *c, uint32_t network, uint64_t datapath_id)

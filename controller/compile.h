@@ -16,6 +16,7 @@ struct rule_builder {
     uint8_t table;
     uint16_t priority;
     unsigned flags;             /* As ruleset_flow_flags(). */
+    bool withdraws;             /* rule_put() takes the rule away: what puts something is also what knows how it is told. */
     uint64_t cookie;
     struct match match;
     struct instructions instructions;
@@ -42,6 +43,9 @@ void rule_drop(struct edge_context *, unsigned reason);
 void compile_network(struct controller *, const struct vsw *, const struct edge *);
 /* The same on an edge where only the other end of a virtual link is: what arrives from here is given back its addresses. */
 void compile_network_guest(struct controller *, const struct vsw *, const struct edge *);
+/* One interned pair, on all of its edges: edits. Each has what the pair's state wants, or nothing once it is `gone`. Nothing while vsw.dirty: all will be
+ * compiled. O(edges), whatever else the network has. */
+void compile_pair(struct vsw *, const struct pair *, bool gone);
 /* Withdraws a network from a switch. */
 void compile_network_gone(struct controller *, uint32_t network, uint64_t datapath_id);
 /* compile_switch.c: a switch's own rules: uplinks, LLDP, fabric forwarding, table-misses. */
@@ -51,6 +55,9 @@ void compile_switch(struct controller *, const struct edge *, bool is_fabric);
 void transport_restore(struct edge_context *);
 void transport_deliver(struct edge_context *);
 void transport_translate(struct edge_context *);
+/* Of an interned pair: on edges other than its sender's; on that one. */
+void transport_restore_pair(struct edge_context *, const struct pair *);
+void transport_translate_pair(struct edge_context *, const struct pair *);
 
 /* compile_entry.c. The tenant's action list as the edge runs it, when something may still follow, or even be in the action set. */
 enum compile_behind { BEHIND_NOTHING, BEHIND_MORE, BEHIND_SET };
@@ -60,7 +67,7 @@ void compile_controller(const struct vsw *, struct actions *out);
 /* All entries, groups and meters of a virtual switch on an edge. */
 void compile_entries(struct vsw *, const struct edge *);
 /* One of them, on all its edges: edits. Nothing while vsw.entries_dirty: all will be compiled. */
-void compile_entry_put(struct vsw *, const struct flow_entry *, bool reset_counts);
+void compile_entry_put(struct vsw *, const struct flow_entry *, bool begins);   /* begins: counts from zero, whatever was there. */
 /* Returns how many connected switches had a rule for it, and will tell its counters. */
 unsigned compile_entry_gone(struct vsw *, const struct flow_entry *);
 void compile_unmatched(struct vsw *, uint8_t table);            /* vsw.counts_unmatched changed. */

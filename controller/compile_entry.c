@@ -289,7 +289,7 @@ static bool takes_place_of_miss(const struct vsw *vsw, const struct flow_entry *
     return vsw->misses && !entry->table_id && !entry->priority && !entry->match->n;
 }
 
-void compile_entry_put(struct vsw *vsw, const struct flow_entry *entry, bool reset_counts)
+void compile_entry_put(struct vsw *vsw, const struct flow_entry *entry, bool begins)
 {
     struct rulesets *rulesets = vsw->controller->rulesets;
     struct entry_rule rule;
@@ -298,7 +298,7 @@ void compile_entry_put(struct vsw *vsw, const struct flow_entry *entry, bool res
         const struct edge *edge = vsw->network->landings[i].edge;
         if (!rule.in_port || vsw_in_port_on(vsw, rule.in_port, edge)) {
             ruleset_edit_begin(rulesets, edge->datapath_id, OWNER_ENTRIES(vsw->id));
-            rule_put_entry(rulesets, vsw, entry, &rule, reset_counts ? OFPFF_RESET_COUNTS : 0, i + 1 == vsw->network->n_landings);
+            rule_put_entry(rulesets, vsw, entry, &rule, begins ? OFPFF_RESET_COUNTS : 0, i + 1 == vsw->network->n_landings);
             ruleset_edit_end(rulesets);
         }
     }

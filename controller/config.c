@@ -16,8 +16,8 @@
 
 static char *dup_opt(const char *s) { return s ? xstrdup(s) : NULL; }
 
-/* {"private_key","certificate","ca_certificate"}: all files; the first two are needed. */
-static void read_tls(struct json_reader *parent, bool ca_required, char **key, char **cert, char **ca)
+/* {"private_key","certificate","ca_certificate"}: all files; the first two are needed. require_id: of switches, else NULL. */
+static void read_tls(struct json_reader *parent, bool ca_required, char **key, char **cert, char **ca, bool *require_id)
 {
     struct json_reader r;
     if (!json_member(parent, "tls", false, &r) || !json_is_object(&r)) {
@@ -26,6 +26,9 @@ static void read_tls(struct json_reader *parent, bool ca_required, char **key, c
     *key = dup_opt(json_string(&r, "private_key", NULL));
     *cert = dup_opt(json_string(&r, "certificate", NULL));
     *ca = ca_required ? dup_opt(json_string(&r, "ca_certificate", NULL)) : dup_opt(json_string_opt(&r, "ca_certificate"));
+    if (require_id) {
+        *require_id = json_bool(&r, "require_datapath_id", false);
+    }
     json_end(&r);
 }
 
@@ -52,7 +55,7 @@ static void read_openflow(struct json_reader *root, struct controller_config *c)
             c->openflow_listen[c->n_openflow_listen++] = xstrdup(target ? target : "");
         }
     }
-    read_tls(&r, true, &c->of_key, &c->of_cert, &c->of_ca);
+    read_tls(&r, true, &c->of_key, &c->of_cert, &c->of_ca, &c->of_require_id);
     for (unsigned i = 0; i < c->n_openflow_listen; i++) {
         const char *t = c->openflow_listen[i];
         if (!c->of_key && (!strncmp(t, "ptls:", 5) || !strncmp(t, "pssl:", 5))) {
@@ -67,7 +70,7 @@ static void read_slices(struct json_reader *root, struct controller_config *c)
     struct json_reader r;
     c->slice_hold_s = 60;
     if (json_member(root, "slices", false, &r) && json_is_object(&r)) {
-        read_tls(&r, true, &c->slice_key, &c->slice_cert, &c->slice_ca);
+        read_tls(&r, true, &c->slice_key, &c->slice_cert, &c->slice_ca, NULL);
         c->slice_hold_s = (unsigned) json_u64(&r, "hold_s", 0, 3600, 60);
         json_end(&r);
     }
@@ -80,7 +83,7 @@ static void read_rest(struct json_reader *root, struct controller_config *c)
     if (json_member(root, "rest", false, &r) && json_is_object(&r)) {
         unix_path = json_string_opt(&r, "unix");
         listen = json_string_opt(&r, "listen");
-        read_tls(&r, false, &c->rest_key, &c->rest_cert, &c->rest_ca);
+        read_tls(&r, false, &c->rest_key, &c->rest_cert, &c->rest_ca, NULL);
         c->tokens_file = dup_opt(json_string_opt(&r, "tokens"));
         if (listen && !c->rest_key) {
             json_fail(&r, "tls", "needed, because rest.listen opens the API to the network");

@@ -23,6 +23,7 @@ struct controller_config {      /* Strings owned; see controllerd(8). */
     char *name, *run_dir, *store_path;
     char **openflow_listen; unsigned n_openflow_listen;
     char *of_key, *of_cert, *of_ca;
+    bool of_require_id;         /* Switches' certificates must name their datapath id. */
     char *slice_key, *slice_cert, *slice_ca;            /* Towards tenants' controllers; NULL: as towards switches. */
     char *rest_unix, *rest_listen, *rest_key, *rest_cert, *rest_ca, *tokens_file;
     unsigned lldp_interval_ms, lldp_keepalive_ms;               /* keepalive 0: the interval. */

@@ -30,6 +30,16 @@ void counter_sum_read(struct counter_sum *sum, uint16_t edge, uint64_t packets, 
     last->bytes = bytes;
 }
 
+void counter_sum_read_numbered(struct counter_sum *sum, uint16_t edge, uint64_t packets, uint64_t bytes, uint64_t now_ns, uint64_t reading)
+{
+    uint64_t packets_were = sum->packets, bytes_were = sum->bytes;
+    counter_sum_read(sum, edge, packets, bytes, now_ns);
+    if (reading <= sum->before.reading) {
+        sum->before.packets += sum->packets - packets_were;
+        sum->before.bytes += sum->bytes - bytes_were;
+    }
+}
+
 void counter_sum_restarted(struct counter_sum *sum, uint16_t edge)
 {
     for (unsigned i = 0; i < sum->n_last; i++) {
@@ -39,9 +49,9 @@ void counter_sum_restarted(struct counter_sum *sum, uint16_t edge)
     }
 }
 
-void counter_sum_final(struct counter_sum *sum, uint16_t edge, uint64_t packets, uint64_t bytes, uint64_t now_ns)
+void counter_sum_final(struct counter_sum *sum, uint16_t edge, uint64_t packets, uint64_t bytes, uint64_t now_ns, uint64_t reading)
 {
-    counter_sum_read(sum, edge, packets, bytes, now_ns);
+    counter_sum_read_numbered(sum, edge, packets, bytes, now_ns, reading);
     counter_sum_restarted(sum, edge);
 }
 
@@ -51,8 +61,10 @@ void counter_sum_fini(struct counter_sum *sum)
     *sum = (struct counter_sum) { 0 };
 }
 
-void counter_sum_reset(struct counter_sum *sum)
+void counter_sum_reset(struct counter_sum *sum, uint64_t reading)
 {
-    counter_sum_fini(sum);
+    sum->before.packets = sum->packets;
+    sum->before.bytes = sum->bytes;
+    sum->before.reading = reading;
 }
 

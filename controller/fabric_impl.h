@@ -50,11 +50,13 @@ void intern_free(struct intern *);
 void intern_packet_in(struct intern *, struct sw *, struct of_packet_in *);
 bool intern_reply(struct intern *, struct sw *, struct of_msg *);
 void intern_tick(struct intern *);      /* What the timer does, every two seconds; tests call it. */
-/* Ports moved or left: pairs of senders on edges that are no longer in the network go. */
+/* The network is new, or ports came, moved or left: pairs of senders on edges that are no longer in it go. */
 void intern_network_changed(struct intern *, struct vsw *);
 void intern_metrics(struct intern *, struct buf *);
 /* Whether an id stands for this pair, from any edge. */
 bool intern_has_pair(const struct vsw *, struct mac src, struct mac dst);
+
+bool intern_is_port(const struct vsw *, struct mac);    /* The address is that of one of its ports. O(log ports). */
 
 /* intern_quota.c: who has ids, and who may have more. */
 enum pair_kind { PAIRS_ALL, PAIRS_UNANSWERED };

@@ -9,6 +9,9 @@
  * decided to send to a remote port gets here, and of that only pairs that are answered or repeat get an id; the others'
  * frames, and those for whom there is no id left, are carried by controllerd (relay.c), so that a scan takes none,
  * whatever a tenant's tables flood and whatever its machines write as their address.
+ *
+ * A pair that comes, goes or changes its state is an edit of that pair's entries on the network's edges, compile_pair(), whatever else the network has; a
+ * whole compile of the network makes the same entries from the same pairs, and intern_test.c holds the one against the other.
  */
 #define LOG_MODULE "intern"
 #include <event2/event.h>
@@ -16,12 +19,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controller/compile.h"
 #include "controller/edge_tables.h"
 #include "controller/fabric_impl.h"
 #include "controller/ruleset.h"
 #include "lib/log.h"
 
 #define CONFIRM_TIMEOUT_MS 5000
+#define MAC_BROADCAST UINT64_C(0xffffffffffff)
 #define DRAIN_NS (5 * UINT64_C(1000000000))
 #define MAX_HELD 1024           /* Frames held in all, */
 #define MAX_HELD_PER_TENANT 256 /* of a tenant, so that others' find room, */
@@ -74,10 +79,12 @@ bool intern_has_pair(const struct vsw *vsw, struct mac src, struct mac dst)
     return false;
 }
 
+static uint32_t id_hash(uint16_t edge, uint32_t id) { return (uint32_t) hash_mix64((uint64_t) edge << 32 | id); }
+
 static struct pair *find_pair_id(const struct vsw *vsw, uint16_t edge, uint32_t id)
 {
     struct pair *pair;
-    LIST_FOR_EACH (pair, node, &vsw->pairs) {
+    HMAP_FOR_EACH_WITH_HASH (pair, by_id, id_hash(edge, id), &vsw->pair_ids) {
         if (pair->edge == edge && pair->id == id) {
             return pair;
         }
@@ -93,19 +100,60 @@ static uint32_t allocate_id(struct vsw *vsw, uint16_t edge)
     return vsw->next_pair;
 }
 
-static void recompile(struct intern *intern UNUSED, struct vsw *vsw)
+static void remove_pair(struct vsw *vsw, struct pair *pair)
 {
-    vsw->dirty = true;
-    fabric_work(vsw);
-}
-
-static void remove_pair(struct intern *intern, struct vsw *vsw, struct pair *pair)
-{
+    compile_pair(vsw, pair, true);
     list_remove(&pair->node);
     hmap_remove(&vsw->pair_addresses, &pair->by_addresses);
+    hmap_remove(&vsw->pair_ids, &pair->by_id);
     intern_quota_remove(vsw, pair);
     free(pair);
-    recompile(intern, vsw);
+}
+
+/* --- Ports' own addresses: their ids are known beforehand --- */
+
+#define PORT_KEY(MAC, EDGE) (mac_u64(MAC) << 16 | (EDGE))
+
+static int by_key(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *) a, y = *(const uint64_t *) b;
+    return x < y ? -1 : x > y;
+}
+
+static void note_ports(struct vsw *vsw)
+{
+    const struct network *network = vsw->network;
+    free(vsw->port_keys);
+    vsw->port_keys = xcalloc(network->n_ports + 1, sizeof *vsw->port_keys);
+    vsw->n_port_keys = network->n_ports;
+    for (unsigned i = 0; i < network->n_ports; i++) {
+        const struct port *port = network->ports[i];
+        vsw->port_keys[i] = PORT_KEY(port->mac, port->edge ? port->edge->index : 0u);
+    }
+    qsort(vsw->port_keys, vsw->n_port_keys, sizeof *vsw->port_keys, by_key);
+}
+
+/* Whether there is a key from `first` to `last`. */
+static bool has_key(const struct vsw *vsw, uint64_t first, uint64_t last)
+{
+    unsigned low = 0, high = vsw->n_port_keys;
+    while (low < high) {
+        unsigned middle = (low + high) / 2;
+        if (vsw->port_keys[middle] < first) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < vsw->n_port_keys && vsw->port_keys[low] <= last;
+}
+
+bool intern_is_port(const struct vsw *vsw, struct mac mac) { return has_key(vsw, PORT_KEY(mac, 0u), PORT_KEY(mac, 0xffffu)); }
+
+/* A port's own entries translate frames from it to everybody: a pair for them would be in their way. */
+static bool is_ports(const struct vsw *vsw, uint16_t edge, struct mac src, struct mac dst)
+{
+    return mac_u64(dst) == MAC_BROADCAST && has_key(vsw, PORT_KEY(src, edge), PORT_KEY(src, edge));
 }
 
 static void held_free(struct held *held)
@@ -161,14 +209,16 @@ static void receivers_ready(const struct err *err, void *aux)
     if (!pair || err) {
         if (pair) {
             LOG_RATE(LOG_WARN, 10, "network %s: receivers did not confirm an address pair: %s", vsw->network->name, err->message);
-            remove_pair(intern, vsw, pair);             /* The next frame tries again. */
+            remove_pair(vsw, pair);                     /* The next frame tries again. */
         }
         held_free(held);
         return;
     }
-    pair->state = PAIR_ACTIVE;
-    pair->used_ns = clock_now_ns(&c->clock);
-    recompile(intern, vsw);
+    if (pair->state == PAIR_SPREADING) {
+        pair->state = PAIR_ACTIVE;
+        pair->used_ns = clock_now_ns(&c->clock);
+        compile_pair(vsw, pair, false);
+    }
     reconcile_wait_owner(c->reconcile, held->network, CONFIRM_TIMEOUT_MS, sender_ready, held);
 }
 
@@ -179,7 +229,7 @@ static void drain(struct intern *intern, struct vsw *vsw, struct pair *pair)
     pair->state = PAIR_DRAINING;
     pair->drain_ns = clock_now_ns(&intern->fabric->controller->clock) + DRAIN_NS;
     intern_quota_drain(vsw, pair);
-    recompile(intern, vsw);
+    compile_pair(vsw, pair, false);
 }
 
 static struct pair *new_pair(struct intern *intern, struct vsw *vsw, const struct sw *sw, uint32_t in_port, struct mac src, struct mac dst, bool unanswered)
@@ -204,6 +254,8 @@ static struct pair *new_pair(struct intern *intern, struct vsw *vsw, const struc
     pair->unanswered = unanswered;
     list_push_back(&vsw->pairs, &pair->node);
     hmap_insert(&vsw->pair_addresses, &pair->by_addresses, pair_hash(src, dst));
+    hmap_insert(&vsw->pair_ids, &pair->by_id, id_hash(pair->edge, pair->id));
+    compile_pair(vsw, pair, false);
     intern_quota_add(vsw, pair, in_port);
     intern->n_interned++;
     return pair;
@@ -264,6 +316,9 @@ static struct pair *pair_for(struct intern *intern, struct vsw *vsw, const struc
     struct mac src, dst;
     memcpy(dst.b, pin->data, 6);
     memcpy(src.b, pin->data + 6, 6);
+    if (is_ports(vsw, sw->edge->index, src, dst)) {
+        return NULL;                                    /* Sent before the edge had the port's entries. */
+    }
     struct pair *pair = find_pair(vsw, sw->edge->index, src, dst);
     bool answered = relay_answered(vsw, src, dst);      /* Before this frame is remembered: its place may be that of the one that it answers. */
     bool repeats = relay_repeats(vsw, in_port, sw->edge->index, src, dst, context(pin, R_PDST));
@@ -290,9 +345,9 @@ void intern_packet_in(struct intern *intern, struct sw *sw, struct of_packet_in 
         pair->state = PAIR_ACTIVE;
         pair->used_ns = clock_now_ns(&c->clock);
         intern_quota_revive(vsw, pair);
+        compile_pair(vsw, pair, false);
     }
     struct held *held = hold(intern, vsw, sw, pair, pin);
-    recompile(intern, vsw);
     reconcile_wait_owner(c->reconcile, vsw->id, CONFIRM_TIMEOUT_MS, pair->state == PAIR_ACTIVE ? sender_ready : receivers_ready, held);
 }
 
@@ -363,7 +418,7 @@ static void age(struct intern *intern, struct vsw *vsw, uint64_t now, uint64_t i
             drain(intern, vsw, pair);
         } else if (pair->state == PAIR_DRAINING && now >= pair->drain_ns) {
             intern->n_reclaimed++;
-            remove_pair(intern, vsw, pair);
+            remove_pair(vsw, pair);
         }
     }
 }
@@ -388,10 +443,13 @@ static void tick_cb(evutil_socket_t fd UNUSED, short events UNUSED, void *intern
 void intern_network_changed(struct intern *intern, struct vsw *vsw)
 {
     struct pair *pair;
+    note_ports(vsw);
     LIST_FOR_EACH (pair, node, &vsw->pairs) {
         const struct edge *edge = model_edge_by_index(intern->fabric->controller->model, pair->edge);
         if (!edge || !vsw_has_edge(vsw, edge)) {
-            remove_pair(intern, vsw, pair);
+            remove_pair(vsw, pair);
+        } else if (pair->state != PAIR_DRAINING && is_ports(vsw, pair->edge, pair->src, pair->dst)) {
+            drain(intern, vsw, pair);
         }
     }
 }

@@ -283,12 +283,6 @@ void reconcile_sw_up(struct reconcile *r, struct sw *sw)
     s->port_requests = 0;
     s->acked_generation = s->refused_generation = 0;
     s->generation++;
-    LIST_FOR_EACH (group, dirty, &s->dead_groups) {
-        rule_group_free(s, group);                      /* If the switch has it, it is read. */
-    }
-    LIST_FOR_EACH (meter, dirty, &s->dead_meters) {
-        rule_meter_free(s, meter);
-    }
     LIST_FOR_EACH (port, node, &s->ports) {
         port->requested = port->failed = false;
     }
@@ -316,6 +310,7 @@ void reconcile_sw_down(struct reconcile *r, struct sw *sw)
         LIST_FOR_EACH (batch, node, &s->batches) {
             batch_free(s, batch);
         }
+        sw_rules_forget_dead(s);
         s->acked_generation = 0;
         s->generation++;
         reconcile_confirmed(s, UINT64_MAX);             /* Nobody waits for what cannot forward. */

@@ -49,7 +49,7 @@ void reconcile_start_reading(struct reconcile *r UNUSED, struct sw_rules *s, boo
     s->audit = audit;
     s->read_again = false;
     HMAP_FOR_EACH (rule, node, &s->rules) {
-        rule->seen = false;
+        rule->seen = rule->there = false;
     }
     HMAP_FOR_EACH (group, node, &s->groups) {
         group->seen = false;
@@ -84,21 +84,41 @@ static void repair(struct sw_rules *s, const char *what, const char *name)
     }
 }
 
+/* It is deleted like a rule that was withdrawn. */
+static void bury_flow(struct sw_rules *s, const struct of_flow_stats *flow)
+{
+    union minimatch_room room;
+    struct rule *rule = rule_new(flow->table_id, flow->priority, minimatch_build(&room, &flow->match));
+    rule->flags = flow->flags & OFPFF_SEND_FLOW_REM;
+    list_push_back(&s->dead, &rule->dirty);
+    s->generation++;
+}
+
+/* The switch has another's counters in the rule's place. Cookies of one that goes on with them are numbers that count up from where they began. */
+static void read_predecessor(struct reconcile *r, struct sw_rules *s, struct rule *rule, const struct of_flow_stats *flow)
+{
+    bool is_ours = s->known && !vsw_hold_keeps_flow(r->controller->fabric, flow->table_id, flow->cookie);
+    rule->reset |= rule->begun && flow->cookie - rule->begun > rule->cookie - rule->begun;
+    if (is_ours && rule->reset && flow->flags & OFPFF_SEND_FLOW_REM) {
+        bury_flow(s, flow);                             /* So that the switch tells what it had counted: an add that replaces is silent. */
+    }
+}
+
 static void read_flow(struct reconcile *r, struct sw_rules *s, const struct of_flow_stats *flow)
 {
     struct rule *rule = sw_rules_find_rule(s, flow->table_id, flow->priority, &flow->match);
     if (rule) {
+        rule->there = true;
+        if (rule->cookie != flow->cookie) {
+            read_predecessor(r, s, rule, flow);
+        }
         rule->seen = rule->cookie == flow->cookie && rule->flags == (flow->flags & OFPFF_SEND_FLOW_REM) && instructions_equal(&rule->instructions, &flow->instructions);
         return;
     }
     if (vsw_hold_keeps_flow(r->controller->fabric, flow->table_id, flow->cookie)) {
         return;
     }
-    /* Nobody wants it: it is deleted like a rule that was withdrawn. */
-    union minimatch_room room;
-    rule = rule_new(flow->table_id, flow->priority, minimatch_build(&room, &flow->match));
-    list_push_back(&s->dead, &rule->dirty);
-    s->generation++;
+    bury_flow(s, flow);                                 /* Nobody wants it. */
     repair(s, "was not ours", "a flow entry");
 }
 

@@ -145,6 +145,7 @@ static void send_flow(struct sender *to, struct of_msg *msg, struct rule *rule, 
         mod->instructions = rule->instructions;         /* Lent. */
         note_object(to, &rule->xid, msg->xid, (struct sent) { .object = rule, .kind = DESIRED_RULE, .owner = rule->owner, .number = (uint32_t) rule->cookie });
         rule->reset = false;
+        rule->there = true;
         rule_set_failed(to->s, &rule->failed, false);       /* It is tried again. */
         to->s->n_sent_adds++;
     } else {

@@ -63,27 +63,18 @@ static bool has_seen(const struct vsw *vsw, struct mac src, struct mac dst)
     return seen;
 }
 
-static bool has_port(const struct network *network, struct mac mac)
-{
-    bool found = false;
-    for (unsigned i = 0; !found && i < network->n_ports; i++) {
-        found = mac_u64(network->ports[i]->mac) == mac_u64(mac);
-    }
-    return found;
-}
-
 bool relay_answered(const struct vsw *vsw, struct mac src, struct mac dst)
 {
     const struct slice *slice = vsw->network->slice;
-    bool seen = has_seen(vsw, dst, src), from_port = has_port(vsw->network, src), to_port = has_port(vsw->network, dst);
+    bool seen = has_seen(vsw, dst, src), from_port = intern_is_port(vsw, src), to_port = intern_is_port(vsw, dst);
     if (dst.b[0] & 1) {
         return false;                                   /* A group never answers. */
     }
     for (unsigned i = 0; slice && !seen && i < slice->n_switches; i++) {        /* Over a virtual link, answers come from another switch's network. */
         const struct vsw *other = fabric_find_vsw(vsw->fabric, slice->switches[i]->id);
         seen = other && other != vsw && has_seen(other, dst, src);
-        from_port |= has_port(slice->switches[i], src);
-        to_port |= has_port(slice->switches[i], dst);
+        from_port |= other && intern_is_port(other, src);
+        to_port |= other && intern_is_port(other, dst);
     }
     return seen || (from_port && to_port);
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controller/vsw_hold.h"
+
 struct rulesets *rulesets_new(struct controller *controller)
 {
     struct rulesets *r = XNEW(struct rulesets);
@@ -105,11 +107,17 @@ static void try_again(struct sw_rules *s, bool *failed)
     rule_set_failed(s, failed, false);
 }
 
-static void bury_rule(struct sw_rules *s, struct rule *rule)
+/* Deletes are for what a connected switch may have. One that is away, or is being read and has not told of it, will be read: what it has then and nobody wants is
+ * deleted. So the dead are never more than what was on the switch, whatever is put and withdrawn meanwhile. While some virtual switch is held the rule may have been put
+ * where one of an earlier life of ours is. */
+static void bury_rule(struct rulesets *r, struct sw_rules *s, struct rule *rule)
 {
     hmap_remove(&s->rules, &rule->node);
     list_remove(&rule->owned);
     make_dirty(s, &rule->dirty, &s->dead);
+    if (!s->sw || (!rule->there && !vsw_hold_keeps_others(r->controller->fabric))) {
+        rule_free(s, rule);
+    }
 }
 
 void ruleset_flow(struct rulesets *r, uint8_t table, uint16_t priority, const struct match *match, uint64_t cookie,
@@ -140,7 +148,7 @@ void ruleset_flow_take(struct rulesets *r, uint8_t table, uint16_t priority, con
 
     assert(cookie);
     if (rule && rule->tells && reset && rule->cookie != cookie) {
-        bury_rule(s, rule);
+        bury_rule(r, s, rule);
         rule = NULL;
     }
     if (rule) {
@@ -162,6 +170,7 @@ void ruleset_flow_take(struct rulesets *r, uint8_t table, uint16_t priority, con
     rule->flags = kept_flags;
     rule->tells = flags & RULE_TELLS;
     rule->reset |= reset;
+    rule->begun = reset ? cookie : rule->begun;
     rule->instructions = *instructions;
     instructions_init(instructions);
     rule->seen = false;
@@ -175,6 +184,9 @@ static void bury_group(struct sw_rules *s, struct rule_group *group)
     list_remove(&group->owned);
     make_dirty(s, &group->dirty, &s->dead_groups);
     group->buried = s->generation;
+    if (!s->sw || !group->sent) {
+        rule_group_free(s, group);                      /* As a rule's. */
+    }
 }
 
 static void bury_meter(struct sw_rules *s, struct rule_meter *meter)
@@ -183,6 +195,9 @@ static void bury_meter(struct sw_rules *s, struct rule_meter *meter)
     list_remove(&meter->owned);
     make_dirty(s, &meter->dirty, &s->dead_meters);
     meter->buried = s->generation;
+    if (!s->sw || !meter->sent) {
+        rule_meter_free(s, meter);
+    }
 }
 
 bool ruleset_flow_gone(struct rulesets *r, uint8_t table, uint16_t priority, const struct match *match, uint64_t cookie)
@@ -191,8 +206,9 @@ bool ruleset_flow_gone(struct rulesets *r, uint8_t table, uint16_t priority, con
     if (!rule || rule->owner != r->open_owner->owner || rule->cookie != cookie) {
         return false;
     }
-    bool is_there = r->open->sw && (rule->xid || rule->seen) && !rule->failed;
-    bury_rule(r->open, rule);
+    /* While it is read: as far as is known. */
+    bool is_there = r->open->sw && (rule->there || (r->open->state == SYNC_READING && rule->xid)) && !rule->failed;
+    bury_rule(r, r->open, rule);
     return is_there;
 }
 
@@ -351,7 +367,7 @@ void ruleset_end(struct rulesets *r)
 
     LIST_FOR_EACH (rule, owned, &o->rules) {
         if (!rule->kept) {
-            bury_rule(s, rule);
+            bury_rule(r, s, rule);
         }
     }
     LIST_FOR_EACH (group, owned, &o->groups) {
@@ -366,8 +382,10 @@ void ruleset_end(struct rulesets *r)
     }
     LIST_FOR_EACH (port, node, &s->ports) {
         if (port->owner == o->owner && !port->kept) {
-            s->stale_ports = xrealloc(s->stale_ports, (s->n_stale_ports + 1) * sizeof *s->stale_ports);
-            s->stale_ports[s->n_stale_ports++] = xstrdup(port->name);
+            if (s->sw) {                                /* Else they are read, too. */
+                s->stale_ports = xrealloc(s->stale_ports, (s->n_stale_ports + 1) * sizeof *s->stale_ports);
+                s->stale_ports[s->n_stale_ports++] = xstrdup(port->name);
+            }
             list_remove(&port->node);
             free(port);
             s->generation++;

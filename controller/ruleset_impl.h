@@ -21,6 +21,8 @@ struct rule {
     struct instructions instructions;
     bool kept;                  /* Put in the current pass. */
     bool reset;                 /* Its counters begin anew when it is sent next. */
+    uint64_t begun;             /* The cookie that it had when they last were to begin anew; 0: it goes on with whatever was there. */
+    bool there;                 /* The switch may have one of this identity: it was read or sent on this connection, or on the last one. */
     bool tells;                 /* RULE_TELLS */
     bool failed;                /* The switch refused it on this connection. */
     bool seen;                  /* While reading back: the switch has it as it should be. */
@@ -89,8 +91,8 @@ struct sw_rules {
     uint64_t datapath_id;
     struct hmap rules, groups, meters, owners;
     struct list ports;
-    struct list dirty, dead;                    /* Flows to send, flows to delete (owned by the list). */
-    struct list dirty_groups, dead_groups, dirty_meters, dead_meters;       /* The dead of both are graves (reconcile_send.c). */
+    /* To send, to delete (owned by the list): of the latter only what a connected switch may have. The dead groups and meters are graves (reconcile_send.c). */
+    struct list dirty, dead, dirty_groups, dead_groups, dirty_meters, dead_meters;
     uint64_t refused_generation;                /* Until this one is confirmed the switch may hold what it should not, as it refused a change: no grave is opened. */
     unsigned mark;
     uint64_t generation, sent_generation, acked_generation;     /* Of changes. */
@@ -138,6 +140,7 @@ struct rule *rule_new(uint8_t table, uint16_t priority, const struct minimatch *
 void rule_free(struct sw_rules *, struct rule *);
 void rule_group_free(struct sw_rules *, struct rule_group *);
 void rule_meter_free(struct sw_rules *, struct rule_meter *);
+void sw_rules_forget_dead(struct sw_rules *);          /* All that is to be deleted: if the switch has it, it will be read. */
 void batch_free(struct sw_rules *, struct batch *);
 const struct rule *rule_successor(const struct sw_rules *, const struct rule *dead);    /* The desired one with its identity; NULL: there is none. */
 void rule_set_failed(struct sw_rules *, bool *failed, bool value);

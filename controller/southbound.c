@@ -375,6 +375,10 @@ static void bound_unknown(struct substrate *s)
 
 static void check_ready(struct sb_conn *sb)
 {
+    if (sb->has_features && !sb->may_be && !(sb->may_be = southbound_may_be(sb))) {
+        sb_conn_free(sb, "its certificate is not for this datapath id");
+        return;
+    }
     if (sb->sw || !is_ready(sb)) {
         return;
     }

@@ -60,6 +60,7 @@ struct sb_conn {
     struct of_conn *conn;
     struct sw_impl *sw;         /* NULL until attached. */
     uint64_t datapath_id, since_ns;
+    bool may_be;                /* Who is at the other end may be this switch: its certificate has been looked at. */
     bool has_features, has_ports, polder_known, devices_known, has_flow_count;
     bool is_vswitchd;
     bool lacks_failover;        /* Said that it has no fast-failover groups. */
@@ -127,6 +128,7 @@ struct substrate {
     uint64_t started_ns;        /* When listening began. */
     struct stream_listener **listeners; unsigned n_listeners;
     struct tls_config *tls;
+    uint64_t n_others_names, n_no_names;        /* Switches refused because of what their certificates name, and do not name: southbound_names.c. */
     struct event *tick, *links_changed;
     struct bound_name *bound; unsigned n_bound;                 /* Sorted. */
     uint64_t n_lldp_sent, n_lldp_received, n_lldp_faults[N_LLDP_FAULTS], n_packet_ins, n_connects;
@@ -168,6 +170,9 @@ void southbound_detach(struct sw_impl *, const char *why);      /* sw_down, and 
 void southbound_attach_known(struct substrate *);               /* Connections that waited for the model to know them. */
 void southbound_tick(struct substrate *);
 void southbound_close(struct substrate *);
+
+/* southbound_names.c: whether who is at the other end, and says so, may be this switch; logs and counts why not. */
+bool southbound_may_be(const struct sb_conn *);
 void sb_conn_review_ports(struct sb_conn *);                    /* Candidates again; calls ports_changed when they differ. */
 
 /* southbound_request.c */

@@ -128,5 +128,8 @@ void substrate_metrics(struct substrate *s, struct buf *out)
     buf_printf(out, "polder_switch_connects_total %llu\n", (unsigned long long) s->n_connects);
     metric(out, "polder_southbound_connections", "gauge", "OpenFlow connections, those of unknown switches too.");
     buf_printf(out, "polder_southbound_connections %u\n", s->n_conns);
+    metric(out, "polder_switch_certificates_refused_total", "counter", "Switches refused because their certificate names other datapath ids, or none.");
+    buf_printf(out, "polder_switch_certificates_refused_total{reason=\"other-datapath\"} %llu\n", (unsigned long long) s->n_others_names);
+    buf_printf(out, "polder_switch_certificates_refused_total{reason=\"no-datapath\"} %llu\n", (unsigned long long) s->n_no_names);
     substrate_path_metrics(s, out);
 }

@@ -88,6 +88,26 @@ void rule_group_free(struct sw_rules *s, struct rule_group *group)
     free(group);
 }
 
+void sw_rules_forget_dead(struct sw_rules *s)
+{
+    struct rule *rule;
+    struct rule_group *group;
+    struct rule_meter *meter;
+    LIST_FOR_EACH (rule, dirty, &s->dead) {
+        rule_free(s, rule);
+    }
+    LIST_FOR_EACH (group, dirty, &s->dead_groups) {
+        rule_group_free(s, group);
+    }
+    LIST_FOR_EACH (meter, dirty, &s->dead_meters) {
+        rule_meter_free(s, meter);
+    }
+    for (unsigned i = 0; i < s->n_stale_ports; i++) {
+        free(s->stale_ports[i]);
+    }
+    s->n_stale_ports = 0;
+}
+
 void sw_rules_free(struct rulesets *r, struct sw_rules *s)
 {
     struct rule *rule;
@@ -108,15 +128,7 @@ void sw_rules_free(struct rulesets *r, struct sw_rules *s)
         hmap_remove(&s->meters, &meter->node);
         rule_meter_free(s, meter);
     }
-    LIST_FOR_EACH (rule, dirty, &s->dead) {
-        rule_free(s, rule);
-    }
-    LIST_FOR_EACH (group, dirty, &s->dead_groups) {
-        rule_group_free(s, group);
-    }
-    LIST_FOR_EACH (meter, dirty, &s->dead_meters) {
-        rule_meter_free(s, meter);
-    }
+    sw_rules_forget_dead(s);
     LIST_FOR_EACH (port, node, &s->ports) {
         list_remove(&port->node);
         free(port);
@@ -124,9 +136,6 @@ void sw_rules_free(struct rulesets *r, struct sw_rules *s)
     HMAP_FOR_EACH (owner, node, &s->owners) {
         hmap_remove(&s->owners, &owner->node);
         free(owner);
-    }
-    for (unsigned i = 0; i < s->n_stale_ports; i++) {
-        free(s->stale_ports[i]);
     }
     free(s->stale_ports);
     hmap_fini(&s->rules);

@@ -208,6 +208,8 @@ static void land(struct edge_context *x)
     rule_put(r);
 }
 
+void transport_restore_pair(struct edge_context *x, const struct pair *pair) { restore_source(x, pair->edge, pair->id, pair->src, &pair->dst); }
+
 void transport_restore(struct edge_context *x)
 {
     const struct network *network = x->vsw->network;
@@ -237,7 +239,7 @@ void transport_restore(struct edge_context *x)
     }
     LIST_FOR_EACH (pair, node, &x->vsw->pairs) {
         if (pair->edge != x->edge->index) {
-            restore_source(x, pair->edge, pair->id, pair->src, &pair->dst);
+            transport_restore_pair(x, pair);
         }
     }
     land(x);
@@ -478,6 +480,8 @@ static void unknown_pairs(struct edge_context *x)
     }
 }
 
+void transport_translate_pair(struct edge_context *x, const struct pair *pair) { translate_source(x, pair->id, pair->src, &pair->dst, COOKIE_PAIR); }
+
 void transport_translate(struct edge_context *x)
 {
     const struct network *network = x->vsw->network;
@@ -497,7 +501,7 @@ void transport_translate(struct edge_context *x)
     }
     LIST_FOR_EACH (pair, node, &x->vsw->pairs) {
         if (pair->edge == x->edge->index && pair->state == PAIR_ACTIVE) {
-            translate_source(x, pair->id, pair->src, &pair->dst, COOKIE_PAIR);
+            transport_translate_pair(x, pair);
         }
     }
     unknown_pairs(x);

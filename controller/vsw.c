@@ -211,19 +211,42 @@ static void count_entry(struct vsw *vsw, const struct flow_entry *entry, int del
     review_unmatched(vsw, table);
 }
 
-/* The change is an edit of the edges' rulesets, unless all will be compiled in this turn anyway. */
-static void put(struct vsw *vsw, struct flow_entry *entry, bool reset_counts)
+/* The change is an edit of the edges' rulesets, unless all will be compiled in this turn anyway. begins: it takes no other's counters over. */
+static void put(struct vsw *vsw, struct flow_entry *entry, bool begins)
 {
     if (!vsw->is_slice) {
         fabric_entries_changed(vsw);
     } else if (!vsw->entries_dirty) {
-        compile_entry_put(vsw, entry, reset_counts);
+        compile_entry_put(vsw, entry, begins);
+    }
+}
+
+/* For the tenant: the rules go on counting (vsw_stats.h). */
+static void reset_counts(struct vsw *vsw, struct vflow *vflow)
+{
+    counter_sum_reset(&vflow->sum, vsw_stats_next(vsw->fabric->stats, vsw));
+    vsw->resets = true;
+    fabric_work(vsw);
+}
+
+static void take_over(struct vsw *vsw, struct vflow *vflow, const struct flow_entry *replaced)
+{
+    struct vflow *old = replaced->aux;
+    vflow->took_over = true;
+    vflow->sum = old->sum;
+    old->sum = (struct counter_sum) { 0 };
+    if (vflow->change) {
+        vsw_change_former(vsw, vflow, &replaced->instructions, replaced);
+    }
+    if (vflow->entry->resets) {
+        reset_counts(vsw, vflow);
     }
 }
 
 static struct of_error insert(struct flow_entry *entry, void *aux)
 {
     struct vsw *vsw = aux;
+    const struct flow_entry *replaced = entry->replaces ? entry->replaces : entry->resets;
     struct of_error error = check(vsw, entry);
     uint32_t where = vsw->is_slice ? room_where(vsw, entry->match) : ROOM_NOWHERE, cost = cost_at(vsw, where);
 
@@ -249,17 +272,11 @@ static struct of_error insert(struct flow_entry *entry, void *aux)
     if (vsw->is_slice) {
         account(vsw, counted(cost));
         room_take(vsw, where, +1);
-        if (entry->replaces) {
-            struct vflow *old = entry->replaces->aux;
-            vflow->took_over = true;
-            vflow->sum = old->sum;
-            old->sum = (struct counter_sum) { 0 };
-            if (vflow->change) {
-                vsw_change_former(vsw, vflow, &entry->replaces->instructions, entry->replaces);
-            }
+        if (replaced) {
+            take_over(vsw, vflow, replaced);
         }
     }
-    put(vsw, entry, !entry->replaces);
+    put(vsw, entry, !replaced);
     if (vsw->is_slice) {
         count_entry(vsw, entry, +1);
         vsw_stats_timeouts(vsw->fabric->stats, vsw, entry);
@@ -288,11 +305,10 @@ static struct of_error modify(struct flow_entry *entry, const struct instruction
         vsw_change_former(vsw, vflow, old, NULL);
         vflow->change = vsw->current;
     }
-    if (reset) {
-        vsw->gone_matched[entry->table_id] += vflow->sum.packets;
-        counter_sum_reset(&vflow->sum);
+    if (vsw->is_slice && reset) {
+        reset_counts(vsw, vflow);
     }
-    put(vsw, entry, reset);
+    put(vsw, entry, false);
     return OF_OK;
 }
 
@@ -325,8 +341,8 @@ static void remove_entry(struct flow_entry *entry, int reason, void *aux)
 static void counters(const struct flow_entry *entry, uint64_t *packets, uint64_t *bytes, uint64_t *used_ns, void *aux UNUSED)
 {
     const struct vflow *vflow = entry->aux;
-    *packets = vflow ? vflow->sum.packets : 0;
-    *bytes = vflow ? vflow->sum.bytes : 0;
+    *packets = vflow ? vflow->sum.packets - vflow->sum.before.packets : 0;
+    *bytes = vflow ? vflow->sum.bytes - vflow->sum.before.bytes : 0;
     *used_ns = vflow ? MAX(vflow->sum.used_ns, entry->created_ns) : entry->created_ns;
 }
 
@@ -349,6 +365,7 @@ struct vsw *vsw_new(struct fabric *fabric, struct network *network)
     list_init(&vsw->pairs);
     list_init(&vsw->pair_holders);
     hmap_init(&vsw->pair_addresses);
+    hmap_init(&vsw->pair_ids);
     list_init(&vsw->work);
     hmap_init(&vsw->numbers);
     hmap_init(&vsw->ports);
@@ -373,6 +390,8 @@ void vsw_free(struct vsw *vsw)
         free(pair);
     }
     hmap_fini(&vsw->pair_addresses);
+    hmap_fini(&vsw->pair_ids);
+    free(vsw->port_keys);
     relay_forget(vsw, true);
     vsw->fabric->n_held -= vsw->hold_end_ns != 0;
     vsw_stats_vsw_gone(vsw->fabric->stats, vsw);

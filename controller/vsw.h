@@ -40,7 +40,7 @@ enum pair_state {
 };
 struct pair {
     struct list node;           /* In vsw.pairs. */
-    struct hmap_node by_addresses;
+    struct hmap_node by_addresses, by_id;
     struct pair_holder *holder; /* The port whose frames made it. */
     struct list by_use;         /* In holder.used, while active. */
     bool unanswered;            /* Nobody had sent to its source when it got the id. */
@@ -155,7 +155,7 @@ struct vsw {
     unsigned n_write_goto;      /* Entries that write actions and go on: the action set is not known when they are compiled. */
     unsigned n_ff_groups;
     uint32_t packet_in_meter;   /* Physical id, on each of its edges; 0: none was left. */
-    uint32_t next_number;
+    uint32_t next_number, first_number;         /* The latest, and what it was when this life of ours began. */
     bool numbers_again;         /* They began anew: one may be in use. */
     /* By table: entries, those of priority 0, those that go there, whether a rule counts what no entry matches, and what entries had matched that are gone. */
     uint32_t n_entries[VIRT_N_TABLES], n_lowest[VIRT_N_TABLES], n_gotos[VIRT_N_TABLES];
@@ -169,10 +169,11 @@ struct vsw {
     bool devices_dirty;         /* Transport to be compiled on the edges of fabric.devices. */
     bool ports_dirty;           /* What the tenant sees of its ports may have changed. */
     struct list pairs, pair_holders;
-    struct hmap pair_addresses; /* Of them: by (eth_src, eth_dst). */
+    struct hmap pair_addresses, pair_ids;       /* Of them: by (eth_src, eth_dst); by (edge, id). */
     unsigned n_pairs[2], n_draining[2];         /* By enum pair_kind. */
     uint64_t pairs_asked_ns;    /* When the senders were last asked what they use; 0: never. */
     struct relay *relay;        /* relay.c; NULL: no frame of a new pair has come for long. */
+    uint64_t *port_keys; unsigned n_port_keys;  /* Addresses of its ports and their edges, in order: intern.c. */
     uint32_t next_pair;         /* Where the search for a free pair id starts. */
     uint64_t *edges;            /* Datapath ids that hold rules of it. */
     unsigned n_edges;
@@ -196,6 +197,8 @@ struct vsw {
     struct list formers;
     struct list waits;          /* struct vsw_wait, vsw_changes.c */
     struct list barriers;       /* struct barrier_token: asked for in this turn. */
+    bool resets;                /* Counters were reset in this turn: */
+    unsigned n_reading_resets;  /* collections that say of what was counted before. */
     bool confirming;            /* One of the waits covers changes. */
 };
 

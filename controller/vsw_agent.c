@@ -91,7 +91,7 @@ static void be_barrier(void *vsw, void (*done)(void *token), void *token) { vsw_
 static bool be_barrier_passes(void *vsw_)
 {
     const struct vsw *vsw = vsw_;
-    return vsw->n_edges == 1 && !vsw->dirty && !vsw->entries_dirty && reconcile_in_order(vsw->controller->reconcile, vsw->edges[0]);
+    return vsw->n_edges == 1 && !vsw->resets && !vsw->n_reading_resets && !vsw->dirty && !vsw->entries_dirty && reconcile_in_order(vsw->controller->reconcile, vsw->edges[0]);
 }
 
 static struct of_error be_port_mod(void *vsw, const struct of_port_mod *mod) { return vsw_port_mod(vsw, mod); }

@@ -19,6 +19,7 @@
 #include "controller/fabric_impl.h"
 #include "controller/ruleset.h"
 #include "controller/vsw_hold.h"
+#include "controller/vsw_stats.h"
 #include "lib/log.h"
 #include "ofproto/agent.h"
 
@@ -284,28 +285,69 @@ void vsw_barrier(struct vsw *vsw, void (*done)(void *token), void *token)
     fabric_work(vsw);
 }
 
-void vsw_changes_turn(struct vsw *vsw)
+/* Takes the barriers. */
+static void move_barriers(struct list *from, struct list *to)
 {
-    bool changes = !vsw->confirming && vsw->first_change < vsw->next_change;
-    vsw->current = 0;
-    if (!changes && list_empty(&vsw->barriers)) {
-        return;
+    struct barrier_token *barrier;
+    LIST_FOR_EACH (barrier, node, from) {
+        list_remove(&barrier->node);
+        list_push_back(to, &barrier->node);
     }
+}
+
+static void wait_for_edges(struct vsw *vsw, struct list *barriers, bool changes)
+{
     struct vsw_wait *wait = XNEW(struct vsw_wait);
     wait->vsw = vsw;
     wait->covers_changes = changes;
     wait->end = vsw->next_change;
     vsw->confirming |= changes;
     list_init(&wait->barriers);
-    struct barrier_token *barrier;
-    LIST_FOR_EACH (barrier, node, &vsw->barriers) {
-        list_remove(&barrier->node);
-        list_push_back(&wait->barriers, &barrier->node);
-    }
+    move_barriers(barriers, &wait->barriers);
     list_push_back(&vsw->waits, &wait->node);
     struct confirm *confirm = reconcile_confirm(vsw->controller->reconcile, vsw->edges, vsw->n_edges, confirmed, wait);
     if (confirm) {
         wait->confirm = confirm;
+    }
+}
+
+/* --- Resets of counters --- */
+
+static void reset_is_read(void *vsw) { ((struct vsw *) vsw)->n_reading_resets--; }
+
+/* Barriers behind a reset: until then what was counted before could be taken for what is counted since. */
+struct behind_reset { struct vsw *vsw; struct list barriers; };
+
+static void before_is_known(void *behind_)
+{
+    struct behind_reset *behind = behind_;
+    wait_for_edges(behind->vsw, &behind->barriers, false);
+    free(behind);
+}
+
+static void read_resets(struct vsw *vsw)
+{
+    if (vsw->resets) {
+        vsw->n_reading_resets++;
+        vsw_stats_refresh(vsw->fabric->stats, vsw, VSW_STATS_FLOWS, reset_is_read, vsw);
+        vsw->resets = false;
+    }
+    if (vsw->n_reading_resets && !list_empty(&vsw->barriers)) {
+        struct behind_reset *behind = XNEW(struct behind_reset);
+        behind->vsw = vsw;
+        list_init(&behind->barriers);
+        move_barriers(&vsw->barriers, &behind->barriers);
+        vsw_stats_after(vsw->fabric->stats, vsw, before_is_known, behind);
+    }
+}
+
+void vsw_changes_turn(struct vsw *vsw)
+{
+    bool changes = !vsw->confirming && vsw->first_change < vsw->next_change;
+    vsw->current = 0;
+    read_resets(vsw);
+    if (changes || !list_empty(&vsw->barriers)) {
+        wait_for_edges(vsw, &vsw->barriers, changes);
     }
 }
 

@@ -14,7 +14,7 @@ void vsw_hold_begin(struct vsw *vsw)
     struct controller *c = vsw->controller;
     if (vsw->is_slice && c->config.slice_hold_s) {
         vsw->hold_end_ns = clock_now_ns(&c->clock) + c->config.slice_hold_s * NS_PER_S;
-        vsw->next_number = COOKIE_FIRST_VFLOW + rng_below(&c->rng, COOKIE_LAST_VFLOW - COOKIE_FIRST_VFLOW);
+        vsw->next_number = vsw->first_number = COOKIE_FIRST_VFLOW + rng_below(&c->rng, COOKIE_LAST_VFLOW - COOKIE_FIRST_VFLOW);
         vsw->fabric->n_held++;
     }
 }
@@ -55,13 +55,21 @@ void vsw_hold_tick(struct fabric *f)
     }
 }
 
+/* The entry's number was given out since controllerd started. */
+static bool is_of_this_life(const struct vsw *vsw, uint32_t number)
+{
+    const uint32_t span = COOKIE_LAST_VFLOW - COOKIE_FIRST_VFLOW + 1;
+    uint32_t since = (number + span - vsw->first_number) % span, until = (vsw->next_number + span - vsw->first_number) % span;
+    return number >= COOKIE_FIRST_VFLOW && number <= COOKIE_LAST_VFLOW && since && since <= until;
+}
+
 bool vsw_hold_keeps_flow(const struct fabric *f, uint8_t table, uint64_t cookie)
 {
     if (!f || !f->n_held || table < T_VIRT || table > T_VIRT_LAST) {
         return false;
     }
     const struct vsw *vsw = fabric_find_vsw(f, (uint32_t) (cookie >> 32));
-    return vsw && vsw_is_held(vsw);
+    return vsw && vsw_is_held(vsw) && !is_of_this_life(vsw, (uint32_t) cookie);
 }
 
 bool vsw_hold_keeps_others(const struct fabric *f) { return f && f->n_held; }

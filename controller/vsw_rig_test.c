@@ -32,8 +32,20 @@ static struct of_error verdict(const struct flow_entry *entry, const struct edge
     return e->datapath_id == 2 && has_refused_action(&entry->instructions.apply) ? OF_ERROR(OFPET_BAD_ACTION, OFPBAC_BAD_SET_ARGUMENT) : OF_OK;
 }
 
-static struct of_error on_insert(struct flow_entry *entry, void *e) { return verdict(entry, e); }
-static struct of_error on_modify(struct flow_entry *entry, const struct instructions *old UNUSED, bool reset UNUSED, void *e) { return verdict(entry, e); }
+/* Of what its entries have counted, so much was before they were reset. */
+static struct of_error on_insert(struct flow_entry *entry, void *e_)
+{
+    const struct edge_sim *e = e_;
+    uint64_t before = entry->resets ? e->n_counted : entry->replaces ? (uintptr_t) entry->replaces->aux : 0;
+    entry->aux = (void *) (uintptr_t) before;
+    return verdict(entry, e);
+}
+static struct of_error on_modify(struct flow_entry *entry, const struct instructions *old UNUSED, bool reset, void *e_)
+{
+    const struct edge_sim *e = e_;
+    entry->aux = reset ? (void *) (uintptr_t) e->n_counted : entry->aux;
+    return verdict(entry, e);
+}
 static void on_remove(struct flow_entry *entry, int reason, void *e)
 {
     if (reason >= 0 && entry->flags & OFPFF_SEND_FLOW_REM) {
@@ -42,7 +54,7 @@ static void on_remove(struct flow_entry *entry, int reason, void *e)
 }
 static void on_counters(const struct flow_entry *entry, uint64_t *packets, uint64_t *bytes, uint64_t *used_ns, void *e)
 {
-    *packets = *bytes = ((const struct edge_sim *) e)->n_counted;
+    *packets = *bytes = ((const struct edge_sim *) e)->n_counted - (uintptr_t) entry->aux;
     *used_ns = entry->created_ns;
 }
 static struct of_error on_group(struct group *g, void *e_)

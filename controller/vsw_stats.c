@@ -7,6 +7,7 @@
 
 #include "controller/edge_tables.h"
 #include "controller/fabric_impl.h"
+#include "controller/ruleset.h"
 #include "controller/substrate.h"
 
 #define TICK_MS 100
@@ -46,6 +47,7 @@ struct tally {
     struct list now, next;      /* Waiters of the collection under way, and of the one after it. */
     struct list questions;      /* Not answered. */
     bool collecting;
+    uint64_t number;            /* Of the latest collection. */
     uint64_t deadline_ns;       /* Of the collection. */
     struct hmap departures;
     bool has_timeouts;
@@ -209,6 +211,9 @@ static void ask_edge(struct tally *t, const struct edge *edge, unsigned kinds)
         return;
     }
     if (kinds & VSW_STATS_FLOWS) {
+        if (t->vsw->resets) {                           /* Its rules may have other cookies now: the question is behind them. */
+            reconcile_flush(t->vsw->controller->reconcile, edge->datapath_id);
+        }
         ask_flows(t, edge, sw);
     }
     for (unsigned kind = VSW_STATS_GROUPS; kind <= VSW_STATS_PORTS; kind <<= 1) {
@@ -243,6 +248,7 @@ static void start(struct tally *t)
         list_push_back(&t->now, &w->node);
     }
     t->collecting = true;
+    t->number++;
     t->deadline_ns = now_of(t->stats) + COLLECT_TIMEOUT_NS;
     t->stats->n_collections++;
     for (unsigned i = 0; i < network->n_landings; i++) {
@@ -277,6 +283,21 @@ void vsw_stats_ask_port(struct vsw_stats *s, struct vsw *vsw, const struct edge 
     ask_id(tally_get(s, vsw), edge, sw, VSW_STATS_PORTS, port_no);
 }
 
+uint64_t vsw_stats_next(struct vsw_stats *s, struct vsw *vsw) { return tally_get(s, vsw)->number + 1; }
+
+void vsw_stats_after(struct vsw_stats *s, struct vsw *vsw, void (*done)(void *token), void *token)
+{
+    struct tally *t = tally_get(s, vsw);
+    bool waits = !list_empty(&t->next);
+    if (!waits && !t->collecting) {
+        done(token);
+        return;
+    }
+    struct waiter *w = XNEW(struct waiter);
+    *w = (struct waiter) { .done = done, .token = token };
+    list_push_back(waits ? &t->next : &t->now, &w->node);
+}
+
 /* --- Departures --- */
 
 static struct departure *departure_find(const struct tally *t, uint32_t number)
@@ -303,8 +324,8 @@ static void departed(struct tally *t, struct departure *d)
     struct of_flow_removed *msg = d->msg;
     t->stats->n_untold += d->n_left;
     if (msg) {
-        msg->packet_count = d->sum.packets;
-        msg->byte_count = d->sum.bytes;
+        msg->packet_count = d->sum.packets - d->sum.before.packets;
+        msg->byte_count = d->sum.bytes - d->sum.before.bytes;
         d->msg = NULL;
         t->stats->n_departed++;
     }
@@ -315,11 +336,26 @@ static void departed(struct tally *t, struct departure *d)
     }
 }
 
+/* What an edge says by itself comes behind the latest collection that it has answered. */
+static uint64_t reading_behind(const struct tally *t, uint16_t edge)
+{
+    const struct question *q;
+    bool asked = false;
+    LIST_FOR_EACH (q, of_tally, &t->questions) {
+        asked |= q->edge == edge && q->kind == VSW_STATS_FLOWS;
+    }
+    return asked ? t->number : t->number + 1;
+}
+
 /* final: it is off the edge. */
 static void departing_counted(struct tally *t, struct departure *d, uint16_t edge, uint64_t packets, uint64_t bytes, bool final)
 {
     uint64_t before = d->sum.packets;
-    (final ? counter_sum_final : counter_sum_read)(&d->sum, edge, packets, bytes, now_of(t->stats));
+    if (final) {
+        counter_sum_final(&d->sum, edge, packets, bytes, now_of(t->stats), reading_behind(t, edge));
+    } else {
+        counter_sum_read_numbered(&d->sum, edge, packets, bytes, now_of(t->stats), t->number);
+    }
     t->stats->ops->late(t->vsw, d->table, d->sum.packets - before);
 }
 
@@ -344,7 +380,7 @@ static void take_flows(struct question *q, const struct of_multipart_msg *mp, ui
         struct counter_sum *sum = t->stats->ops->flow(t->vsw, (uint32_t) f->cookie);
         struct departure *d = sum ? NULL : departure_find(t, (uint32_t) f->cookie);
         if (sum) {
-            counter_sum_read(sum, q->edge, f->packet_count, f->byte_count, now);
+            counter_sum_read_numbered(sum, q->edge, f->packet_count, f->byte_count, now, t->number);
         } else if (d) {
             departing_counted(t, d, q->edge, f->packet_count, f->byte_count, false);
         }
@@ -457,7 +493,7 @@ void vsw_stats_flow_removed(struct vsw_stats *s, struct sw *sw, const struct of_
     if (d && sw->edge) {
         departing_counted(t, d, sw->edge->index, msg->packet_count, msg->byte_count, true);
     } else if (sum && sw->edge) {
-        counter_sum_final(sum, sw->edge->index, msg->packet_count, msg->byte_count, now_of(s));
+        counter_sum_final(sum, sw->edge->index, msg->packet_count, msg->byte_count, now_of(s), t ? reading_behind(t, sw->edge->index) : 1);
     }
     if (d && !--d->n_left) {
         departed(t, d);

@@ -17,6 +17,9 @@
  * the entry is departing. What it counted meanwhile is added to its table's counters as it comes, and when all is told
  * the tenant hears of the entry, if it asked for that, once and with the true sum.
  *
+ * What a tenant resets (OFPFF_RESET_COUNTS) is reset here only, and no switch resets a rule's counters, so that its table's counters miss nothing: the next collection
+ * says how much had been counted until then (counter_sum.h). It is begun in the same turn, and barriers that come behind the reset wait for it.
+ *
  * Idle and hard timeouts are decided here, as physical rules carry none: an entry is in use as long as its sum grows on
  * any edge. While a virtual switch has entries with an idle timeout it is read ten times in the shortest of them, but
  * not more often than every IDLE_POLL_MIN_NS; an entry lives at most that much longer than it should.
@@ -66,6 +69,10 @@ void vsw_stats_free(struct vsw_stats *);
 void vsw_stats_refresh(struct vsw_stats *, struct vsw *, unsigned kinds, void (*done)(void *token), void *token);
 /* Reads one port of the (connected) edge now; what it says comes by ops->port, collection or not. */
 void vsw_stats_ask_port(struct vsw_stats *, struct vsw *, const struct edge *, struct sw *, uint32_t port_no);
+/* The number of the next collection to begin. */
+uint64_t vsw_stats_next(struct vsw_stats *, struct vsw *);
+/* Calls done(token) behind all that was to be read by now; at once if nothing was. Asks for nothing. */
+void vsw_stats_after(struct vsw_stats *, struct vsw *, void (*done)(void *token), void *token);
 /* From substrate_ops.reply: true if it was asked here. */
 bool vsw_stats_reply(struct vsw_stats *, struct sw *, const struct of_msg *);
 void vsw_stats_sw_down(struct vsw_stats *, struct sw *);        /* It will not answer. */

@@ -508,11 +508,71 @@ static void test_what_left_counts(void)
     vsw_rig_fini(&b);
 }
 
+static void reset(struct vsw_rig *b, enum of_flow_command command, const char *actions)
+{
+    struct of_msg msg;
+    struct err err = ERR_INIT;
+    of_msg_init(&msg, OFPT_FLOW_MOD, 0);
+    of_flow_mod_init(&msg.flow_mod);
+    msg.flow_mod.command = command;
+    msg.flow_mod.flags = OFPFF_RESET_COUNTS | OFPFF_SEND_FLOW_REM;
+    CU_ASSERT_TRUE_FATAL(match_parse("eth_dst=02:00:00:00:00:01", &msg.flow_mod.match, &err) && instructions_parse(actions, &msg.flow_mod.instructions, &err));
+    of_conn_send(b->tenant->conn, &msg);
+    of_msg_fini(&msg);
+}
+
+static void expect_entry(struct vsw_rig *b, uint64_t packets)
+{
+    const struct flow_entry *e = vsw_rig_entry(b, 0, "eth_dst=02:00:00:00:00:01");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(e);
+    const struct counter_sum *sum = &((const struct vflow *) e->aux)->sum;
+    CU_ASSERT_EQUAL(sum->packets - sum->before.packets, packets);
+    CU_ASSERT_EQUAL(sum->bytes - sum->before.bytes, packets);
+}
+
+static void count_to(struct vsw_rig *b, uint64_t n)
+{
+    for (unsigned i = 0; i < N_EDGES; i++) {
+        b->edges[i].n_counted = n;
+    }
+}
+
+/* Nobody reads before a tenant resets an entry, by a modify and by an add: the entry begins at zero, its table misses nothing. */
+static void test_resets(void)
+{
+    struct vsw_rig b;
+    vsw_rig_init(&b);
+    vsw_rig_flow(&b, OFPFC_ADD, 0, 1, "eth_dst=02:00:00:00:00:01", "output:2");
+    vsw_rig_barrier(&b);
+    for (unsigned round = 0; round < 4; round++) {
+        uint64_t n = 10 * round;
+        count_to(&b, n + 5);
+        reset(&b, round % 2 ? OFPFC_ADD : OFPFC_MODIFY, round < 2 ? "output:1" : "output:2");
+        vsw_rig_barrier(&b);
+        count_to(&b, n + 7);                            /* From now on the new count. */
+        expect_entry(&b, 0);
+        expect_table(&b, 4 * (n + 7), 2 * (n + 7));     /* As much by the rule for what matches nothing. */
+        expect_entry(&b, 4);
+    }
+    /* What is deleted behind a reset tells what came since; the table all. */
+    count_to(&b, 50);
+    reset(&b, OFPFC_ADD, "output:1");
+    vsw_rig_barrier(&b);
+    count_to(&b, 53);
+    vsw_rig_flow(&b, OFPFC_DELETE, 0, 0, "eth_dst=02:00:00:00:00:01", "");
+    struct of_msg msg = of_peer_take(b.f.c.base, b.tenant);
+    CU_ASSERT_TRUE(msg.type == OFPT_FLOW_REMOVED && msg.flow_removed.packet_count == 6 && msg.flow_removed.byte_count == 6);
+    of_msg_fini(&msg);
+    expect_table(&b, 212, 106);
+    vsw_rig_fini(&b);
+}
+
 void vsw_test_suite(void)
 {
     UNIT_SUITE("vsw", { "refused add", test_refused_add }, { "refused change", test_refused_change }, { "refused group", test_refused_group },
                { "features", test_features }, { "quotas", test_quotas }, { "barrier", test_barrier },
                { "what a plain switch has not", test_refused_by_name }, { "packets", test_packets },
                { "metadata and action set", test_metadata_and_set }, { "bucket to the controller", test_bucket_to_controller },
-               { "ports", test_ports }, { "changes", test_changes }, { "cycles", test_cycles }, { "what left counts", test_what_left_counts });
+               { "ports", test_ports }, { "changes", test_changes }, { "cycles", test_cycles }, { "what left counts", test_what_left_counts },
+               { "what was reset counts", test_resets });
 }

@@ -515,6 +515,14 @@ bool stream_peer_refused(const struct stream *s)
     return s->tls && tls_session_refused(s->tls);
 }
 
+bool stream_peer_names(const struct stream *s, void (*fn)(const char *name, void *aux), void *aux)
+{
+    if (s->tls) {
+        tls_session_peer_names(s->tls, fn, aux);
+    }
+    return s->tls;
+}
+
 bool stream_peer_uid(const struct stream *s, unsigned *uid)
 {
     struct ucred cred;

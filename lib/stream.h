@@ -51,6 +51,8 @@ void stream_read_enable(struct stream *, bool);
 void stream_set_read_size(struct stream *, size_t bytes);      /* At most so much is read in a turn of the loop; at least 1, at most (and without this) 64 KiB. */
 const char *stream_peer(const struct stream *);                 /* "tcp:127.0.0.1:6653", "unix:/path", "unix:(client)". */
 bool stream_peer_refused(const struct stream *);                /* TLS: it failed because of the peer's certificate. */
+/* TLS: fn for each name of the peer's certificate, as tls_session_peer_names(). False, and no name, without TLS. */
+bool stream_peer_names(const struct stream *, void (*fn)(const char *name, void *aux), void *aux);
 bool stream_peer_uid(const struct stream *, unsigned *uid);     /* Unix sockets: SO_PEERCRED. */
 
 typedef void stream_accept_fn(struct stream *, void *aux);      /* The callee owns the stream and sets its ops at once. */

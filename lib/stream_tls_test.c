@@ -61,6 +61,11 @@ static X509 *make_cert(const char *name, EVP_PKEY *key, X509 *issuer, EVP_PKEY *
         X509_add_ext(cert, ext, -1);
         X509_EXTENSION_free(ext);
     }
+    if (!strcmp(name, "named")) {
+        X509_EXTENSION *ext = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "URI:dpid:0000000000000001,IP:127.0.0.1,DNS:host1");
+        X509_add_ext(cert, ext, -1);
+        X509_EXTENSION_free(ext);
+    }
     require(X509_sign(cert, issuer_key ? issuer_key : key, EVP_sha256()) > 0, name);
     return cert;
 }
@@ -94,6 +99,7 @@ static int suite_init(void)
     make_pair("client", ca, ca_key, 3600);
     make_pair("expired", ca, ca_key, -3600);
     make_pair("wildcard", ca, ca_key, 3600);
+    make_pair("named", ca, ca_key, 3600);
     make_pair("stranger", other, other_key, 3600);
     X509_free(ca);
     X509_free(other);
@@ -105,7 +111,7 @@ static int suite_init(void)
 static int suite_cleanup(void)
 {
     static const char *const files[] = { "ca.crt", "other-ca.crt", "server.crt", "server.key", "client.crt", "client.key", "expired.crt", "expired.key",
-                                         "stranger.crt", "stranger.key", "locked.key", "wildcard.crt", "wildcard.key" };
+                                         "stranger.crt", "stranger.key", "locked.key", "wildcard.crt", "wildcard.key", "named.crt", "named.key" };
     for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
         if (unlink(path(files[i]))) {
             return -1;
@@ -162,6 +168,27 @@ static void test_tls(void)
     CU_ASSERT_STRING_EQUAL(buf_cstr(&r.server.got), "earlybye");
     CU_ASSERT_STRING_EQUAL(r.server.why, "the peer closed the connection");       /* Not a truncation. */
     rig_fini(&r);
+}
+
+static void add_name(const char *name, void *text) { buf_printf(text, "%s;", name); }
+
+/* What a certificate calls its owner: common name, DNS names and URIs. */
+static void test_peer_names(void)
+{
+    static const struct { const char *client, *names; } cases[] = { { "named", "named;dpid:0000000000000001;host1;" }, { "client", "client;" } };
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct rig r;
+        struct buf text = BUF_INIT;
+        start(&r, "server", "ca.crt", cases[i].client, "ca.crt");
+        CU_ASSERT_TRUE(rig_run_until(&r, &r.client.connected) && rig_run_until(&r, &r.server.connected));
+        CU_ASSERT_TRUE(stream_peer_names(r.server.s, add_name, &text));
+        CU_ASSERT_STRING_EQUAL(buf_cstr(&text), cases[i].names);
+        buf_clear(&text);
+        CU_ASSERT_TRUE(stream_peer_names(r.client.s, add_name, &text));
+        CU_ASSERT_STRING_EQUAL(buf_cstr(&text), "server;");
+        buf_fini(&text);
+        rig_fini(&r);
+    }
 }
 
 static void test_bulk(void)
@@ -281,6 +308,7 @@ static void test_config_errors(void)
 void stream_tls_test_suite(void)
 {
     UNIT_SUITE("stream TLS", { "both ways", test_tls }, { "bulk and backpressure", test_bulk }, { "refused certificates", test_refused }, { "names of peers", test_names },
+               { "what a certificate names", test_peer_names },
                { "peer does not speak TLS", test_not_tls }, { "truncated", test_truncated }, { "configuration errors", test_config_errors });
     CU_pSuite suite = CU_get_suite("stream TLS");
     suite->pInitializeFunc = suite_init;

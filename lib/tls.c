@@ -163,6 +163,38 @@ bool tls_session_refused(const struct tls_session *s)
     return s->refused;
 }
 
+/* What has a zero inside is no name. */
+static void tell_name(const ASN1_STRING *value, void (*fn)(const char *name, void *aux), void *aux)
+{
+    unsigned char *text = NULL;
+    int size = ASN1_STRING_to_UTF8(&text, value);
+    if (size > 0 && strlen((const char *) text) == (size_t) size) {
+        fn((const char *) text, aux);
+    }
+    OPENSSL_free(text);
+}
+
+void tls_session_peer_names(const struct tls_session *s, void (*fn)(const char *name, void *aux), void *aux)
+{
+    X509 *cert = s->ready ? SSL_get1_peer_certificate(s->ssl) : NULL;
+    if (!cert) {
+        return;
+    }
+    const X509_NAME *subject = X509_get_subject_name(cert);
+    for (int i = -1; (i = X509_NAME_get_index_by_NID(subject, NID_commonName, i)) >= 0;) {
+        tell_name(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, i)), fn, aux);
+    }
+    GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+        if (name->type == GEN_DNS || name->type == GEN_URI) {
+            tell_name(name->type == GEN_DNS ? name->d.dNSName : name->d.uniformResourceIdentifier, fn, aux);
+        }
+    }
+    GENERAL_NAMES_free(names);
+    X509_free(cert);
+}
+
 static void take_output(struct tls_session *s, struct buf *out)
 {
     size_t n = BIO_ctrl_pending(s->out);

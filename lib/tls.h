@@ -21,6 +21,8 @@ struct tls_session *tls_session_new(struct tls_config *, bool server);  /* Takes
 void tls_session_free(struct tls_session *);
 bool tls_session_ready(const struct tls_session *);     /* The handshake is done. */
 bool tls_session_refused(const struct tls_session *);   /* It failed because of the peer's certificate. */
+/* fn for each name of the peer's certificate: its subject's CNs, and the DNS names and URIs of its subjectAltName. Once it is ready; no certificate: none. */
+void tls_session_peer_names(const struct tls_session *, void (*fn)(const char *name, void *aux), void *aux);
 
 enum tls_status { TLS_OK, TLS_CLOSED, TLS_FAILED };
 /* Takes `size` bytes from the peer (0 starts a client's handshake), appends what they decrypt to to `plain`, and what must be sent (also

@@ -396,9 +396,9 @@ static struct of_error add(struct flow_tables *ft, const struct of_flow_mod *fm)
     }
     struct flow_entry *e = entry_new(ft, fm, match);
     /* "If the OFPFF_RESET_COUNTS flag is set, the flow entry counters must be cleared, otherwise they should be copied from the replaced flow entry." */
-    e->replaces = fm->flags & OFPFF_RESET_COUNTS ? NULL : old;
+    *(fm->flags & OFPFF_RESET_COUNTS ? &e->resets : &e->replaces) = old;
     error = ft->ops->insert(e, ft->aux);
-    e->replaces = NULL;
+    e->replaces = e->resets = NULL;
     if (!of_ok(error)) {
         entry_destroy(e);
         return error;
@@ -434,11 +434,11 @@ static struct of_error modify_staged(struct flow_tables *ft, const struct of_flo
         .match = e->match, .priority = old->priority, .idle_timeout = old->idle_timeout, .hard_timeout = old->hard_timeout,
         .flags = old->flags, .importance = old->importance, .table_id = old->table_id, .cookie = old->cookie, .created_ns = old->created_ns,
         .expires_ns = old->expires_ns, .modified_ns = clock_now_ns(&ft->clock), .added_seq = old->added_seq, .changed_seq = old->changed_seq, .first_seq = old->first_seq,
-        .replaces = fm->flags & OFPFF_RESET_COUNTS ? NULL : old,
+        .replaces = fm->flags & OFPFF_RESET_COUNTS ? NULL : old, .resets = fm->flags & OFPFF_RESET_COUNTS ? old : NULL,
     };
     instructions_copy(&e->instructions, &fm->instructions);
     struct of_error error = ft->ops->insert(e, ft->aux);
-    e->replaces = NULL;
+    e->replaces = e->resets = NULL;
     if (!of_ok(error)) {
         entry_destroy(e);
         return error;

@@ -24,6 +24,7 @@ struct flow_entry {
     void *aux;                  /* The owner's. */
     /* During ops->insert of an add: the entry that this one replaces and whose counters it takes over (section 6.4); else NULL. */
     const struct flow_entry *replaces;
+    const struct flow_entry *resets;            /* The same, of one whose counters it does not take over (OFPFF_RESET_COUNTS). */
     /* Of the changes (flow_tables_seq) that made it and that modified it last, and that made the first of those that have replaced each other up to it. */
     uint64_t added_seq, changed_seq, first_seq;
     /* Private to flow_table*.c. */

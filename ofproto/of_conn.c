@@ -604,6 +604,11 @@ bool of_conn_peer_refused(const struct of_conn *c)
     return c->refused;
 }
 
+bool of_conn_peer_names(const struct of_conn *c, void (*fn)(const char *name, void *aux), void *aux)
+{
+    return c->stream && stream_peer_names(c->stream, fn, aux);
+}
+
 bool of_conn_is_up(const struct of_conn *c)
 {
     return c->state == UP && !c->dead;

@@ -40,6 +40,7 @@ struct of_conn *of_conn_accepted(struct event_base *, struct stream *, const str
 void of_conn_close(struct of_conn *);                           /* Frees; may be called from callbacks. */
 
 bool of_conn_peer_refused(const struct of_conn *);              /* In down(): because of the peer's certificate. */
+bool of_conn_peer_names(const struct of_conn *, void (*fn)(const char *name, void *aux), void *aux);   /* As stream_peer_names(). */
 bool of_conn_is_up(const struct of_conn *);
 uint8_t of_conn_version(const struct of_conn *);                /* Negotiated. */
 const char *of_conn_peer(const struct of_conn *);

@@ -7,6 +7,8 @@
  *
  *     tests/bench/vsw_bench [RULES...]           in front of how many rules to measure; 0 1000 10000 100000 unless given
  *
+ *     tests/bench/vsw_bench pairs                what an address pair costs that gets an id on the fabric (intern.c), by how many there are, and by the network's ports
+ *
  * One line each: flow-mods per second of CPU time: of adds, modifies and deletes in turn, the time of a turn with one flow-mod (p50 and
  * p99), and what a rule takes of the heap.
  */
@@ -44,8 +46,8 @@ struct bench {
 };
 
 static const char document[] =
-    "{\"edges\":[{\"name\":\"e1\",\"datapath_id\":\"0000000000000001\"}],"
-    "\"tenants\":[{\"name\":\"red\",\"quota\":{\"flow_entries\":4000000,\"flow_mod_rate\":4000000}}],"
+    "{\"edges\":[{\"name\":\"e1\",\"datapath_id\":\"0000000000000001\"},{\"name\":\"e2\",\"datapath_id\":\"0000000000000002\"}],"
+    "\"tenants\":[{\"name\":\"red\",\"quota\":{\"ports\":1000,\"flow_entries\":4000000,\"flow_mod_rate\":4000000}}],"
     "\"slices\":[{\"name\":\"lab\",\"tenant\":\"red\",\"topology\":\"custom\",\"switches\":[{\"name\":\"s1\",\"datapath_id\":\"00000000000000aa\","
     "\"edges\":[\"e1\"],\"quota\":{\"flows\":2000000},"
     "\"ports\":[{\"name\":\"a\",\"number\":1,\"edge\":\"e1\",\"ofport_of\":\"d1\"},{\"name\":\"b\",\"number\":2,\"edge\":\"e1\",\"ofport_of\":\"d2\"}]}]}]}";
@@ -100,6 +102,18 @@ static void turn(struct bench *b)
     edge_answer_barriers(b);
 }
 
+static void apply(struct controller *c, const char *text)
+{
+    struct err err = ERR_INIT;
+    cJSON *tree = json_parse(text, strlen(text), 1 << 20, &err);
+    struct model_txn *txn = tree ? model_apply(c->model, tree, NULL, &err) : NULL;
+    if (!txn) {
+        fail("the model", &err);
+    }
+    model_txn_commit(txn);
+    cJSON_Delete(tree);
+}
+
 static void bench_init(struct bench *b)
 {
     static const struct of_conn_ops conn_ops = { .up = conn_up, .message = conn_message, .down = conn_down };
@@ -121,17 +135,13 @@ static void bench_init(struct bench *b)
     rng_seed(&c->rng, 1);
     c->config.run_dir = b->dir;
     c->config.lldp_interval_ms = 1000;
+    c->config.intern_pairs_per_network = 1u << 20;
+    c->config.intern_idle_s = 300;
     if (!prefix_parse("100.64.0.0/10", &c->config.provider.v4) || !prefix_parse("fd64:706f:6c64::/48", &c->config.provider.v6)) {
         abort();
     }
     c->model = model_new(&c->config.provider);
-    cJSON *tree = json_parse(document, strlen(document), sizeof document, &err);
-    struct model_txn *txn = tree ? model_apply(c->model, tree, NULL, &err) : NULL;
-    if (!txn) {
-        fail("the model", &err);
-    }
-    model_txn_commit(txn);
-    cJSON_Delete(tree);
+    apply(c, document);
     snprintf(target, sizeof target, "%s/store.db", b->dir);
     c->store = store_open(target, c->base, &err);
     if (!c->store) {
@@ -297,12 +307,89 @@ static void measure_latency(struct bench *b, unsigned n_rules)
     buf_fini(&delete);
 }
 
+/* --- Address pairs --- */
+
+/* A switch of so many ports, half of them on an edge that is away. */
+static struct vsw *make_switch(struct bench *b, unsigned n_ports)
+{
+    struct buf text = BUF_INIT;
+    char name[32];
+    buf_printf(&text, "{\"slices\":[{\"name\":\"p%u\",\"tenant\":\"red\",\"topology\":\"custom\",\"switches\":[{\"name\":\"s\",\"edges\":[\"e1\",\"e2\"],\"ports\":[", n_ports);
+    for (unsigned i = 1; i <= n_ports; i++) {
+        buf_printf(&text, "%s{\"name\":\"p%u\",\"number\":%u,\"edge\":\"e%u\",\"ofport_of\":\"q%u-%u\"}", i > 1 ? "," : "", i, i, 1 + i % 2, n_ports, i);
+    }
+    buf_puts(&text, "]}]}]}");
+    apply(&b->c, buf_cstr(&text));
+    buf_fini(&text);
+    snprintf(name, sizeof name, "red/p%u/s", n_ports);
+    const struct network *network = model_find(b->c.model, KIND_SWITCH, name);
+    fabric_networks_changed(b->c.fabric, &network->id, 1);
+    for (unsigned i = 0; i < 5; i++) {
+        turn(b);
+    }
+    return fabric_find_vsw(b->c.fabric, network->id);
+}
+
+static void unknown_pair(struct bench *b, struct vsw *vsw, uint64_t src, uint64_t dst)
+{
+    const struct port *to = network_port_by_number(vsw->network, 1);
+    uint8_t frame[60] = { 0 };
+    struct of_packet_in pin = { .cookie = COOKIE(vsw->id, COOKIE_INTERN), .table_id = T_X_SRC, .data = frame, .size = sizeof frame };
+    wire_put48(frame, dst);
+    wire_put48(frame + 6, src);
+    match_init(&pin.match);
+    match_set_u64(&pin.match, R_IN, 2);
+    match_set_u64(&pin.match, R_PDST, provider_landing_mac(to->edge->index, 0, to->local));
+    match_set_u64(&pin.match, R_FLAGS, PROVIDER_PAIR);
+    intern_packet_in(b->c.fabric->intern, b->sw, &pin);
+}
+
+/* Pairs that answer each other, one conversation a turn, until there are so many. Behind port 2, whose edge is connected. */
+static void make_pairs(struct bench *b, struct vsw *vsw, unsigned n)
+{
+    for (unsigned i = vsw->n_pairs[PAIRS_ALL] / 2; i < n / 2; i++) {
+        uint64_t one = 0x525400000000 + 2 * i, other = one + 1;
+        unknown_pair(b, vsw, one, other);
+        unknown_pair(b, vsw, other, one);
+        unknown_pair(b, vsw, one, other);
+        for (unsigned turns = 0; turns < 4; turns++) {
+            turn(b);
+        }
+    }
+    const struct pair *last = CONTAINER_OF(vsw->pairs.prev, struct pair, node);
+    if (vsw->n_pairs[PAIRS_ALL] != n || (n && last->state != PAIR_ACTIVE)) {
+        fprintf(stderr, "vsw_bench: %u pairs instead of %u\n", vsw->n_pairs[PAIRS_ALL], n);
+        exit(1);
+    }
+}
+
+static void measure_pairs(struct bench *b)
+{
+    enum { N = 500 };
+    static const unsigned ports[] = { 2, 200 }, standing[] = { 0, 1000, 4000 };
+    for (unsigned p = 0; p < ARRAY_SIZE(ports); p++) {
+        struct vsw *vsw = make_switch(b, ports[p]);
+        for (unsigned i = 0; i < ARRAY_SIZE(standing); i++) {
+            make_pairs(b, vsw, standing[i]);
+            uint64_t start = cpu_ns();
+            make_pairs(b, vsw, standing[i] + N);
+            printf("%4u ports, %5u pairs: %8.1f us of CPU for one more\n", ports[p], standing[i], (double) (cpu_ns() - start) / 1e3 / N);
+            fflush(stdout);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const unsigned usual[] = { 0, 1000, 10000, 100000 };
     struct bench b;
     unsigned n_rules = 0, n = argc > 1 ? (unsigned) argc - 1 : ARRAY_SIZE(usual);
     bench_init(&b);
+    if (argc > 1 && !strcmp(argv[1], "pairs")) {
+        measure_pairs(&b);
+        bench_fini(&b);
+        return 0;
+    }
     size_t empty = heap_used();
     for (unsigned i = 0; i < n; i++) {
         unsigned wanted = argc > 1 ? (unsigned) strtoul(argv[i + 1], NULL, 10) : usual[i];

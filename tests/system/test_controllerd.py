@@ -374,6 +374,40 @@ def test_openflow_over_tls(lab):
     assert "host2" not in str(ctl.json("get", "edges")["unknown"]) and not ctl.json("get", "edges")["unknown"]
 
 
+def test_certificate_is_for_a_switch(lab):
+    """A host's certificate says which datapath ids it may be; one that says nothing may be any, until that is asked for."""
+    site = Authority(lab, "site")
+    control = lab.host("control")
+    hosts = [lab.host(f"host{i}") for i in range(1, 5)]
+    for i, host in enumerate(hosts):
+        lab.link(control, f"to{i}", host, "mgmt")
+        for box, interface, address in ((control, f"to{i}", f"10.255.{i}.1/30"), (host, "mgmt", f"10.255.{i}.2/30")):
+            box.run(["ip", "link", "set", interface, "arp", "on"])
+            box.run(["ip", "addr", "add", address, "dev", interface])
+    keys = [site.issue("host1", "URI:dpid:0000000000000001"), site.issue("host2", "URI:dpid:0000000000000001", "URI:dpid:00000000000000ff"),
+            site.issue("dpid:0000000000000003"), site.issue("host4")]
+    tls = site.issue("controllerd")
+    ctl = Controllerd(control, extra={"openflow": {"listen": ["ptls:6653:0.0.0.0"], "tls": tls}})
+    expect(apply(ctl, "edges: [" + ", ".join(f'{{name: host{i}, datapath_id: "{i:016x}"}}' for i in range(1, 5)) + "]\n"), 0)
+    for i, host in enumerate(hosts):
+        Vswitchd(host, dpid=i + 1, controllers=[f"tls:10.255.{i}.1:6653"], extra={"openflow": {"tls": keys[i]}})
+
+    def states():
+        return [ctl.json("get", "edge", f"host{i}")["status"]["state"] for i in range(1, 5)]
+
+    def refused(reason):
+        return ctl.metrics()[f'polder_switch_certificates_refused_total{{reason="{reason}"}}']
+    lab.wait_for("those who may", lambda: states() == ["in-sync", "disconnected", "in-sync", "in-sync"])
+    lab.wait_for("host2 to be refused again and again", lambda: refused("other-datapath") > 1)
+    assert states()[1] == "disconnected" and refused("no-datapath") == 0 and not ctl.json("get", "edges")["unknown"]
+    assert "datapath id 0000000000000002, and its certificate is for dpid:0000000000000001, dpid:00000000000000ff" in ctl.process.log_text()
+    ctl.stop()
+    ctl = Controllerd(control, extra={"openflow": {"listen": ["ptls:6653:0.0.0.0"], "tls": {**tls, "require_datapath_id": True}}})
+    lab.wait_for("those who are named", lambda: states() == ["in-sync", "disconnected", "in-sync", "disconnected"])
+    lab.wait_for("host4 to be refused", lambda: refused("no-datapath") > 0)
+    assert "has no name dpid:0000000000000004, which openflow.tls.require_datapath_id asks for" in ctl.process.log_text()
+
+
 # --- Abuse ---
 
 def resident_kb(process):

@@ -242,6 +242,21 @@ def test_what_left_is_counted(lab):
     now = table()
     assert now[0] - lookups == sent, (now, lookups, sent)
     assert in_force <= now[1] - matched <= in_force + 200, (now, matched, in_force)
+    # Resets, by adds and by modifies, that nobody reads before.
+    t.ofctl("add-flow", "cookie=0x77," + flows[0])
+    before, sent = table(), 0
+    for n in range(10):
+        send(ends, "a", "b", 10)
+        send(ends, "d", "b", 3)
+        sent += 13
+        time.sleep(0.1 if n >= 8 else 0)
+        t.ofctl(*(("add-flow", "cookie=0x77,reset_counts," + flows[0]) if n % 2 else ("mod-flows", "reset_counts," + flows[0].split(",", 1)[1])))
+    send(ends, "a", "b", 4)
+    send(ends, "d", "b", 1)
+    time.sleep(0.2)
+    assert t.packets()[0x77][0] == 5, t.packets()
+    now = table()
+    assert now[0] - before[0] == now[1] - before[1] == sent + 5, (now, before, sent)
 
 
 def test_timeouts(lab):

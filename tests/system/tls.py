@@ -19,11 +19,11 @@ class Authority:
     def _run(self, argv):
         self._lab.execute(argv)
 
-    def issue(self, name):
-        """{"private_key", "certificate", "ca_certificate"} as the daemons' configurations have it."""
+    def issue(self, name, *names):
+        """{"private_key", "certificate", "ca_certificate"} as the daemons' configurations have it. names: more of subjectAltName."""
         key, request, certificate, extensions = (self._path(f"{name}.{end}") for end in ("key", "csr", "pem", "ext"))
         with open(extensions, "w", encoding="ascii") as file:
-            file.write(f"subjectAltName={SUBJECT_ALT_NAME}\n")
+            file.write(f"subjectAltName={','.join((SUBJECT_ALT_NAME, *names))}\n")
         self._run(["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", f"/CN={name}",
                    "-keyout", key, "-out", request])
         self._run(["openssl", "x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", self._path("ca.key"), "-CAcreateserial",
