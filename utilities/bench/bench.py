@@ -231,9 +231,10 @@ def arguments():
 def main():
     parser, options = arguments()
     mine = options.own.cases() if options.own else []
-    known = mine + (cases.QUICK if options.quick else cases.CASES)
+    usual = cases.QUICK if options.quick else cases.CASES
+    known = mine + usual + cases.EXTRA
     try:
-        chosen = cases.choose(options.case or [case.name for case in mine[:1]], known)
+        chosen = cases.choose(options.case or [case.name for case in mine[:1] or usual], known)
     except ValueError as error:
         parser.error(str(error))
     if options.list:

@@ -54,6 +54,11 @@ CASES = [
     Case("mac-cores", "mac", "1k", cores=CORES),
     Case("acl-cores", "acl", "1k", cores=CORES),
 ]
+# Measured when they are named.
+EXTRA = [
+    *throughput("vlans", "vlans", ("1k", None, None), ("100k", None, None)),
+    *throughput("masks", "masks", ("1k", None, None), ("100k", None, None)),
+]
 QUICK = [
     Case("port", "port", "1"),
     Case("six", "six", "1k"),

@@ -9,6 +9,8 @@ leaves out.)
     host    16,384 entries on a whole ip_dst
     acl     2,000 entries with 100 different masks over addresses, protocol and ports, and a default
     six     six tables as a virtual private cloud has them: port, anti-spoofing, ACL, route with rewriting, ACL, L2
+    vlans   a router between 100 VLANs: the tag popped, 5,000 routes that rewrite MACs and the TTL, another tag pushed
+    masks   4,000 entries on ip_dst, each under a mask of its own of bits here and there, and a default
 
 Random numbers come from Python's generator with the set's name and the seed, so two runs with one seed have one set.
 """
@@ -208,6 +210,35 @@ def six(rng, scale):
         _, _, proto, sport, dport = first.packet(r)
         return line(src_mac, router, src, address | r.getrandbits(32 - bits), proto, sport, dport)
     return RuleSet("six", entries, flow, tables=6)
+
+
+# --- Unlike the others ---
+
+@rule_set
+def vlans(_rng, scale):
+    count, subnets, router = max(2, int(100 * scale)), 50, mac(0xfe)
+    entries = [f"table=0,priority=10,in_port=1,dl_vlan={v + 1},actions=pop_vlan,write_metadata:{v + 1},goto_table:1" for v in range(count)]
+    entries += [f"table=1,priority=24,metadata={v + 1},ip,nw_dst=10.{v}.{n}.0/24,actions=set_field:{router}->eth_src,set_field:{mac(n)}->eth_dst,dec_ttl,"
+                f"push_vlan:0x8100,set_field:{0x1000 + 200 + n}->vlan_vid,output:2" for v in range(count) for n in range(subnets)]
+
+    def flow(r, i):
+        v = r.randrange(count)
+        return line(mac(i), router, random_ip(r), 0x0a000000 | v << 16 | r.randrange(subnets) << 8 | r.randrange(256), *ports(r)) + f" vlan={v + 1}"
+    return RuleSet("vlans", entries, flow, tables=2)
+
+
+@rule_set
+def masks(rng, scale):
+    asked = []
+    for _ in range(max(20, int(4000 * scale))):
+        mask = rng.getrandbits(32) | rng.getrandbits(32)
+        asked.append((rng.getrandbits(32) & mask, mask))
+    entries = [f"priority={60000 - n},ip,nw_dst={ip(value)}/{ip(mask)},actions=output:2" for n, (value, mask) in enumerate(asked)] + ["priority=1,actions=output:2"]
+
+    def flow(r, i):
+        value, mask = r.choice(asked)
+        return line(mac(i & 0xfff), mac(1, 0x56), random_ip(r), value | r.getrandbits(32) & ~mask, *ports(r))
+    return RuleSet("masks", entries, flow)
 
 
 SETS["mac"] = SETS.pop("mac_rules")
