@@ -19,6 +19,7 @@ struct limits {
     struct fabric *fabric;
     struct event *timer;
     struct list held;           /* Struct vsw, by hold.until_ns. */
+    struct of_share_company company;    /* Of tenants. */
 };
 
 static uint64_t now_of(const struct fabric *f) { return clock_now_ns(&f->controller->clock); }
@@ -197,8 +198,9 @@ void limits_metrics(struct fabric *f, struct buf *out)
 
 /* --- Life --- */
 
-void limits_tenant_init(struct usage *usage)
+void limits_tenant_init(struct fabric *f, struct usage *usage)
 {
+    usage->group.company = &f->limits->company;
     usage->group.quantum_ns = QUANTUM_NS;
 }
 

@@ -16,7 +16,7 @@
 struct limits;
 struct limits *limits_new(struct fabric *);
 void limits_free(struct limits *);
-void limits_tenant_init(struct usage *);
+void limits_tenant_init(struct fabric *, struct usage *);
 /* Before the virtual switch's agent is made, and after it is gone. */
 void limits_vsw_init(struct vsw *);
 void limits_vsw_fini(struct vsw *);
