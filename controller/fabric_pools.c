@@ -79,7 +79,7 @@ struct usage *fabric_usage_get(struct fabric *f, const char *tenant)
     const struct tenant *known = model_find(f->controller->model, KIND_TENANT, tenant);
     usage->n_refs = 1;
     usage->guaranteed = known ? known->quota.edge_entries : 0;
-    limits_tenant_init(usage);
+    limits_tenant_init(f, usage);
     str_copy(usage->tenant, sizeof usage->tenant, tenant);
     hmap_insert(&f->usages, &usage->node, tenant_hash(tenant));
     return usage;

@@ -13,12 +13,14 @@
 
 #define NS_PER_MS UINT64_C(1000000)
 #define QUANTUM_NS (20 * UINT64_C(1000))        /* Some flow-mods; what others wait at most is about this and a send. */
+#define HOLD_NS (10 * NS_PER_MS)                /* At least: letting go and holding again costs others time, too. What was saved up meanwhile is taken in turns. */
 #define RECHECK_NS (1000 * NS_PER_MS)           /* Held for long: the quota may be another by then. */
 
 struct limits {
     struct fabric *fabric;
     struct event *timer;
     struct list held;           /* Struct vsw, by hold.until_ns. */
+    struct of_share_company company;    /* Of tenants. */
 };
 
 static uint64_t now_of(const struct fabric *f) { return clock_now_ns(&f->controller->clock); }
@@ -53,7 +55,7 @@ static void hold(struct vsw *vsw, uint64_t until, uint64_t now)
     if (!vsw->share.held) {
         vsw->share.held = true;
         vsw->hold.since_ns = now;
-        insert(l, vsw, MIN(until, now + RECHECK_NS));
+        insert(l, vsw, MIN(MAX(until, now + HOLD_NS), now + RECHECK_NS));
         arm(l, now);
     }
 }
@@ -197,8 +199,9 @@ void limits_metrics(struct fabric *f, struct buf *out)
 
 /* --- Life --- */
 
-void limits_tenant_init(struct usage *usage)
+void limits_tenant_init(struct fabric *f, struct usage *usage)
 {
+    usage->group.company = &f->limits->company;
     usage->group.quantum_ns = QUANTUM_NS;
 }
 

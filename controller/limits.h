@@ -3,9 +3,10 @@
  *
  * Each tenant has budgets (budget.h) for changes, packet-ins and connections, each virtual switch one more for changes. A change is a message that
  * alters something, a packet-out, or one that cannot be decoded. When a budget is in debt, the virtual switch's connections are held: nothing is read
- * until the debt is paid, so the sender is slowed down by TCP and costs nothing. Packet-ins above the rate are dropped: first by a meter on each edge
- * (compile.c), so that a flood does not reach controllerd at all, and here, over all edges. Connections above the rate are closed at once, and the
- * listener rests. Beside the rates, the time that handling messages takes is shared (ofproto/of_share.h), by tenant.
+ * until the debt is paid (for 10 ms at least: letting go has its price, too), so the sender is slowed down by TCP and costs nothing. Packet-ins above
+ * the rate are dropped: first by a meter on each edge (compile.c), so that a flood does not reach controllerd at all, and here, over all edges.
+ * Connections above the rate are closed at once, and the listener rests. Beside the rates, the time that handling messages takes is shared
+ * (ofproto/of_share.h), by tenant.
  */
 #ifndef CONTROLLER_LIMITS_H
 #define CONTROLLER_LIMITS_H 1
@@ -16,7 +17,7 @@
 struct limits;
 struct limits *limits_new(struct fabric *);
 void limits_free(struct limits *);
-void limits_tenant_init(struct usage *);
+void limits_tenant_init(struct fabric *, struct usage *);
 /* Before the virtual switch's agent is made, and after it is gone. */
 void limits_vsw_init(struct vsw *);
 void limits_vsw_fini(struct vsw *);

@@ -9,7 +9,10 @@ static void yield(struct of_conn *c)
 {
     static const struct timeval now = { 0 };
     c->yielded = true;
-    stream_cork(c->stream, true);       /* Answers to one who floods go out together. */
+    /* What one who floods says and is told goes in small and in large pieces, as suits others. */
+    const bool alone = of_share_alone(c->options.share->group, clock_now_ns(&c->options.clock));
+    stream_cork(c->stream, !alone);
+    stream_set_read_size(c->stream, alone ? SIZE_MAX : OF_SHARE_READ);
     c->options.share->group->n_waiting++;
     event_add(c->turn, &now);   /* A timer, so that the loop looks for others' events first. */
     c->late_ns = clock_now_ns(&c->options.clock) + OF_SHARE_LATE_MS * UINT64_C(1000000);
@@ -49,7 +52,8 @@ void of_conn_run_again(struct of_conn *c)
     c->ops->again(c, c->aux);
     if (group) {
         of_share_pass(group, begun);
-        of_share_use(group, clock_now_ns(&c->options.clock) - begun);
+        const uint64_t now = clock_now_ns(&c->options.clock);
+        of_share_use(group, now - begun, now);
     }
 }
 
@@ -63,7 +67,7 @@ static size_t process_timed(struct of_conn *c, const uint8_t *data, size_t size,
         used += n;
         uint64_t then = now;
         now = clock_now_ns(&c->options.clock);
-        of_share_use(group, now - then);
+        of_share_use(group, now - then, now);
         spent += now - then;
     }
     return used;
@@ -103,7 +107,8 @@ static bool has_whole_message(const struct of_conn *c)
 static void take_turn(struct of_conn *c)
 {
     struct of_share_group *group = c->options.share->group;
-    uint64_t limit = MIN(group->quantum_ns / MAX(group->n_waiting, 1u), (uint64_t) OF_SHARE_TURN_NS), now = clock_now_ns(&c->options.clock);
+    const uint64_t now = clock_now_ns(&c->options.clock), share = group->quantum_ns / MAX(group->n_waiting, 1u);
+    const uint64_t limit = of_share_alone(group, now) ? share : MIN(share, (uint64_t) OF_SHARE_TURN_NS);
     of_conn_end_yield(c);
     of_conn_enter(c);
     of_share_pass(group, now);

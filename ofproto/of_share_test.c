@@ -216,6 +216,37 @@ static void test_told(void)
     rig_fini(&r);
 }
 
+/* A group that has been alone for a while has longer turns, until somebody else says something. */
+static void test_alone(void)
+{
+    struct rig r;
+    struct of_share_company company = { NULL, 0 };
+    rig_init(&r, true);
+    r.groups[0].company = r.groups[1].company = &company;
+    r.shares[0].turn = on_turn;
+    connect_one(&r, 0);
+    connect_one(&r, 1);
+    send_barriers(&r, 1, 1);
+    turns_until(&r, 1, 1);
+    send_barriers(&r, 0, 400);
+    turns_until(&r, 0, 400);
+    CU_ASSERT(r.n_turns > 300);
+    send_barriers(&r, 0, 1);
+    r.now_ns += OF_SHARE_ALONE_NS;
+    turns_until(&r, 0, 401);
+    r.n_turns = 0;
+    send_barriers(&r, 0, 400);
+    turns_until(&r, 0, 801);
+    CU_ASSERT(r.n_turns < 150);
+    send_barriers(&r, 1, 1);
+    turns_until(&r, 1, 2);
+    r.n_turns = 0;
+    send_barriers(&r, 0, 400);
+    turns_until(&r, 0, 1201);
+    CU_ASSERT(r.n_turns > 300);
+    rig_fini(&r);
+}
+
 /* What comes after too much waits for turns, until that is forgotten. */
 static void test_exhausted(void)
 {
@@ -361,6 +392,7 @@ static void test_late(void)
 void of_share_test_suite(void)
 {
     UNIT_SUITE("of_share", { "a flood", test_flood }, { "turns are told of", test_told }, { "exhausted", test_exhausted },
+               { "alone", test_alone },
                { "work in pieces", test_pieces }, { "equal shares", test_equal_shares }, { "held", test_held }, { "close", test_close },
                { "late", test_late });
 }

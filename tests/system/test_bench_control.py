@@ -20,7 +20,8 @@ def test_quick(lab):
         results = json.load(file)
     phases = [(r["case"], r["phase"]) for r in results]
     for wanted in [("one", p) for p in ("connect", "latency", "fill", "rate", "packet-in", "packet-out", "packet-in-latency", "clear")] \
-            + [("ten", "program"), ("ten", "rate"), ("thousand", "go"), ("thousand", "program")]:
+            + [("ten", "program"), ("ten", "rate"), ("thousand", "go"), ("thousand", "program")] \
+            + [("neighbour", f"flood-{kind}") for kind in ("flow-mods", "unlimited", "packet-ins", "unmetered", "stall", "garbage", "reconnect")]:
         assert wanted in phases, (wanted, phases)
     for r in results:
         if r["phase"] == "latency":
@@ -32,6 +33,14 @@ def test_quick(lab):
             assert all(r[lane]["count"] > 1000 and not r[lane].get("unanswered") for lane in LANES), r
         elif r["phase"] == "fill":
             assert all(r[lane]["at_switches"] == r["n"] for lane in LANES), r
+        elif r["phase"].startswith("flood-"):
+            for lane in LANES:
+                for p in ("p50", "p99"):
+                    assert 0 < r[lane][p]["low"] <= r[lane][p]["ratio"] <= r[lane][p]["high"], r
+            if r["phase"] in ("flood-flow-mods", "flood-unlimited", "flood-garbage", "flood-stall"):
+                assert r["offered_per_second"] > 900000, r
+            if r["phase"] not in ("flood-stall", "flood-reconnect"):
+                assert r["taken_per_second"] > 1000, r
         elif r["phase"] == "program":
             # Every entry is on each edge of its switch.
             assert r["entries_at_switches"] == r["virtual_switches"] * r["n"] * (2 if r["case"] == "thousand" else 1), r

@@ -7,7 +7,7 @@
 
 enum {
     N_FLOODERS = 4,             /* Connections that flood at the same time. */
-    SEND_BUFFER = 4096,         /* What is not read stays where it was made, in user space: on loopback, what waits in a socket is sent by whoever makes room. */
+    SMALL_BUFFER = 4096,        /* A socket's: on loopback the flooder's kernel work for what waits there would be done by controllerd (README.md). */
     CHUNK = 16384,              /* At most so much at once. */
     GARBAGE_SIZE = 64, N_GARBAGE = 1024,
     PACKET_INS_AT_ONCE = 256,
@@ -33,11 +33,12 @@ static void cut(struct flood *f, unsigned i)
 static void renew(struct flood *f, unsigned i)
 {
     static const uint8_t hello[] = { OF13_VERSION, OFPT_HELLO, 0, 8, 0, 0, 0, 1 };
-    const int size = SEND_BUFFER;
+    const int size = SMALL_BUFFER;
     cut(f, i);
     int fd = socket(f->at.addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd >= 0) {
         setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
         connect(fd, (const struct sockaddr *) (const void *) &f->at.addr, f->at.addr_len);
         send(fd, hello, sizeof hello, MSG_NOSIGNAL);    /* Fails when nobody has room for another connection: that one does nothing. */
     }
