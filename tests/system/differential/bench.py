@@ -190,4 +190,4 @@ class Bench:
 
     def clear(self):
         for side in self.sides:
-            side.channel.install([channel.DELETE_FLOWS, channel.DELETE_GROUPS])
+            side.channel.install([channel.DELETE_FLOWS, channel.DELETE_GROUPS, channel.DELETE_METERS])

@@ -93,7 +93,7 @@ class Campaign:
         kind = rng.random()
         malformed, spent = kind < 0.15 and not self.whole, 0.15 <= kind < 0.2
         tags = None if spent else rng.choice((None, "vlan") if malformed or not self.rounds else programs.TAGS)
-        program = programs.Program(rng, tags, l2=malformed, spent=spent, plain=self.plain, selects=self.rounds)
+        program = programs.Program(rng, tags, l2=malformed, spent=spent, plain=self.plain, selects=self.rounds, metered=self.plain and self.rounds)
         planned = messages.Change(random.Random(f"{self.seed}/{index}/change"), program) if self.changes else None
         edits_addresses = program.edits_addresses or (planned and programs.edits_addresses(planned.flows))
         # Why each of these is as it is: README.md.
@@ -118,7 +118,7 @@ class Campaign:
             self.n_refused += refused
             self.n_changes += sent
             program.cost *= 2               # What it has instead may make more of a packet.
-            if self._packets(index, program, batch[part:], tags, planned.modified_groups):
+            if self._packets(index, program, batch[part:], tags, planned.modified_groups | planned.modified_meters):
                 messages.compare_contents(pair)
         self.n_done += len(batch)
         self.n_programs += 1
@@ -126,7 +126,7 @@ class Campaign:
         if planned and not self.failures:
             self.n_removed += messages.compare_removed(pair, with_bytes=not tags)
 
-    def _packets(self, index, program, batch, tags, modified_groups=()):
+    def _packets(self, index, program, batch, tags, modified=()):
         """Whether all these do the same on both, and count the same."""
         before = self._counters(tags, program.n_tables)
         at, n, ratio = 0, min(10, self._most(program)), 1
@@ -141,7 +141,7 @@ class Campaign:
             ratio = max(ratio, 100 * len(theirs[1]) // len(part))
             n = max(1, min(self._most(program), 100 * PACKET_INS // ratio))
             self._pause()
-        return self._statistics(index, program, before, batch, tags, modified_groups)
+        return self._statistics(index, program, before, batch, tags, modified)
 
     def _most(self, program):
         """Packets at a time."""
@@ -162,9 +162,9 @@ class Campaign:
     def _install(self, program, index):
         bench = self.bench
         self.n_since_fresh = 0
-        messages = bench.recorder.encode("add-groups", program.groups) + bench.recorder.encode("add-flows", program.flows)
+        messages = [m.mod() for m in program.meters] + bench.recorder.encode("add-groups", program.groups) + bench.recorder.encode("add-flows", program.flows)
         ours, theirs = [side.channel.install(messages) for side in bench.sides]
-        lines = program.groups + program.flows
+        lines = [*map(str, program.meters), *program.groups, *program.flows]
         self.n_refused += len(set(ours) & set(theirs))
         different = [f"{lines[i]}\n      {bench.ours}: {ours.get(i, 'accepts')}, Open vSwitch: {theirs.get(i, 'accepts')} (error type, code)"
                      for i in sorted(set(ours) | set(theirs)) if ours.get(i) != theirs.get(i)]
@@ -183,6 +183,7 @@ class Campaign:
                 if not any(b[0] for b in buckets):
                     continue                    # Whether a group without a live bucket counts what it drops (README.md).
                 counters[f"group_id={group},"] = (total, buckets) if not tags else (total[0], [n[0] for n in buckets])
+            counters.update({f"meter={meter},": n if not tags else (*n[:2], *n[3::2]) for meter, n in channel.meters().items()})
             counters.update({f"table {t}: lookups, matches": n for t, n in enumerate(channel.tables(n_tables))})
             counters.update({f"port {n}: packets received, sent, bytes received, sent": side.without_sentinels(n, numbers)
                              for n, numbers in channel.ports().items() if n <= packets.N_PORTS})
@@ -194,20 +195,20 @@ class Campaign:
         """The names of counters that moved differently."""
         def moved(side, name):
             old, new = before[side].get(name), after[side].get(name)
-            return tuple(b - a for a, b in zip(old, new)) if name.startswith(("table", "port")) else new
+            return tuple(b - a for a, b in zip(old, new)) if old and new and name.startswith(("table", "port", "meter")) else new
         return [name for name in sorted(set(after[0]) | set(after[1])) if moved(0, name) != moved(1, name)]
 
-    def _statistics(self, index, program, before, batch, tags, modified_groups):
-        """modified_groups: begin to count anew in Open vSwitch (README.md)."""
+    def _statistics(self, index, program, before, batch, tags, modified):
+        """modified: groups and meters that begin to count anew in Open vSwitch (README.md)."""
         after = self._counters(tags, program.n_tables)
-        wrong = [name for name in self._uneven(before, after) if name not in modified_groups]
+        wrong = [name for name in self._uneven(before, after) if name not in modified]
         for line in program.flows:
             if "conj_id=" in line:
                 counted = after[0].get(line.split(",", 1)[0] + ",", 0)
                 self.n_conjunctive += counted if isinstance(counted, int) else counted[0]
         if not wrong:
             return True
-        lines = "\n".join(f"    {next((l for l in program.flows + program.groups if l.startswith(name)), name)}\n"
+        lines = "\n".join(f"    {next((l for l in [*program.flows, *program.groups, *map(str, program.meters)] if l.startswith(name)), name)}\n"
                           f"      {self.bench.ours}: {after[0].get(name)}, Open vSwitch: {after[1].get(name)}" for name in wrong[:6])
         # The packet: where counters part that were even before.
         self.bench.fresh_channels()

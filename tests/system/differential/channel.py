@@ -16,8 +16,9 @@ from utilities.lab.cleanup import LabError
 VERSION = 4
 HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY = 0, 1, 2, 3
 SET_CONFIG, PACKET_IN, FLOW_REMOVED, PACKET_OUT, FLOW_MOD, GROUP_MOD = 9, 10, 11, 13, 14, 15
-MULTIPART_REQUEST, MULTIPART_REPLY, BARRIER_REQUEST, BARRIER_REPLY, SET_ASYNC = 18, 19, 20, 21, 28
-OFPMP_FLOW, OFPMP_TABLE, OFPMP_PORT, OFPMP_GROUP, OFPMP_GROUP_DESC = 1, 3, 4, 6, 7
+MULTIPART_REQUEST, MULTIPART_REPLY, BARRIER_REQUEST, BARRIER_REPLY, SET_ASYNC, METER_MOD = 18, 19, 20, 21, 28, 29
+OFPMP_FLOW, OFPMP_TABLE, OFPMP_PORT, OFPMP_GROUP, OFPMP_GROUP_DESC, OFPMP_METER, OFPMP_METER_CONFIG = 1, 3, 4, 6, 7, 9, 10
+METER_ALL = 0xffffffff
 OFPP_IN_PORT, OFPP_TABLE, OFPP_CONTROLLER, OFPP_ANY = 0xfffffff8, 0xfffffff9, 0xfffffffd, 0xffffffff
 NO_BUFFER = 0xffffffff
 FLAG_MORE = 1
@@ -47,8 +48,14 @@ def packet_out(in_port, actions, data):
     return message(PACKET_OUT, struct.pack("!IIH6x", NO_BUFFER, in_port, len(actions)) + actions + data)
 
 
+def meter_mod(command, meter, flags=0, bands=()):
+    """bands that drop: (rate, burst)."""
+    return message(METER_MOD, struct.pack("!HHI", command, flags, meter) + b"".join(struct.pack("!HHIIxxxx", 1, 16, *band) for band in bands))
+
+
 DELETE_FLOWS = message(FLOW_MOD, struct.pack("!QQBBHHHIIIH2xHHI", 0, 0, 0xff, 3, 0, 0, 0, NO_BUFFER, OFPP_ANY, OFPP_ANY, 0, 1, 4, 0))
 DELETE_GROUPS = message(GROUP_MOD, struct.pack("!HBxI", 2, 0, 0xfffffffc))
+DELETE_METERS = meter_mod(2, METER_ALL)
 
 
 def split(buffer):
@@ -139,8 +146,8 @@ class Channel:
         self.packet_ins, self.removed, self._replies, self.errors, self.error_data = [], [], {}, {}, {}
         self._parts = {}
         self.send(message(HELLO))
-        # Every reason, for a connection of any kind; whole frames.
-        self.send(message(SET_ASYNC, struct.pack("!IIIIII", 7, 7, 0, 0, 15, 15)))
+        # Every reason, for a connection of any kind; whole frames.  Open vSwitch asks for 1.4's reason 4 before it tells of a meter's entries.
+        self.send(message(SET_ASYNC, struct.pack("!IIIIII", 7, 7, 0, 0, 31, 31)))
         self.send(message(SET_CONFIG, struct.pack("!HH", fragments, 0xffff)))
         self.barrier()
 
@@ -259,6 +266,24 @@ class Channel:
             size, group = struct.unpack_from("!H2xI", reply, at)
             total = struct.unpack_from("!QQ", reply, at + 16)
             found[group] = total, [struct.unpack_from("!QQ", reply, i) for i in range(at + 40, at + size, 16)]
+            at += size
+        return found
+
+    def meters(self):
+        """{meter: (entries that use it, packets, bytes, packets of each band and its bytes)}."""
+        reply, at, found = self._request(MULTIPART_REQUEST, struct.pack("!HH4xI4x", OFPMP_METER, 0, METER_ALL)), 0, {}
+        while at < len(reply):
+            meter, size, flows, packets, octets = struct.unpack_from("!IH6xIQQ", reply, at)
+            found[meter] = flows, packets, octets, *struct.unpack_from(f"!{(size - 40) // 8}Q", reply, at + 40)
+            at += size
+        return found
+
+    def meter_configs(self):
+        """{meter: the whole configuration}."""
+        reply, at, found = self._request(MULTIPART_REQUEST, struct.pack("!HH4xI4x", OFPMP_METER_CONFIG, 0, METER_ALL)), 0, {}
+        while at < len(reply):
+            size, _, meter = struct.unpack_from("!HHI", reply, at)
+            found[meter] = reply[at:at + size].hex()
             at += size
         return found
 

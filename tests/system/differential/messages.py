@@ -8,7 +8,8 @@ import time
 from utilities.lab.cleanup import LabError
 
 from . import channel
-from .channel import message
+from .channel import METER_ALL, message
+from .programs import Meter
 
 SETTLED_S = 5                   # Open vSwitch tells of deletions some time after the barrier's reply.
 UNKNOWN_GROUP, UNKNOWN_METER = 77, 99
@@ -20,7 +21,7 @@ def modified_flows(rng, program, n):
     for i in range(n if program.entries else 0):
         table, priority, match, known, in_port = rng.choice(program.entries)
         how = rng.random()
-        program.in_port = in_port
+        program.in_port, program.matches = in_port, bool(match)
         strict = f"table={table},priority={priority}{',' * bool(match)}{match}"
         loose = f"table={table}{',' * bool(match)}{match}"
         flags = rng.choice(("", "reset_counts,", "send_flow_rem,"))
@@ -38,7 +39,7 @@ def modified_flows(rng, program, n):
             checked.add((table, priority))
             lines.append(f"add check_overlap,cookie={0x20000 + i:#x},table={table},priority={priority},actions=drop")       # Not itself again: README.md.
         elif how < 0.7:
-            wrong = rng.choice((f"group:{UNKNOWN_GROUP}", f"meter:{UNKNOWN_METER},drop", "output:0xfffffff5"))
+            wrong = rng.choice((f"group:{UNKNOWN_GROUP}", f"meter:{UNKNOWN_METER}", "output:0xfffffff5"))
             lines.append(f"add {strict},actions={wrong}")
         elif match:             # Else no table-miss entry would stay (README.md).
             out = rng.choice(("", "", f",out_port={rng.randint(1, program.n_ports)}", ",out_group=1", f",cookie={rng.randint(0, 7):#x}/0x7"))
@@ -59,6 +60,25 @@ def modified_groups(rng, program):
                     f"add group_id={UNKNOWN_GROUP + 1},type=ff,bucket=watch_port:1,actions=output:1", f"delete group_id={UNKNOWN_GROUP + 1}"]
 
 
+def modified_meters(rng, program):
+    """[(text, message)]"""
+    made = []
+    for meter in program.meters:
+        how = rng.random()
+        if how < 0.2:
+            made.append((f"add {meter}", meter.mod()))                          # It exists.
+        elif how < 0.5:
+            other = Meter(rng, meter.number)
+            made.append((f"modify {other}", other.mod(1)))
+        elif how < 0.65:
+            made.append((f"delete {meter}", channel.meter_mod(2, meter.number)))    # And with it the entries that use it.
+            program.usable.remove(meter)
+    one = [(1000, 1000)]
+    wrong = [(1, UNKNOWN_METER, 1, one), (2, UNKNOWN_METER, 0, ()), (0, UNKNOWN_METER, 3, one), (0, 0, 1, one), (0, 0xffff0001, 1, one), (9, 1, 1, one),
+             (1, METER_ALL, 1, one), (0, METER_ALL, 1, one), (0, UNKNOWN_METER, 0x21, one)]
+    return made + [(f"meter-mod {w}", channel.meter_mod(*w)) for w in rng.sample(wrong, 3)]
+
+
 def odd_requests():
     """What no controller should send, and what every one may."""
     flow_mod = struct.pack("!QQBBHHHIIIH2xHHI", 0, 0, 0, 9, 0, 0, 0, channel.NO_BUFFER, channel.OFPP_ANY, channel.OFPP_ANY, 0, 1, 4, 0)
@@ -74,15 +94,17 @@ class Change:
     """What is to become of a program: lines for ovs-ofctl, and whether odd requests follow."""
 
     def __init__(self, rng, program):
+        self.meters = modified_meters(rng, program) if program.plain else []
         self.groups, self.flows, self.odd = modified_groups(rng, program), modified_flows(rng, program, rng.randint(5, 20)), rng.random() < 0.3
+        self.modified_meters = {f"{text.split()[1].split(',')[0]}," for text, _ in self.meters if text.startswith("modify ")}
         self.modified_groups = {line.split()[1].split(",")[0] + "," for line in self.groups if line.startswith("modify ")}
 
 
 def change(planned, recorder, channels):
     """Changes the program on both switches: (how many were refused, how many lines).  LabError on any difference."""
     groups, flows = list(planned.groups), list(planned.flows)
-    messages = recorder.encode("add-groups", groups) + recorder.encode("add-flows", flows)
-    lines = groups + flows
+    messages = [m for _, m in planned.meters] + recorder.encode("add-groups", groups) + recorder.encode("add-flows", flows)
+    lines = [text for text, _ in planned.meters] + groups + flows
     if planned.odd:
         odd = odd_requests()
         messages += odd
@@ -96,8 +118,8 @@ def change(planned, recorder, channels):
 
 
 def compare_contents(channels):
-    """What both say that they hold: entries, groups."""
-    for what, (ours, theirs) in (("entries", [c.entries() for c in channels]), ("groups", [c.group_descs() for c in channels])):
+    """What both say that they hold: entries, groups, meters."""
+    for what, (ours, theirs) in (("entries", [c.entries() for c in channels]), ("groups", [c.group_descs() for c in channels]), ("meters", [c.meter_configs() for c in channels])):
         for key in sorted(set(ours) | set(theirs), key=str):
             if ours.get(key) != theirs.get(key):
                 like = [k for k in theirs if k not in ours]

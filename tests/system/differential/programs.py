@@ -7,6 +7,7 @@ README.md says what is left out, and why.
 import ipaddress
 
 from . import packets as p
+from .channel import meter_mod
 
 MAX_COST = 120
 REGISTERS = ["reg0", "reg1", "reg2", "reg3", "reg7", "reg15"]
@@ -84,6 +85,25 @@ def edits_addresses(lines):
     return any(f"->{name}" in line for line in lines for f in ("nw_src", "nw_dst", "ipv6_src", "ipv6_dst") for name in (f, FIELDS[f][5], f.replace("nw", "ip")))
 
 
+KBPS, PKTPS, BURST, STATS = 1, 2, 4, 8
+
+
+class Meter:
+    """One that drops nothing, whatever the time (README.md)."""
+
+    def __init__(self, rng, number):
+        self.number = number
+        # Open vSwitch reckons a millisecond's refill in 32 bits: a rate that is too high drops there.
+        self.bands = [(rng.randint(100_000, 200_000), 10**6) for _ in range(rng.randint(1, 3))]
+        self.flags = rng.choice((KBPS, PKTPS)) | BURST | rng.choice((0, STATS))
+
+    def __str__(self):
+        return f"meter={self.number},flags={self.flags:#x},bands that drop (rate, burst): {self.bands}"
+
+    def mod(self, command=0):
+        return meter_mod(command, self.number, self.flags, self.bands)
+
+
 TAGS = (None, None, "vlan", "vlan", "push mpls", "pop mpls", "pop last mpls")
 
 
@@ -113,10 +133,10 @@ class Program:
 
     tags: what it may push and pop, one of TAGS; l2: it looks at and changes nothing behind the tags (for malformed packets); spent: TTLs run out in it, so it is one table without groups.
     plain: nothing but OpenFlow 1.3 itself, as tenants' controllers speak it: no registers, moves, loads, clones, resubmits.
-    joined: the switch is one of several that are joined by links, a Joined.  selects: it may have groups of type select.
+    joined: the switch is one of several that are joined by links, a Joined.  selects: it may have groups of type select; metered: meters.
     """
 
-    def __init__(self, rng, tags=None, l2=False, spent=False, plain=False, joined=None, selects=True):
+    def __init__(self, rng, tags=None, l2=False, spent=False, plain=False, joined=None, selects=True, metered=False):
         self.plain, self.joined = plain, joined
         self.n_ports, self.max_cost = (joined.n_ports, joined.max_cost) if joined else (p.N_PORTS, MAX_COST)
         self.in_port = None             # What the entry at work is known to match.
@@ -134,6 +154,9 @@ class Program:
         self.selects = not self.clones and rng.random() < 0.5 and selects       # Or else resubmits.
         self.groups, self.flows, self.entries, self.n_conjunctions = [], [], [], 0     # entries: (table, priority, match, what is known, in_port)
         self.group_costs, self.table_costs = {}, {}
+        self.matches = True             # The entry at work matches something: only such use meters, since a meter's end is theirs (README.md).
+        self.meters = [Meter(rng, n) for n in range(1, rng.choice((1, 1, 3, 4)))] if metered else []
+        self.usable = list(self.meters)
         # It sets ICMPv6 types and codes, or looks at neighbour discovery: what becomes of that when they change is seen differently (README.md).
         self.sets_icmpv6 = joined.sets_icmpv6 if joined else rng.random() < 0.4
         self._stacks = L2_STACKS if l2 else [s for s in STACKS if not (self.sets_icmpv6 and "nd" in s[1])]
@@ -185,6 +208,7 @@ class Program:
         rng = self.rng
         text, known = rng.choice(self._stacks)
         parts, known = [text] if text else [], set(known)
+        self.matches = True
         self.in_port = rng.randint(1, self.n_ports) if rng.random() < (0.7 if self.joined else 0.3) else None
         if self.in_port:
             parts.append(f"in_port={self.in_port}")
@@ -224,6 +248,7 @@ class Program:
             bits = self.pipeline[field]
             mask = self._mask(None, bits) if rng.random() < 0.8 else (1 << bits) - 1
             parts.append(f"{field}={rng.getrandbits(bits) & mask if rng.random() < 0.5 else 0:#x}/{mask:#x}")
+        self.matches = bool(parts)
         return ",".join(parts), known
 
     # --- Actions ---
@@ -407,7 +432,11 @@ class Program:
             if cost + self.table_costs[to] <= self.max_cost:
                 parts.append(f"goto_table:{to}")
                 cost += self.table_costs[to]
-        return ",".join(parts) or "drop", cost
+        text = ",".join(parts)
+        meter = rng.choice(self.usable) if self.usable and self.matches and rng.random() < 0.15 else None
+        if meter:               # Something is sent behind it, always: README.md.
+            text = f"meter:{meter.number},controller:65535{',' * bool(text)}{text}"
+        return text or "drop", cost
 
     def instructions(self, table, known):
         """Of an entry that comes later: for packets of its match, of which this is known; in_port is set."""
@@ -429,7 +458,7 @@ class Program:
         for _ in range(0 if self.plain else rng.choice((0, 0, 1, 2))):
             most = max(most, self._conjunction(table))
         # With an action set about, no table is without a table-miss entry (README.md).
-        self.in_port = None
+        self.in_port, self.matches = None, False
         if self.writes or rng.random() < 0.85:
             instructions, cost = self._instructions(table, set())
             self._add(table, 0, "", instructions)

@@ -109,7 +109,7 @@ class RingBench:
 
     def clear(self):
         for side in (*self.sides[0], *self.sides[1]):
-            side.channel.install([channel.DELETE_FLOWS, channel.DELETE_GROUPS])
+            side.channel.install([channel.DELETE_FLOWS, channel.DELETE_GROUPS, channel.DELETE_METERS])
 
     def traces(self, switch, in_port, frame):
         return edge_trace(self.edge, N_DEVICES * switch + in_port, frame) + self.ovs.appctl("ofproto/trace", f"br{switch}", f"in_port={in_port}", frame.hex())
@@ -158,7 +158,7 @@ class RingCampaign:
         """(programs, [(switch, in_port, frame)], what is to become of each program)."""
         rng = random.Random(f"{self.seed}/{index}")
         malformed, sets_icmpv6 = rng.random() < 0.1, rng.random() < 0.4
-        made = [programs.Program(rng, None, l2=malformed, plain=True, joined=programs.Joined(N_DEVICES, onward, sets_icmpv6), selects=self.selects) for onward in ONWARD]
+        made = [programs.Program(rng, None, l2=malformed, plain=True, joined=programs.Joined(N_DEVICES, onward, sets_icmpv6), selects=self.selects, metered=self.selects) for onward in ONWARD]
         changes = [messages.Change(rng, program) for program in made]
         edits_addresses = any(m.edits_addresses for m in made) or any(programs.edits_addresses(c.flows) for c in changes)
         stream = packets.Packets(rng, malformed, max_tags=2, labels=(1, 1, 1, 2, 2, 3), later_l4=not edits_addresses,
@@ -197,11 +197,11 @@ class RingCampaign:
 
     def _install(self, made, index):
         for s, program in enumerate(made):
-            messages = self.bench.recorder.encode("add-groups", program.groups) + self.bench.recorder.encode("add-flows", program.flows)
+            messages = [m.mod() for m in program.meters] + self.bench.recorder.encode("add-groups", program.groups) + self.bench.recorder.encode("add-flows", program.flows)
             ours, theirs = [side[s].channel.install(messages) for side in self.bench.sides]
             self.n_refused += len(set(ours) & set(theirs))
             if ours != theirs:
-                lines = program.groups + program.flows
+                lines = [*map(str, program.meters), *program.groups, *program.flows]
                 i = min(i for i in set(ours) | set(theirs) if ours.get(i) != theirs.get(i))
                 self._fail(index, f"switch {s}: {lines[i]}\n      {self.bench.ours}: {ours.get(i, 'accepts')}, Open vSwitch: {theirs.get(i, 'accepts')} (error type, code)")
                 return False
@@ -240,24 +240,25 @@ class RingCampaign:
                 channel_ = side[s].channel
                 counters.update({(s, f"cookie={cookie:#x},"): n for cookie, n in channel_.flows().items()})
                 counters.update({(s, f"group_id={g},"): (total, *buckets) for g, (total, buckets) in channel_.groups().items() if any(b[0] for b in buckets)})
+                counters.update({(s, f"meter={meter},"): n for meter, n in channel_.meters().items()})
                 counters.update({(s, f"table {t}: lookups, matches"): n for t, n in enumerate(channel_.tables(program.n_tables))})
                 counters.update({(s, f"port {n}: packets received, sent, bytes received, sent"): numbers for n, numbers in channel_.ports().items() if n <= program.n_ports})
             found.append(counters)
         return found
 
     def _statistics(self, index, made, before, changes=()):
-        """changes: groups that these modified begin to count anew in Open vSwitch (README.md)."""
-        modified = {(s, name) for s, planned in enumerate(changes) for name in planned.modified_groups}
+        """changes: groups and meters that these modified begin to count anew in Open vSwitch (README.md)."""
+        modified = {(s, name) for s, planned in enumerate(changes) for name in planned.modified_groups | planned.modified_meters}
         after = [{name: n for name, n in side.items() if name not in modified} for side in self._counters(made)]
 
         def moved(side, name):
             old, new = before[side].get(name), after[side].get(name)
-            return tuple(b - a for a, b in zip(old, new)) if old and name[1].startswith(("table", "port")) else new
+            return tuple(b - a for a, b in zip(old, new)) if old and name[1].startswith(("table", "port", "meter")) else new
         wrong = [name for name in sorted(set(after[0]) | set(after[1])) if moved(0, name) != moved(1, name)]
         self.n_crossed += sum(moved(1, (s, name))[0] for s, name in after[1] if name.startswith(("port 3", "port 4")))
         if wrong:
             self._fail(index, "counters differ:\n" + "\n".join(
-                f"    switch {s}: {next((line for line in made[s].flows + made[s].groups if line.startswith(name)), name)}\n"
+                f"    switch {s}: {next((line for line in [*made[s].flows, *made[s].groups, *map(str, made[s].meters)] if line.startswith(name)), name)}\n"
                 f"      {self.bench.ours}: {moved(0, (s, name))}, Open vSwitch: {moved(1, (s, name))}" for s, name in wrong[:8]))
         return not wrong
 
