@@ -29,6 +29,8 @@ static bool is_ours(const struct field *f)
     return f->offset < offsetof(struct flow, eth_dst) && id != FIELD_METADATA && id != FIELD_PBB_ISID;
 }
 
+bool vsw_has_field(const struct field *f, bool to_set) { return !is_ours(f) || (!to_set && field_id_of(f) == FIELD_IN_PORT); }
+
 struct of_error vsw_check_actions(const struct vsw *vsw, const struct actions *actions, bool packet_out)
 {
     struct of_error error;

@@ -214,6 +214,8 @@ bool vsw_has_edge(const struct vsw *, const struct edge *);
 struct vflow *vsw_find_number(const struct vsw *, uint32_t number);
 /* Whether a rule of this virtual port number's in_port belongs on the edge: the port is there, or is no port of an edge at all (CONTROLLER). */
 bool vsw_in_port_on(const struct vsw *, uint32_t number, const struct edge *);
+/* Whether a tenant may set the field, or match it. */
+bool vsw_has_field(const struct field *, bool to_set);
 /* Whether the actions can be carried; packet_out: OFPP_TABLE, too. */
 struct of_error vsw_check_actions(const struct vsw *, const struct actions *, bool packet_out);
 

@@ -47,7 +47,8 @@ static void be_limits(void *vsw_, struct of_limits *out)
     const struct vsw *vsw = vsw_;
     const struct switch_quota *own = &vsw->network->quota;
     const struct quota *all = &network_tenant(vsw->network)->quota;
-    *out = (struct of_limits) { .flows = MIN(own->flows, all->flow_entries), .groups = MIN(own->groups, all->groups), .meters = MIN(own->meters, all->meters) };
+    *out = (struct of_limits) { .flows = MIN(own->flows, all->flow_entries), .groups = MIN(own->groups, all->groups), .meters = MIN(own->meters, all->meters),
+                               .no_queues = true, .has_field = vsw_has_field };
 }
 
 static struct flow_tables *be_flows(void *vsw) { return ((struct vsw *) vsw)->flows; }

@@ -2,14 +2,15 @@
  * Counters of a virtual switch as its tenant reads them: which of the edges' counters belong to which of its entries,
  * groups, meters and ports.  How they come home is vsw_stats.h's.
  *
- * Entries, groups and meters are told by cookie and physical id, and count on every edge. A port with a device has what the
- * device counts while the port is bound to it (port_sum.h). A virtual link has no device: what its end sent is what the
- * rules that deliver there have matched, told by cookies of their own (COOKIE_LINK), and what it received is what of the other
- * end's frames has come to its edge, which the rules there count that let them in. A table's lookups are what its entries matched, and what the rule counted
- * that stands for no match.
+ * Entries, groups and meters are told by cookie and physical id, and count on every edge. A port with a device has what
+ * the device counts while the port is bound to it (port_sum.h). A virtual link has no device: what its end sent is what
+ * the rules that deliver there have matched, told by cookies of their own (COOKIE_LINK), and what it received is what of
+ * the other end's frames has come to its edge, which the rules there count that let them in. A table's lookups are what
+ * its entries matched, and what the rule counted that stands for no match.
  *
  * All these rules tell their last counters when they leave (vsw_stats.h), so that nothing that was counted is missing in
- * a port's or table's sum. No switch is asked to reset what a tenant resets, either: see vsw_stats.h.
+ * a port's or table's sum. What a tenant resets is the exception: what a rule had counted since it was last read is gone
+ * with the reset, from the table's sum, too, as a gap in the entry would be worse.
  */
 #ifndef CONTROLLER_VSW_COUNTERS_H
 #define CONTROLLER_VSW_COUNTERS_H 1

@@ -123,6 +123,13 @@ static void test_features(void)
     struct cursor c = cursor_make(msg.multipart.raw.v, msg.multipart.raw.n);
     cursor_skip(&c, 60);
     CU_ASSERT_EQUAL(cursor_be32(&c), 20);               /* max_entries of the first table. */
+    unsigned n_in_port = 0, n_tun_id = 0, left = (unsigned) msg.multipart.raw.v[0] << 8 | msg.multipart.raw.v[1];
+    for (left -= 64; left >= 4; left -= 4) {
+        uint32_t word = cursor_be32(&c);
+        n_in_port += word == 0x80000004;
+        n_tun_id += word >> 9 == 0x80004c00 >> 9;
+    }
+    CU_ASSERT_TRUE(n_in_port == 2 && !n_tun_id);        /* May be matched, with or without; not set. */
     of_msg_fini(&msg);
     vsw_rig_fini(&b);
 }

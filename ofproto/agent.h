@@ -21,7 +21,11 @@ struct of_request {
 
 enum of_bundle_step { BUNDLE_BEGIN, BUNDLE_COMMIT, BUNDLE_ABORT };
 
-struct of_limits { uint32_t flows, groups, meters; };
+struct of_limits {
+    uint32_t flows, groups, meters;
+    bool no_queues;             /* No action may name one. */
+    bool (*has_field)(const struct field *, bool to_set);       /* In a match, or to be set. NULL: all that there are. */
+};
 
 struct of_backend_ops {         /* aux is the backend's. */
     void (*features)(void *aux, struct of_features *);

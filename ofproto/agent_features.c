@@ -9,7 +9,7 @@ enum {                          /* ofp_table_feature_prop_type; the _MISS ones m
     OFPTFPT_WILDCARDS = 10, OFPTFPT_WRITE_SETFIELD = 12, OFPTFPT_APPLY_SETFIELD = 14,
 };
 
-enum { OFPIT_GOTO_TABLE = 1, OFPIT_CLEAR_ACTIONS = 5, OFPIT_METER = 6 };
+enum { OFPAT_SET_QUEUE = 21, OFPIT_GOTO_TABLE = 1, OFPIT_CLEAR_ACTIONS = 5, OFPIT_METER = 6 };
 
 enum {                          /* ofp_group_capabilities */
     OFPGFC_SELECT_WEIGHT = 1, OFPGFC_SELECT_LIVENESS = 2, OFPGFC_CHAINING = 4, OFPGFC_CHAINING_CHECKS = 8,
@@ -23,7 +23,7 @@ static const uint8_t action_types[] = { 0, 11, 12, 15, 16, 17, 18, 19, 20, 21, 2
 
 static struct of_limits limits_of(struct of_agent *agent)
 {
-    struct of_limits limits = { UINT32_MAX, UINT32_MAX, UINT32_MAX };
+    struct of_limits limits = { .flows = UINT32_MAX, .groups = UINT32_MAX, .meters = UINT32_MAX };
     if (agent->ops->limits) {
         agent->ops->limits(agent->aux, &limits);
     }
@@ -55,23 +55,25 @@ static void put_next_tables(struct of_agent *agent, uint8_t table, struct buf *b
     of_property_close(b, start);
 }
 
-static void put_actions(uint16_t property, struct buf *b)
+static void put_actions(const struct of_limits *limits, uint16_t property, struct buf *b)
 {
     size_t start = of_property_open(b, property);
     for (unsigned i = 0; i < ARRAY_SIZE(action_types); i++) {
-        buf_put_be16(b, action_types[i]);
-        buf_put_be16(b, 4);
+        if (action_types[i] != OFPAT_SET_QUEUE || !limits->no_queues) {
+            buf_put_be16(b, action_types[i]);
+            buf_put_be16(b, 4);
+        }
     }
     of_property_close(b, start);
 }
 
 /* Fields by header; `masks`: with the mask bit where a mask may be used. */
-static void put_fields(uint16_t property, bool settable_only, bool masks, struct buf *b)
+static void put_fields(const struct of_limits *limits, uint16_t property, bool settable_only, bool masks, struct buf *b)
 {
     size_t start = of_property_open(b, property);
     for (unsigned i = 0; i < N_FIELDS; i++) {
         const struct field *f = field_row((enum field_id) i);
-        if (f->oxm >> 16 == OXM_CLASS_OPENFLOW_BASIC && (!settable_only || f->settable)) {
+        if (f->oxm >> 16 == OXM_CLASS_OPENFLOW_BASIC && (!settable_only || f->settable) && (!limits->has_field || limits->has_field(f, settable_only))) {
             bool masked = masks && f->maskable;
             buf_put_be32(b, f->oxm | (masked ? OXM_HAS_MASK | 2u * f->wire_size : f->wire_size));
         }
@@ -79,7 +81,7 @@ static void put_fields(uint16_t property, bool settable_only, bool masks, struct
     of_property_close(b, start);
 }
 
-static void put_table(struct of_agent *agent, uint8_t table, struct buf *b)
+static void put_table(struct of_agent *agent, const struct of_limits *limits, uint8_t table, struct buf *b)
 {
     char name[32] = "";
     size_t start = b->size;
@@ -94,32 +96,34 @@ static void put_table(struct of_agent *agent, uint8_t table, struct buf *b)
     buf_put_be32(b, agent_table_max(agent, table));
     put_instructions(agent, table, b);
     put_next_tables(agent, table, b);
-    put_actions(OFPTFPT_WRITE_ACTIONS, b);
-    put_actions(OFPTFPT_APPLY_ACTIONS, b);
-    put_fields(OFPTFPT_MATCH, false, true, b);
-    put_fields(OFPTFPT_WILDCARDS, false, false, b);
-    put_fields(OFPTFPT_WRITE_SETFIELD, true, false, b);
-    put_fields(OFPTFPT_APPLY_SETFIELD, true, false, b);
+    put_actions(limits, OFPTFPT_WRITE_ACTIONS, b);
+    put_actions(limits, OFPTFPT_APPLY_ACTIONS, b);
+    put_fields(limits, OFPTFPT_MATCH, false, true, b);
+    put_fields(limits, OFPTFPT_WILDCARDS, false, false, b);
+    put_fields(limits, OFPTFPT_WRITE_SETFIELD, true, false, b);
+    put_fields(limits, OFPTFPT_APPLY_SETFIELD, true, false, b);
     buf_set_be16(b, start, (uint16_t) (b->size - start));
 }
 
 void agent_table_features(struct of_agent *agent, struct buf *b)
 {
+    const struct of_limits limits = limits_of(agent);
     for (unsigned table = 0; table < agent->n_tables; table++) {
-        put_table(agent, (uint8_t) table, b);
+        put_table(agent, &limits, (uint8_t) table, b);
     }
 }
 
 void agent_group_features(struct of_agent *agent, struct of_group_features *gf)
 {
+    const struct of_limits limits = limits_of(agent);
     uint32_t actions = 0;
     for (unsigned i = 0; i < ARRAY_SIZE(action_types); i++) {
-        actions |= 1u << action_types[i];
+        actions |= action_types[i] == OFPAT_SET_QUEUE && limits.no_queues ? 0 : 1u << action_types[i];
     }
     gf->types = 1 << OFPGT_ALL | 1 << OFPGT_SELECT | 1 << OFPGT_INDIRECT | 1 << OFPGT_FF;
     gf->capabilities = OFPGFC_SELECT_WEIGHT | OFPGFC_SELECT_LIVENESS | OFPGFC_CHAINING | OFPGFC_CHAINING_CHECKS;
     for (unsigned i = 0; i < 4; i++) {
-        gf->max_groups[i] = MIN(group_table_max(agent->ops->groups(agent->aux)), limits_of(agent).groups);
+        gf->max_groups[i] = MIN(group_table_max(agent->ops->groups(agent->aux)), limits.groups);
         gf->actions[i] = actions;
     }
 }
