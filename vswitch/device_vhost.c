@@ -36,6 +36,8 @@
 #define FEATURES_OFF (OFF(CSUM) | OFF(GUEST_CSUM) | OFF(GUEST_TSO4) | OFF(GUEST_TSO6) | OFF(GUEST_ECN) | OFF(GUEST_UFO) \
                       | OFF(HOST_TSO4) | OFF(HOST_TSO6) | OFF(HOST_ECN) | OFF(HOST_UFO))
 
+#define SET_VRING_KICK 12u      /* A message of the vhost-user protocol. */
+
 struct vhost_device {
     struct device dev;
     struct list node;           /* In `registry`, under its lock. */
@@ -100,6 +102,29 @@ static void kicks_open(struct vhost_device *d, int vid, unsigned n_pairs)
     }
 }
 
+/*
+ * The driver of a running device kicks by other descriptors from now on: ours become copies of those, under the same numbers, for a poll-mode thread may be
+ * about to sleep on one.  Who sleeps already is woken by the old descriptor.
+ */
+static void kicks_renew(struct vhost_device *d, int vid)
+{
+    for (unsigned i = 0; i < CONFIG_MAX_QUEUES; i++) {
+        struct rte_vhost_vring vring;
+        int copy = atomic_load(&d->kick[i]);
+        if (copy < 0 || rte_vhost_get_vhost_vring(vid, (uint16_t) (2 * i + 1), &vring) || vring.kickfd < 0 || fcntl(vring.kickfd, F_SETFL, O_NONBLOCK)) {
+            continue;
+        }
+        int old = fcntl(copy, F_DUPFD_CLOEXEC, 0);
+        uint64_t one = 1;
+        if (dup3(vring.kickfd, copy, O_CLOEXEC) < 0 || old < 0 || write(old, &one, sizeof one) < 0) {
+            LOG(LOG_WARN, "%s: queue %u may notice late what its guest sends: %s", d->path, i, strerror(errno));
+        }
+        if (old >= 0) {
+            close(old);
+        }
+    }
+}
+
 /* The device that a message is for, if it runs. */
 static struct vhost_device *running(int vid)
 {
@@ -124,6 +149,11 @@ static enum rte_vhost_msg_result after_message(int vid, void *msg)
     struct vhost_device *d = running(vid);
     if (d) {
         vhost_rings_after_message(&d->rings, vid, msg);
+        uint32_t request;
+        memcpy(&request, msg, sizeof request);
+        if (request == SET_VRING_KICK) {
+            kicks_renew(d, vid);
+        }
     }
     return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 }

@@ -324,6 +324,28 @@ def test_wake_ups(lab):
     sane(sw)
 
 
+def test_new_kick_descriptors(lab):
+    """A switch that sleeps is woken by the descriptor that it was told of last, not only by its own time-out."""
+    sw, (paths,) = switch(lab, 1)
+    pair = Pair(paths)
+
+    def trip():
+        time.sleep(0.001)                       # Long enough for the switch to sleep.
+        begun = time.monotonic()
+        pair.a.send(1)
+        v.until("a frame", pair.b.receive)
+        return time.monotonic() - begun
+
+    def trips():
+        return sorted(trip() for _ in range(31))[15]
+    old = trips()
+    pair.a.new_eventfds(random.Random(1))
+    new = trips()
+    assert new < 3 * old + 0.002, f"{new * 1000:.2f} ms, with the first descriptors {old * 1000:.2f}"
+    pair.close()
+    sane(sw)
+
+
 def test_wake_up_after_a_long_time(lab):
     """A guest that looked at its ring without sleeping for exactly 2^16 frames, and a few less and more, is called when it sleeps: indices wrap, and seem not to have moved."""
     sw, (paths,) = switch(lab, 1)

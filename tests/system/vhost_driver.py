@@ -18,9 +18,9 @@ def numbered(number, header=12):
 class Driver:
     """One guest; its receive buffers are in a region where nobody else writes."""
 
-    def __init__(self, path, features=0, listen=False):
+    def __init__(self, path, features=0):
         self.path, self.memory, self.features = path, v.Memory(), features | 1 << v.VERSION_1 | 1 << v.MRG_RXBUF
-        self.connect((0, 0), listen)
+        self.connect()
         for i in range(RX):
             self.rx.describe(i, v.ALONE + i * SLOT, SLOT, v.WRITE)
         self.rx.offer(*range(RX))
@@ -28,8 +28,8 @@ class Driver:
         self.last, self.lost, self.announced = 0, 0, []
         self.front.start()
 
-    def connect(self, bases, listen=False):
-        self.front = v.Frontend(self.path, self.memory, self.features, (RX, TX), bases, listen=listen)
+    def connect(self):
+        self.front = v.Frontend(self.path, self.memory, self.features, (RX, TX))
         self.rx, self.tx = self.front.rings
 
     def close(self):

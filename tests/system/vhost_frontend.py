@@ -207,20 +207,11 @@ class Ring:
 class Frontend:
     """One pair of rings, rx (number 0) and tx, on a connection to a port."""
 
-    def __init__(self, path, memory, features, sizes=(256, 256), bases=(0, 0), log=False, listen=False, rings=None):
-        """features: bits, PROTOCOL_FEATURES and LOG_ALL apart; log: writes are logged from the beginning; listen: the port is the socket's client, and comes;
-        rings: of a connection that ended, as they are."""
+    def __init__(self, path, memory, features, sizes=(256, 256), bases=(0, 0), log=False, rings=None):
+        """features: bits, PROTOCOL_FEATURES and LOG_ALL apart; log: writes are logged from the beginning; rings: of a connection that ended, as they are."""
         self.memory, self.log, self.socket = memory, None, socket.socket(socket.AF_UNIX)
         self.features = features | 1 << PROTOCOL_FEATURES
-        if listen:
-            self.listener, self.socket = self.socket, None
-            self.listener.bind(path)
-            self.listener.listen()
-            self.listener.settimeout(SECONDS)
-            self.socket, _ = self.listener.accept()
-            self.listener.close()
-        else:
-            self.socket.connect(path)
+        self.socket.connect(path)
         self.socket.settimeout(SECONDS)
         event_idx = bool(features >> EVENT_IDX & 1)
         self.rx, self.tx = self.rings = rings or [Ring(memory, i, sizes[i], bases[i], event_idx) for i in range(2)]
