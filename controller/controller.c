@@ -279,6 +279,7 @@ bool controller_start(struct controller *c, struct err *err)
     }
     c->model = model_new(&c->config.provider);
     model_set_neighbours(c->model, substrate_neighbours, c);
+    model_set_own_rules(c->model, room_own_rules, c);
     c->store = store_open(c->config.store_path, c->base, err);
     if (!c->store || !store_load(c->store, c->model, err)) {
         return false;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "controller/room.h"
+#include "controller/ruleset.h"
 #include "controller/vsw_rig.h"
 #include "lib/json.h"
 #include "tests/unit.h"
@@ -53,6 +54,7 @@ static uint64_t used(const struct vsw *vsw, const struct edge *edge)
 static void check(struct vsw *const vsws[2], const struct edge *edge)
 {
     uint64_t n[2], taken = 0, sum = 0, guaranteed = 0;
+    uint64_t rules = ruleset_count(vsws[0]->controller->rulesets, edge->datapath_id);
     for (unsigned i = 0; i < 2; i++) {
         uint32_t quota = network_tenant(vsws[i]->network)->quota.edge_entries;
         bool there = vsw_has_edge(vsws[i], edge);
@@ -61,14 +63,18 @@ static void check(struct vsw *const vsws[2], const struct edge *edge)
         guaranteed += there ? quota : 0;
         taken += there ? MAX(n[i], quota) : n[i];
     }
+    uint64_t own = rules > sum ? rules - sum : 0;
     for (unsigned i = 0; i < 2; i++) {
-        bool fits = !vsw_has_edge(vsws[i], edge) || !edge->flow_entries || n[i] < network_tenant(vsws[i]->network)->quota.edge_entries || taken < edge->flow_entries;
+        bool fits = !vsw_has_edge(vsws[i], edge) || !edge->flow_entries || n[i] < network_tenant(vsws[i]->network)->quota.edge_entries || taken + own < edge->flow_entries;
         CU_ASSERT_EQUAL(room_for(vsws[i], edge->index), fits);
     }
     cJSON *json = cJSON_CreateObject();
     room_status_json(vsws[0]->fabric, edge, json);
     CU_ASSERT_EQUAL(cJSON_GetObjectItemCaseSensitive(json, "tenant_entries")->valuedouble, (double) sum);
     CU_ASSERT_EQUAL(cJSON_GetObjectItemCaseSensitive(json, "guaranteed_entries")->valuedouble, (double) guaranteed);
+    CU_ASSERT_EQUAL(cJSON_GetObjectItemCaseSensitive(json, "own_entries")->valuedouble, (double) own);
+    const cJSON *over = cJSON_GetObjectItemCaseSensitive(json, "overcommitted_entries");
+    CU_ASSERT_EQUAL(over ? over->valuedouble : 0, edge->flow_entries && guaranteed && guaranteed + own > edge->flow_entries ? (double) (guaranteed + own - edge->flow_entries) : 0);
     cJSON_Delete(json);
 }
 
@@ -93,7 +99,8 @@ static void test_random(void)
     char text[300];
     rng_seed(&g, unit_seed());
     vsw_rig_init(&b);
-    apply(&b, "{'tenants':[{'name':'blue'}],'slices':[{'name':'lab','tenant':'blue','topology':'custom','switches':[{'name':'s1','edges':['e1','e2']}]}]}");
+    apply(&b, "{'tenants':[{'name':'blue','quota':{'edge_entries':5}},{'name':'red','quota':{'edge_entries':5}}],"
+              "'slices':[{'name':'lab','tenant':'blue','topology':'custom','switches':[{'name':'s1','edges':['e1','e2']}]}]}");
     struct vsw *const vsws[] = { b.vsw, fabric_find_vsw(b.f.c.fabric, ((struct network *) model_find(b.f.c.model, KIND_SWITCH, "blue/lab/s1"))->id) };
     for (unsigned i = 0; i < 3000; i++) {
         unsigned who = rng_below(&g, 2);
@@ -105,8 +112,10 @@ static void test_random(void)
                      name, rng_below(&g, 3), where[rng_below(&g, 3)]);
             apply(&b, text);
         } else {
+            unsigned size = rng_below(&g, 20), number = 1 + rng_below(&g, 2);
+            const struct edge *edge = model_find(b.f.c.model, KIND_EDGE, number == 1 ? "e1" : "e2");
             snprintf(text, sizeof text, "{'edges':[{'name':'e%u','flow_entries':%u}],'tenants':[{'name':'%s','quota':{'edge_entries':%u}}]}",
-                     1 + rng_below(&g, 2), rng_below(&g, 20), name, rng_below(&g, 10));
+                     number, size ? room_own_rules(edge, &b.f.c) + size : 0, name, rng_below(&g, 10));
             apply(&b, text);
         }
         check(vsws, model_find(b.f.c.model, KIND_EDGE, "e1"));

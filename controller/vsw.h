@@ -120,10 +120,10 @@ struct vport {
 /* A tenant's message whose effect is not confirmed. */
 struct change { uint64_t conn; uint16_t size; uint8_t raw[64]; };
 
-/* room.c: what a tenant has on an edge; what a virtual switch has there; what there is on an edge (`taken` counts while the generation is fabric's). */
+/* room.c: what a tenant has on an edge; what a virtual switch has there; what there is on an edge (`used` by all; `taken` counts while the generation is fabric's). */
 struct room_share { uint32_t used, n_switches; };
 struct room_edge { uint32_t index, used; };
-struct room { uint64_t taken, generation; };
+struct room { uint64_t used, taken, generation; };
 
 /* Physical cost and objects of a tenant, over its virtual switches, and what it asks of controllerd (limits.h). */
 struct usage {

@@ -11,6 +11,7 @@ tenants_libtenants_a_SOURCES = \
 	tenants/txn.c \
 	tenants/validate.c \
 	tenants/validate_link.c \
+	tenants/validate_room.c \
 	tenants/validate_port.c \
 	tenants/validate_slice.c \
 	tenants/view.c \
@@ -50,6 +51,7 @@ tenants_tenants_test_SOURCES = \
 	tenants/numbers_test.c \
 	tenants/slice_random_test.c \
 	tenants/slice_test.c \
+	tenants/validate_room_test.c \
 	tenants/whois_test.c \
 	tenants/yaml_test.c \
 	tenants/model_fixture_test.c tenants/model_fixture.h \

@@ -49,7 +49,7 @@ struct edge {                   /* A switch of the substrate; fabric switches us
     char name[33];
     uint64_t datapath_id;
     uint16_t index;
-    uint32_t flow_entries;      /* Edges: how many rules it takes for tenants' entries; 0: not known. */
+    uint32_t flow_entries;      /* Edges: how many rules it takes, Polder's own among them; 0: not known. */
     uint64_t revision;
 };
 struct quota {                  /* Most that a tenant may have. `ports` counts a VPC's and a slice's ports together. */
@@ -191,6 +191,9 @@ struct model_txn;
 /* Who is next to whom on the physical network, for the topology "mirror": calls found() for each edge that `from` reaches by a link, or by fabric switches alone. */
 typedef void model_neighbours_fn(const struct edge *from, void (*found)(const struct edge *, void *found_aux), void *found_aux, void *aux);
 void model_set_neighbours(struct model *, model_neighbours_fn *, void *aux);
+/* How many rules of Polder's own an edge has now: they are counted in when tenants' guarantees are to fit into its table. Without it: none. */
+typedef uint32_t model_own_rules_fn(const struct edge *, void *aux);
+void model_set_own_rules(struct model *, model_own_rules_fn *, void *aux);
 /* Reads and validates an apply document.  NULL and err (with the field's path) when anything is wrong. `tenant` non-NULL: the caller may touch only this tenant's
  * VPCs and slices and what is in them (else ERR_DENIED).  At most one transaction may be open. */
 struct model_txn *model_apply(struct model *, const cJSON *document, const char *tenant, struct err *);

@@ -108,6 +108,8 @@ struct model {
     struct model_txn *open;
     model_neighbours_fn *neighbours;
     void *neighbours_aux;
+    model_own_rules_fn *own_rules;
+    void *own_rules_aux;
 };
 
 struct staged {
@@ -264,6 +266,7 @@ void stage_delete(struct model_txn *, struct object *, const char *path);
 struct json_reader;
 struct reading { struct model *model; struct model_txn *txn; const char *tenant; struct err *err; };
 bool read_document(struct reading *, const cJSON *);
+bool guarantees_fit(struct reading *);                          /* validate_room.c; when all is staged. */
 bool read_networks(struct reading *, struct json_reader *vpc, struct vpc_object *);
 /* The value of an optional member: absent, null, or a string; an error sticks when it is none of these. */
 enum doc_value { DOC_ABSENT, DOC_NULL, DOC_STRING };

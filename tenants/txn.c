@@ -147,7 +147,7 @@ struct model_txn *model_apply(struct model *m, const cJSON *document, const char
     struct model_txn *t = txn_new(m);
     struct reading d = { .model = m, .txn = t, .tenant = tenant, .err = err };
     *err = ERR_INIT;
-    if (!read_document(&d, document)) {
+    if (!read_document(&d, document) || !guarantees_fit(&d)) {
         assert(err->code != ERR_NONE);
         model_txn_abort(t);
         return NULL;

@@ -123,6 +123,22 @@ static void cell_link_end(struct buf *out, const cJSON *item, const char *path)
     }
 }
 
+/* What an edge's tenants are guaranteed, of what is left for them; and whether that does not fit. */
+static void cell_guaranteed(struct buf *out, const cJSON *item, const char *path UNUSED)
+{
+    const cJSON *guaranteed = json_at(item, "status.guaranteed_entries"), *own = json_at(item, "status.own_entries"), *size = json_at(item, "spec.flow_entries");
+    const cJSON *over = json_at(item, "status.overcommitted_entries");
+    if (!guaranteed) {
+        return;
+    }
+    put_value(out, guaranteed);
+    if (cJSON_IsNumber(size) && size->valuedouble > 0) {
+        buf_printf(out, "/%.0f%s", MAX(size->valuedouble - (cJSON_IsNumber(own) ? own->valuedouble : 0), 0.0), over ? "!" : "");
+    } else {
+        buf_puts(out, "/?");
+    }
+}
+
 struct column { const char *title, *path; cell_fn *cell; bool wide; };
 static const struct column tenant_columns[] = {
     { "NAME", "name", cell_value, false }, { "VPCS", "vpcs", cell_quota, false }, { "NETWORKS", "networks", cell_quota, false }, { "PORTS", "ports", cell_quota, false },
@@ -175,7 +191,8 @@ static const struct column virtual_link_columns[] = {
 static const struct column edge_columns[] = {
     { "NAME", "name", cell_value, false }, { "DATAPATH-ID", "spec.datapath_id", cell_value, false }, { "STATE", "status.state", cell_switch_state, false },
     { "PORTS", "status.ports", cell_value, false }, { "LINKS", "status.links", cell_value, false }, { "RULES", "status.rules", cell_value, false },
-    { "INDEX", "status.index", cell_value, true }, { "PROVIDER-IPV4", "status.provider_ipv4", cell_value, true }, { "PROVIDER-IPV6", "status.provider_ipv6", cell_value, true },
+    { "GUARANTEED", "status", cell_guaranteed, false }, { "INDEX", "status.index", cell_value, true },
+    { "PROVIDER-IPV4", "status.provider_ipv4", cell_value, true }, { "PROVIDER-IPV6", "status.provider_ipv6", cell_value, true },
     { "PEER", "status.peer", cell_value, true }, { "ERROR", "status.last_error", cell_value, true }, { 0 },
 };
 static const struct column fabric_columns[] = {

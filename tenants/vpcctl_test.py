@@ -225,14 +225,15 @@ class VpcctlTest(unittest.TestCase):
                  "virtual-links": item("virtual-link", "red/lab/l1", {"ends": ["s1/up", "s2/up"], "via": []}, {"state": "up", "path": ["host1", "fab1", "host2"]}),
                  "vpcs": item("vpc", "red/main", {"tenant": "red"}, {}),
                  "networks": item("network", "red/main/web", {"subnet": "10.0.0.0/24"}, {"ports": 2, "ports_up": 1, "landings": [{"edge": "host1"}, {"edge": "host2"}]}),
-                 "edges": item("edge", "host1", {"datapath_id": "0000000000000001"}, {"connected": True, "state": "in-sync", "ports": 2, "rules": 80, "links": 1}),
+                 "edges": item("edge", "host1", {"datapath_id": "0000000000000001", "flow_entries": 100},
+                               {"connected": True, "state": "in-sync", "ports": 2, "rules": 80, "links": 1, "guaranteed_entries": 50, "own_entries": 60, "overcommitted_entries": 10}),
                  "fabric-switches": item("fabric-switch", "fab1", {"datapath_id": "00000000000000fa"}, {"connected": False}),
                  "links": {"kind": "link", "name": "l1", "spec": {}, "status": {"state": "up", "a": {"switch": "host1", "port": 1, "port_name": "uplink0"},
                                                                                "b": {"switch": "fab1", "port": 2}}}}
         want = {"tenants": "red 1/1 1/5 2/10 1/3 2/4", "slices": "red/lab 2 1 tcp:192.0.2.9:6653", "switches": "red/lab/s1 00000000000000a1 host1,host2 3 2 up 9",
                 "switch-ports": "red/lab/s1/up 3 host1 up red/lab/s2/up", "virtual-links": "red/lab/l1 s1/up,s2/up up host1,fab1,host2",
                 "vpcs": "red/main red", "networks": "red/main/web 10.0.0.0/24 - 2 1 host1,host2",
-                "edges": "host1 0000000000000001 in-sync 2 1 80", "fabric-switches": "fab1 00000000000000fa disconnected - -", "links": "l1 host1 uplink0 fab1 2 up"}
+                "edges": "host1 0000000000000001 in-sync 2 1 80 50/40!", "fabric-switches": "fab1 00000000000000fa disconnected - -", "links": "l1 host1 uplink0 fab1 2 up"}
         for kind, one in cases.items():
             rc, out, _ = self.run_vpcctl("get", kind, replies=[(200, {"items": [one], "revision": "7"})])
             self.assertEqual((rc, out.splitlines()[1].split()), (0, want[kind].split()))

@@ -229,9 +229,14 @@ def test_shares(lab):
     """A tenant takes all that nobody is guaranteed, and then no more; its neighbour's share is there; who has not come yet has nothing kept for it."""
     site = make(lab)
 
-    def room(size, **guaranteed):
-        site.apply({"edges": [{"name": "host2", "datapath_id": f"{2:016x}", "flow_entries": size}],
-                    "tenants": [{"name": name, "quota": {"edge_entries": n}} for name, n in guaranteed.items()]})
+    def own():
+        """Rules of host2 that are Polder's own."""
+        return site.ctl.json("get", "edge", "host2")["status"]["own_entries"]
+
+    def room(left, check=True, **guaranteed):
+        """So many entries of host2's are for tenants."""
+        return site.apply({"edges": [{"name": "host2", "datapath_id": f"{2:016x}", "flow_entries": left + own()}],
+                           "tenants": [{"name": name, "quota": {"edge_entries": n}} for name, n in guaranteed.items()]}, check=check)
 
     def taken(peer, first, last):
         """How many of so many entries are not refused; the refused ones are the last."""
@@ -243,6 +248,11 @@ def test_shares(lab):
         found = site.ctl.json("get", "edge", "host2")["status"]
         return found["tenant_entries"], found["guaranteed_entries"]
     room(50, red=10, blue=20)
+    result = room(50, check=False, red=31)
+    assert result.rc != 0 and "tenants[0].quota.edge_entries" in result.errors and "tenants would be guaranteed 51" in result.errors, result
+    result = room(29, check=False)
+    assert result.rc != 0 and "edges[0].flow_entries" in result.errors and f"takes {29 + own()} entries: {own()} are Polder's own" in result.errors, result
+    assert "30/50" in next(line for line in site.ctl.vpcctl("get", "edges").output.splitlines() if line.startswith("host2 "))
     with call(site, 7001) as red, call(site, 7002) as blue, call(site, 7003) as elsewhere:
         assert taken(red, 1, 41) == 30 and status() == (30, 30)
         assert taken(elsewhere, 1, 41) == 40                            # host1 has room, and 7003's switch is there alone.
@@ -258,7 +268,10 @@ def test_shares(lab):
         here = of.flow_mod([of.oxm(IN_PORT, struct.pack("!I", 1))], of.apply_actions(of.output(2)), xid=50)
         there = of.flow_mod([of.oxm(IN_PORT, struct.pack("!I", 2))], of.apply_actions(of.output(1)), xid=51)
         assert set(errors(red.answer(here + there))) == {51}            # Port 1 is on host1.
+        before = own()
         site.ctl.vpcctl("delete", "slice", "blue/lab", "--wait=installed")
+        assert own() < before                           # Polder's own went with it.
+        room(52, red=10)
         assert taken(red, 100, 180) == 40 and status() == (52, 10)
     site.ctl.vpcctl("delete", "slice", "red/lab", "--wait=installed")
     assert status() == (0, 0)
