@@ -316,13 +316,11 @@ static struct pair *pair_for(struct intern *intern, struct vsw *vsw, const struc
     struct mac src, dst;
     memcpy(dst.b, pin->data, 6);
     memcpy(src.b, pin->data + 6, 6);
-    if (is_ports(vsw, sw->edge->index, src, dst)) {
-        return NULL;                                    /* Sent before the edge had the port's entries. */
-    }
     struct pair *pair = find_pair(vsw, sw->edge->index, src, dst);
     bool answered = relay_answered(vsw, src, dst);      /* Before this frame is remembered: its place may be that of the one that it answers. */
     bool repeats = relay_repeats(vsw, in_port, sw->edge->index, src, dst, context(pin, R_PDST));
-    if ((!pair && !answered && !repeats) || !may_hold(intern, vsw, in_port, pair)) {
+    bool early = is_ports(vsw, sw->edge->index, src, dst);      /* Sent before the edge had the port's entries. */
+    if (early || (!pair && !answered && !repeats) || !may_hold(intern, vsw, in_port, pair)) {
         return NULL;
     }
     return pair ? pair : new_pair(intern, vsw, sw, in_port, src, dst, !answered);

@@ -186,6 +186,10 @@ static void test_becomes_port(void)
     struct world w;
     world_init(&w);
     struct vsw *vsw = w.vsws[0];
+    change_ports(&w, 2);
+    fixture_turn(&w.rig.f, 3);
+    packet_in(&w, vsw, &vsw->network->landings[0], machine(2), BROADCAST);     /* Late, and the first that comes at all. */
+    CU_ASSERT_EQUAL_FATAL(vsw->n_pairs[PAIRS_ALL], 0);
     for (unsigned n = 0; n < 50 && !vsw->n_pairs[PAIRS_ALL]; n++) {
         packet_in(&w, vsw, &vsw->network->landings[0], machine(0), BROADCAST);
     }

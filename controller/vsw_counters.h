@@ -9,8 +9,7 @@
  * its entries matched, and what the rule counted that stands for no match.
  *
  * All these rules tell their last counters when they leave (vsw_stats.h), so that nothing that was counted is missing in
- * a port's or table's sum. What a tenant resets is the exception: what a rule had counted since it was last read is gone
- * with the reset, from the table's sum, too, as a gap in the entry would be worse.
+ * a port's or table's sum. No switch is asked to reset what a tenant resets, either: see vsw_stats.h.
  */
 #ifndef CONTROLLER_VSW_COUNTERS_H
 #define CONTROLLER_VSW_COUNTERS_H 1

@@ -47,7 +47,7 @@ struct tally {
     struct list now, next;      /* Waiters of the collection under way, and of the one after it. */
     struct list questions;      /* Not answered. */
     bool collecting;
-    uint64_t number;            /* Of the latest collection. */
+    uint64_t number;            /* Of the latest collection of flows. */
     uint64_t deadline_ns;       /* Of the collection. */
     struct hmap departures;
     bool has_timeouts;
@@ -248,7 +248,7 @@ static void start(struct tally *t)
         list_push_back(&t->now, &w->node);
     }
     t->collecting = true;
-    t->number++;
+    t->number += (kinds & VSW_STATS_FLOWS) != 0;
     t->deadline_ns = now_of(t->stats) + COLLECT_TIMEOUT_NS;
     t->stats->n_collections++;
     for (unsigned i = 0; i < network->n_landings; i++) {

@@ -69,7 +69,7 @@ void vsw_stats_free(struct vsw_stats *);
 void vsw_stats_refresh(struct vsw_stats *, struct vsw *, unsigned kinds, void (*done)(void *token), void *token);
 /* Reads one port of the (connected) edge now; what it says comes by ops->port, collection or not. */
 void vsw_stats_ask_port(struct vsw_stats *, struct vsw *, const struct edge *, struct sw *, uint32_t port_no);
-/* The number of the next collection to begin. */
+/* The number of the next collection of flows to begin. */
 uint64_t vsw_stats_next(struct vsw_stats *, struct vsw *);
 /* Calls done(token) behind all that was to be read by now; at once if nothing was. Asks for nothing. */
 void vsw_stats_after(struct vsw_stats *, struct vsw *, void (*done)(void *token), void *token);
