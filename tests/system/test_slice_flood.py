@@ -12,6 +12,7 @@ from tests.system.test_slice import MAC, configure, make_site
 RED, BLUE = 7001, 7002
 WINDOW, ROUNDS = 30, 8          # Samples of a window; windows with a flood, and as many without, in turns.
 WORST = 1.5                     # The neighbour's ninth decile under a flood, as a multiple of that at rest.
+SLACK_MS = 0.5                  # Or so much more, where that is more: a quiet machine answers in a quarter of a millisecond.
 TRIES = 4
 ENTRIES = 4000                  # That the flooder asks for.
 QUOTA = {"packet_in_rate": 500, "flow_mod_rate": 2000}
@@ -165,7 +166,8 @@ def decile(times):
     return sorted(times)[len(times) * 9 // 10]
 
 
-def ratio_of(neighbour, flood, rest):
+def deciles_of(neighbour, flood, rest):
+    """(ms under the flood, ms at rest)"""
     quiet, during = [], []
     for i in range(2 * ROUNDS):
         flooding = i % 4 in (0, 3)      # Flood, quiet, quiet, flood …: both are of the same seconds.
@@ -175,7 +177,7 @@ def ratio_of(neighbour, flood, rest):
         (during if flooding else quiet).extend(neighbour.window_ms())
         if on:
             on.stop()
-    return decile(during) / decile(quiet), decile(quiet)
+    return decile(during), decile(quiet)
 
 
 def bear(neighbour, what, flood, rest=None):
@@ -184,11 +186,13 @@ def bear(neighbour, what, flood, rest=None):
     controllerd does not keep apart is slower by multiples, every time.  rest: another Flood, for at rest."""
     tries = []
     for _ in range(TRIES):
-        tries.append(ratio_of(neighbour, flood, rest))
-        if tries[-1][0] <= WORST:
+        during, quiet = deciles_of(neighbour, flood, rest)
+        tries.append(f"{during:.2f} ms, {during / quiet:.2f} times that at rest")
+        if during <= max(WORST * quiet, quiet + SLACK_MS):
             break
-    print(f"{what}: " + ", ".join(f"{ratio:.2f} x {ms:.2f} ms" for ratio, ms in tries))
-    assert tries[-1][0] <= WORST, f"{what}: the neighbour's ninth decile is {', '.join(f'{ratio:.2f}' for ratio, _ in tries)} times that at rest"
+    else:
+        raise AssertionError(f"{what}: the neighbour's ninth decile is {'; '.join(tries)}")
+    print(f"{what}: {'; '.join(tries)}")
 
 
 def test_flood_of_messages(lab):
