@@ -115,6 +115,7 @@ def send_stuck(r, step, room, kind):
         if len(step.descs) and step.descs[-1][1] != v.OUTSIDE:
             step.descs[-1] = (step.descs[-1][0], v.OUTSIDE, 64, 0, 0)
     elif kind == "no such descriptor":
+        step.descs += [(step.size, at, 128, 0, 0), (step.size + 1, at, 128, v.WRITE, 0)]       # What lies behind the ring looks as if it were in it.
         step.heads.append(r.choice([step.size, step.size + 1, 0x8000, 0xffff]))
     elif kind == "loop":
         step.chain(r, [(at, 64)])
