@@ -13,7 +13,8 @@
 
 enum {
     MAX_REQUEST = 1 << 20,      /* Of a request in several segments. */
-    JOB_CHUNK = 32,             /* Elements that are encoded at a time: some 20 us. */
+    JOB_CHUNK = 32,             /* Elements that are encoded at a time: some 20 us; */
+    JOB_WHOLE = 64,             /* a list of no more than so many is one message, as most switches' are. */
 };
 
 static void reply_init(struct of_msg *reply, const struct of_msg *request)
@@ -78,13 +79,18 @@ static void job_add_meter(struct meter *m, void *job_)
     job->ids[job->n++] = m->id;
 }
 
-/* Fills up to JOB_CHUNK elements. */
+static unsigned chunk(const struct stats_job *job)
+{
+    return job->n <= JOB_WHOLE ? JOB_WHOLE : JOB_CHUNK;
+}
+
+/* Fills up to chunk() elements. */
 static void chunk_flows(struct agent_conn *ac, struct of_multipart_msg *mp)
 {
     struct stats_job *job = &ac->job;
     struct flow_tables *ft = ac->agent->ops->flows(ac->agent->aux);
-    mp->flows.v = xcalloc(JOB_CHUNK, sizeof *mp->flows.v);
-    while (job->next < job->n && mp->flows.n < JOB_CHUNK) {
+    mp->flows.v = xcalloc(chunk(job), sizeof *mp->flows.v);
+    while (job->next < job->n && mp->flows.n < chunk(job)) {
         struct flow_entry *e = job->flows[job->next++];
         if (!e->removed) {
             flow_entry_stats(ft, e, &mp->flows.v[mp->flows.n++]);
@@ -123,12 +129,12 @@ static void chunk_groups(struct agent_conn *ac, struct of_multipart_msg *mp)
     struct of_agent *agent = ac->agent;
     bool stats = job->type == OFPMP_GROUP;
     if (stats) {
-        mp->groups.v = xcalloc(JOB_CHUNK, sizeof *mp->groups.v);
+        mp->groups.v = xcalloc(chunk(job), sizeof *mp->groups.v);
     } else {
-        mp->group_descs.v = xcalloc(JOB_CHUNK, sizeof *mp->group_descs.v);
+        mp->group_descs.v = xcalloc(chunk(job), sizeof *mp->group_descs.v);
     }
     unsigned n = 0;
-    while (job->next < job->n && n < JOB_CHUNK) {
+    while (job->next < job->n && n < chunk(job)) {
         struct group *g = group_table_find(agent->ops->groups(agent->aux), job->ids[job->next++]);
         if (g && stats) {
             n += group_stats(agent, g, &mp->groups.v[n]);
@@ -150,11 +156,11 @@ static void chunk_meters(struct agent_conn *ac, struct of_multipart_msg *mp)
     struct meter_table *meters = agent->ops->meters ? agent->ops->meters(agent->aux) : NULL;     /* NULL: the job is empty. */
     bool stats = job->type == OFPMP_METER;
     if (stats) {
-        mp->meters.v = xcalloc(JOB_CHUNK, sizeof *mp->meters.v);
+        mp->meters.v = xcalloc(chunk(job), sizeof *mp->meters.v);
     } else {
-        mp->meter_configs.v = xcalloc(JOB_CHUNK, sizeof *mp->meter_configs.v);
+        mp->meter_configs.v = xcalloc(chunk(job), sizeof *mp->meter_configs.v);
     }
-    while (job->next < job->n && (stats ? mp->meters.n : mp->meter_configs.n) < JOB_CHUNK) {
+    while (job->next < job->n && (stats ? mp->meters.n : mp->meter_configs.n) < chunk(job)) {
         const struct meter *m = meter_table_find(meters, job->ids[job->next++]);
         if (m && stats) {
             struct of_meter_stats *ms = &mp->meters.v[mp->meters.n++];
@@ -177,7 +183,7 @@ void agent_job_continue(struct agent_conn *ac)
         if (job->type == OFPMP_FLOW) {
             chunk_flows(ac, &reply.multipart);
         } else if (job->type == OFPMP_FLOW_MONITOR) {
-            agent_monitor_chunk(ac, &reply.multipart, JOB_CHUNK);
+            agent_monitor_chunk(ac, &reply.multipart, chunk(job));
         } else if (job->type == OFPMP_METER || job->type == OFPMP_METER_CONFIG) {
             chunk_meters(ac, &reply.multipart);
         } else {
