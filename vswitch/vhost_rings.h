@@ -37,7 +37,7 @@ struct vhost_rings {
 /*
  * [vhost] On the thread that handles the device's messages.  start(): the device runs.  stop(): no burst is in a plain ring when it returns; before each
  * message and when the device ends, also for rings that are stopped.  after_message(): behind each message of a device that runs, `msg` as the library hands
- * it to its callbacks.
+ * it to its callbacks.  enable(): the driver has enabled or disabled a ring, open or not; one beyond 63 is never enabled here.
  */
 void vhost_rings_start(struct vhost_rings *, int vid);
 void vhost_rings_stop(struct vhost_rings *);
