@@ -1,6 +1,7 @@
 /* See flood.h. */
 #include "utilities/control-bench/flood.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@ enum {
 #define MESSAGES_A_SECOND 1000000
 #define PACKET_INS_A_SECOND 2000000
 #define CONNECTIONS_A_SECOND 2000       /* At thirty thousand the kernel's own work for them moves the figures as much when they go to a port where nobody listens. */
+#define AGAIN_NS UINT64_C(10000000)     /* A refused one tries again. */
 #define STALL_NS UINT64_C(40000000)     /* 4 connections, 25 times a second: what a tenant's quota lets in. */
 
 /* --- Connections --- */
@@ -197,11 +199,31 @@ void flood_fini(struct flood *f)
 
 void flood_begin(struct flood *f)
 {
-    f->begun_ns = f->renewed_ns = bench_now();
-    f->due = 0;
     for (unsigned i = 0; f->message_size && i < f->n_connections; i++) {
         renew(f, i);
     }
+}
+
+bool flood_is_heard(struct flood *f)
+{
+    const bool may_renew = bench_now() - f->renewed_ns >= AGAIN_NS;
+    bool heard = true;
+    for (unsigned i = 0; f->message_size && i < f->n_connections; i++) {
+        uint8_t hello;
+        ssize_t n = recv(f->fds[i], &hello, sizeof hello, MSG_PEEK | MSG_DONTWAIT);
+        if (n <= 0 && !(n < 0 && errno == EAGAIN) && may_renew) {
+            f->renewed_ns = bench_now();
+            renew(f, i);
+        }
+        heard &= n > 0;
+    }
+    return heard;
+}
+
+void flood_start(struct flood *f)
+{
+    f->begun_ns = f->renewed_ns = bench_now();
+    f->due = 0;
 }
 
 void flood_make(struct flood *f, uint64_t until_ns)

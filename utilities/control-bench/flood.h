@@ -40,6 +40,11 @@ void flood_init_packet_ins(struct flood *, const struct packet_source *source);
 void flood_fini(struct flood *);
 
 void flood_begin(struct flood *);
+/* Whether each connection that says anything has been greeted: until then the switch has not accepted them all (a tenant has a quota of new ones a second,
+ * which the flood before may have spent). One that was refused comes again. */
+bool flood_is_heard(struct flood *);
+/* From now on messages are due. */
+void flood_start(struct flood *);
 /* Makes what is due, again and again until `until_ns`. */
 void flood_make(struct flood *, uint64_t until_ns);
 void flood_end(struct flood *);

@@ -71,13 +71,22 @@ static bool end_window(struct bench *b, struct measurement *m, struct err *err)
     return true;
 }
 
+static bool is_heard(struct bench *b UNUSED, void *flood)
+{
+    return flood_is_heard(flood);
+}
+
 static bool window(struct bench *b, struct measurement *m, unsigned pair, unsigned side, struct err *err)
 {
-    uint64_t begun = bench_now(), due = begun;
     bool ok = true;
     if (side == FLOOD) {
         flood_begin(m->flood);
+        if (!bench_wait(b, is_heard, m->flood, WAIT_NS, true)) {
+            return err_set(err, ERR_TIMEOUT, NULL, "controllerd did not greet the flooding tenant's connections");
+        }
+        flood_start(m->flood);
     }
+    uint64_t begun = bench_now(), due = begun;
     for (unsigned i = 0; ok && i < WARM_SAMPLES + WINDOW_SAMPLES; i++) {
         due += PERIOD_NS;
         if (side == FLOOD) {
