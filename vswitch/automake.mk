@@ -15,6 +15,7 @@ vswitch_vswitchd_SOURCES = \
 	vswitch/device_link.c vswitch/device_link.h \
 	vswitch/device_mbuf.c vswitch/device_mbuf.h \
 	vswitch/device_vhost.c \
+	vswitch/vhost_chain.c vswitch/vhost_chain.h \
 	vswitch/vhost_ring.c vswitch/vhost_ring.h \
 	vswitch/vhost_rings.c vswitch/vhost_rings.h \
 	vswitch/eal.c vswitch/eal.h \
@@ -47,6 +48,7 @@ vswitch_vswitch_test_SOURCES = \
 	vswitch/queue_test.c \
 	vswitch/rcu.c vswitch/rcu.h \
 	vswitch/rcu_test.c \
+	vswitch/vhost_chain.c vswitch/vhost_chain.h \
 	vswitch/vhost_ring.c vswitch/vhost_ring.h \
 	vswitch/vhost_ring_test.c \
 	tests/unit.h
