@@ -67,7 +67,8 @@ static bool add(const struct rte_vhost_memory *memory, struct pieces *p, uint64_
 /*
  * Adds what the chain that begins with descriptor `head` says.  `flags`: VRING_DESC_F_WRITE or 0 (section 2.6.5.1: "A device MUST NOT write to a device-readable
  * buffer, and a device SHOULD NOT read a device-writable buffer").  Section 2.6.5.3.2: of the descriptor that refers to an indirect table, that flag is ignored; a
- * table's descriptors name each other by their places in it, beginning with the first.  False: it cannot be understood; what was added is of no use.
+ * table's descriptors name each other by their places in it, beginning with the first.  A loop ends when there are too many pieces.  False: it cannot be
+ * understood; what was added is of no use.
  */
 static bool add_chain(const struct vhost_ring *r, struct pieces *p, uint16_t head, uint16_t flags)
 {
@@ -81,11 +82,11 @@ static bool add_chain(const struct vhost_ring *r, struct pieces *p, uint16_t hea
     if (indirect && (!n || n > r->size || !read_guest(r->memory, table, &d, sizeof d))) {
         return false;           /* Section 2.6.5.3.1: no chain is longer than the queue. */
     }
-    for (uint32_t seen = 1; (d.flags & VRING_DESC_F_WRITE) == flags && add(r->memory, p, d.addr, d.len); seen++) {
+    while ((d.flags & VRING_DESC_F_WRITE) == flags && add(r->memory, p, d.addr, d.len)) {
         if (!(d.flags & VRING_DESC_F_NEXT)) {
             return true;
         }
-        if (d.next >= n || seen == n) {
+        if (d.next >= n) {
             return false;
         }
         if (!indirect) {

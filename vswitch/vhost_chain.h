@@ -6,9 +6,8 @@
  * the header may lie in any number of pieces.  So do rings whose writes are logged: this way tells the library of each page that it wrote to.
  *
  * The guest is not trusted, and writes to all of this while it is read.  Each descriptor is copied once; only the copy is looked at, and what it says of memory
- * is translated, region by region, before the first byte moves.  A chain has as many descriptors as its table at most, and a frame VHOST_CHAIN_PIECES pieces, so
- * there is an end to loops and to empty descriptors.  What cannot be understood is left where it is, and the ring stands still: a device that cannot tell what
- * a chain was has nothing to give back.
+ * is translated, region by region, before the first byte moves.  A frame has VHOST_CHAIN_PIECES pieces at most, and an empty descriptor is one: so there is an end
+ * to loops.  What cannot be understood is left where it is, and the ring stands still: a device that cannot tell what a chain was has nothing to give back.
  */
 #ifndef VSWITCH_VHOST_CHAIN_H
 #define VSWITCH_VHOST_CHAIN_H 1
