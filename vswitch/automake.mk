@@ -56,6 +56,13 @@ vswitch_vswitch_test_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 vswitch_vswitch_test_CFLAGS = $(AM_CFLAGS) $(DPDK_CFLAGS)
 vswitch_vswitch_test_LDADD = vswitch/libdatapath.a ofproto/libofproto.a lib/libpolder.a $(DPDK_LIBS) $(PCAP_LIBS) $(CUNIT_LIBS) $(POLDER_LIBS)
 
+# What rte_vhost makes of the same rings (tests/system/test_vhost.py).
+noinst_PROGRAMS += vswitch/vhost_twin
+vswitch_vhost_twin_SOURCES = vswitch/vhost_twin.c vswitch/device_mbuf.h
+vswitch_vhost_twin_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
+vswitch_vhost_twin_CFLAGS = $(AM_CFLAGS) $(DPDK_CFLAGS)
+vswitch_vhost_twin_LDADD = $(DPDK_LIBS)
+
 # The datapath core: no DPDK.
 noinst_LIBRARIES += vswitch/libdatapath.a
 vswitch_libdatapath_a_SOURCES = \
