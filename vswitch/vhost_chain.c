@@ -65,10 +65,10 @@ static bool add(const struct rte_vhost_memory *memory, struct pieces *p, uint64_
 }
 
 /*
- * Adds what the chain that begins with descriptor `head` says.  `flags`: VRING_DESC_F_WRITE or 0 (section 2.6.5.1: "A device MUST NOT write to a device-readable
- * buffer, and a device SHOULD NOT read a device-writable buffer").  Section 2.6.5.3.2: of the descriptor that refers to an indirect table, that flag is ignored; a
- * table's descriptors name each other by their places in it, beginning with the first.  A loop ends when there are too many pieces.  False: it cannot be
- * understood; what was added is of no use.
+ * Adds what the chain that begins with descriptor `head` says.  `flags`: VRING_DESC_F_WRITE or 0 (section 2.6.5.1: "A device MUST NOT write to a
+ * device-readable buffer, and a device SHOULD NOT read a device-writable buffer").  Section 2.6.5.3.2: of the descriptor that refers to an indirect table, that
+ * flag is ignored; a table's descriptors name each other by their places in it, beginning with the first.  A loop ends when there are too many pieces.  False:
+ * it cannot be understood; what was added is of no use.
  */
 static bool add_chain(const struct vhost_ring *r, struct pieces *p, uint16_t head, uint16_t flags)
 {
@@ -209,7 +209,8 @@ uint16_t vhost_chain_receive(const struct vhost_ring *r, struct vhost_position *
 }
 
 /* As many chains as the frame needs, `there` at most; returns how many, and in `used` what of each will be used.  0: they do not suffice. */
-static unsigned reserve(const struct vhost_ring *r, const struct vhost_position *at, uint32_t size, unsigned there, struct pieces *p, struct vring_used_elem *used)
+static unsigned reserve(const struct vhost_ring *r, const struct vhost_position *at, uint32_t size, unsigned there, struct pieces *p,
+                        struct vring_used_elem *used)
 {
     unsigned n = 0;
     p->n = 0;

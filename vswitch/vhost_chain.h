@@ -1,8 +1,8 @@
 /*
  * A guest's frames one by one, whatever its driver made of them: what vhost_ring.h's bursts come upon and do not take.
  *
- * A frame from a guest is one chain of descriptors, in the ring's own table or in an indirect one (virtio 1.1, section 2.6.5); a frame for a guest goes to one
- * chain, or over several with VIRTIO_NET_F_MRG_RXBUF (section 5.1.6.3.1).  Where its header ends and its data begins is nobody's business (section 2.6.4.2):
+ * A frame from a guest is one chain of descriptors, in the ring's own table or in an indirect one (virtio 1.1, section 2.6.5); a frame for a guest goes to
+ * one chain, or over several with VIRTIO_NET_F_MRG_RXBUF (section 5.1.6.3.1).  Where its header ends and its data begins is nobody's business (section 2.6.4.2):
  * the header may lie in any number of pieces.  So do rings whose writes are logged: this way tells the library of each page that it wrote to.
  *
  * The guest is not trusted, and writes to all of this while it is read.  Each descriptor is copied once; only the copy is looked at, and what it says of memory
@@ -31,9 +31,9 @@ static inline uint8_t *vhost_memory_at(const struct rte_vhost_memory *memory, ui
 }
 
 /*
- * Takes n chains that the guest has made available, as far as they can be understood and buffers of `pool` (of MBUF_ROOM) suffice; returns how many frames they were.  A chain
- * with nothing behind its header is none, and of a frame that is too long for any port only so much is taken that it is longer than MBUF_JUMBO_ROOM.  Moves the
- * position and fills the used ring; to publish that is the caller's.  [poll]
+ * Takes n chains that the guest has made available, as far as they can be understood and buffers of `pool` (of MBUF_ROOM) suffice; returns how many frames they
+ * were.  A chain with nothing behind its header is none, and of a frame that is too long for any port only so much is taken that it is longer than
+ * MBUF_JUMBO_ROOM.  Moves the position and fills the used ring; to publish that is the caller's.  [poll]
  */
 uint16_t vhost_chain_receive(const struct vhost_ring *, struct vhost_position *, unsigned n, struct rte_mempool *pool, struct rte_mbuf **);
 

@@ -60,8 +60,8 @@ static inline unsigned available(const struct vhost_ring *r, const struct vhost_
 }
 
 /*
- * The next n descriptors, as far as each is plain: a whole buffer with these flags (VRING_DESC_F_WRITE or 0), inside one region, of more than a header and at most
- * `max` bytes behind it.  Their memory is on its way when this returns.
+ * The next n descriptors, as far as each is plain: a whole buffer with these flags (VRING_DESC_F_WRITE or 0), inside one region, of more than a header and at
+ * most `max` bytes behind it.  Their memory is on its way when this returns.
  */
 static unsigned gather(const struct vhost_ring *r, const struct vhost_position *at, unsigned n, uint16_t flags, uint32_t max, struct piece *pieces)
 {

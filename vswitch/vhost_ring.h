@@ -2,10 +2,10 @@
  * Bursts of frames from and to a guest's split virtqueue (virtio 1.1, section 2.6).
  *
  * rte_vhost would serve every ring that there can be, one frame after the other; more than half of a forwarded frame's time went there, most of it waiting for
- * lines that are in the guest's core's cache.  Here a burst of plain frames, of one descriptor each, is taken at once: what its descriptors, and then its buffers, point to is asked for before
- * anything is copied, buffers of the guest's for writing, and the index that gives the burst back is a plain store (only the device writes it) in place of
- * a locked addition.  Six tables, 1,000 flows, one round each of the bench: 9.36 Mpps with the library alone, 10.78 with buffers asked for as if to be read,
- * 13.21 as it is.
+ * lines that are in the guest's core's cache.  Here a burst of plain frames, of one descriptor each, is taken at once: what its descriptors, and then its
+ * buffers, point to is asked for before anything is copied, buffers of the guest's for writing, and the index that gives the burst back is a plain store (only
+ * the device writes it) in place of a locked addition.  Six tables, 1,000 flows, one round each of the bench: 9.36 Mpps with the library alone,
+ * 10.78 with buffers asked for as if to be read, 13.21 as it is.
  *
  * What is not plain is vhost_chain.h's, one frame after the other, from the first such frame of a burst to its end: chains and indirect tables, frames larger
  * than one buffer, rings whose writes are logged for a migration.  None of it is the library's, for it must not be: in 22.11 a guest whose receive buffers cut

@@ -130,8 +130,8 @@ static inline void leave(struct vhost_rings *r, unsigned i)
 }
 
 /*
- * Calls the guest if it asked for that, once `used` says that what came since `old` was given back.  By VIRTIO_RING_F_EVENT_IDX the library decides again, by what
- * was given back since it was asked last, modulo 2^16: it is asked often enough not to mistake a long way for a short one, which would be a lost wake-up.
+ * Calls the guest if it asked for that, once `used` says that what came since `old` was given back.  By VIRTIO_RING_F_EVENT_IDX the library decides again, by
+ * what was given back since it was asked last, modulo 2^16: it is asked often enough not to mistake a long way for a short one, which would be a lost wake-up.
  */
 static inline void call(int vid, unsigned i, bool asked, uint16_t old, uint16_t used)
 {

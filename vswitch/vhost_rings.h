@@ -4,13 +4,14 @@
  * rte_vhost stays the owner: it speaks with the driver, maps its memory and calls it.  Its positions are read before each burst and written back after it, so
  * that a driver that stops a ring is told the truth.  Its own bursts are never asked for (vhost_ring.h says why).  What it may do with a ring it does while it
  * handles a message of the driver's: map memory anew, move or stop a ring, begin to log writes for a migration.  Bursts are kept away by closing the rings before
- * each message and opening them, looked up anew, behind it (rte_vhost_extern_callback_register()); a burst that comes meanwhile
- * waits for the library's lock.  Behind a message that the library refuses it does not call: the rings stay closed until the next one that it accepts.
+ * each message and opening them, looked up anew, behind it (rte_vhost_extern_callback_register()); a burst that comes meanwhile waits for the library's lock.
+ * Behind a message that the library refuses it does not call: the rings stay closed until the next one that it accepts.
  *
  * Closing waits for bursts that are under way.  A burst says that it is with a plain store before it looks whether the rings are open, and the closing thread,
  * having closed them, makes every other thread pass a full barrier (membarrier(2)) before it looks for bursts: either the burst sees that they are closed, or
  * it is seen.  So a burst costs no barrier of its own.  It cannot deadlock: nothing inside a burst waits, least of all for the library's locks, which the
- * closing thread may hold; calls to the library come before or behind it, but for such as take none.  Where the kernel has no such barrier each burst passes one.
+ * closing thread may hold; calls to the library come before or behind it, but for such as take none.  Where the kernel has no such barrier each burst passes
+ * one.
  */
 #ifndef VSWITCH_VHOST_RINGS_H
 #define VSWITCH_VHOST_RINGS_H 1
