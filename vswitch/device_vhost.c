@@ -161,9 +161,8 @@ static struct vhost_device *running(int vid)
 static enum rte_vhost_msg_result before_message(int vid, void *msg)
 {
     struct vhost_device *d = running(vid);
-    (void) msg;
     if (d) {
-        vhost_rings_stop(&d->rings);
+        vhost_rings_before_message(&d->rings, msg);
     }
     return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 }

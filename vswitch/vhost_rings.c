@@ -12,10 +12,14 @@
 
 /* How messages of the vhost-user protocol begin: those with a ring's state, and those with a number or an address. */
 struct message { uint32_t request, flags, size; union { struct { uint32_t ring, state; }; uint8_t address[8]; }; };
+#define GET_FEATURES 1u
+#define GET_PROTOCOL_FEATURES 15u
+#define GET_QUEUE_NUM 17u
 #define SET_VRING_ENABLE 18u
 #define SEND_RARP 19u
 
 #define ANNOUNCE (UINT64_C(1) << 63)
+#define MAX_MESSAGES 64u        /* So many may come between a burst and its ring. */
 
 /* --- When they may be used --- */
 
@@ -54,6 +58,14 @@ void vhost_rings_start(struct vhost_rings *r, int vid, const uint64_t enabled[VH
     }
     atomic_store(&r->announce, 0);
     look_up(r, vid);
+}
+
+void vhost_rings_before_message(struct vhost_rings *r, const void *msg)
+{
+    const struct message *m = msg;
+    if (m->request != GET_FEATURES && m->request != GET_PROTOCOL_FEATURES && m->request != GET_QUEUE_NUM) {
+        vhost_rings_stop(r);    /* Those three change nothing, and the library takes no lock for them that a burst could wait for. */
+    }
 }
 
 void vhost_rings_stop(struct vhost_rings *r)
@@ -95,7 +107,9 @@ void vhost_rings_after_message(struct vhost_rings *r, int vid, const void *msg)
         memcpy(&address, m->address, RTE_ETHER_ADDR_LEN);
         atomic_store(&r->announce, address | ANNOUNCE);
     }
-    look_up(r, vid);
+    if (!atomic_load_explicit(&r->open, memory_order_relaxed)) {
+        look_up(r, vid);
+    }
 }
 
 /* --- Bursts --- */
@@ -115,13 +129,26 @@ static inline bool enter(struct vhost_rings *r, unsigned i)
     return false;
 }
 
+static inline bool is_open(const struct vhost_rings *r)
+{
+    return atomic_load_explicit(&r->open, memory_order_relaxed);
+}
+
 /*
- * As enter(), behind a message that is under way: the library holds the rings' locks while it handles one, until the rings are open again, and this call takes
- * the lock.  Else what is to be sent would be lost.  Not while a ring stops: the library holds no lock then, and may be waiting for this thread.
+ * As enter(), behind a message that is under way: the library holds the rings' locks while it handles one, until the rings are open again and those enabled that
+ * it disabled for a moment; this call takes the lock.  Else what is to be sent would be lost.  The next message may come first.  While a ring stops there is
+ * nothing to wait for: the library holds no lock then, and may be waiting for this thread.
  */
 static __attribute__((noinline)) bool enter_later(struct vhost_rings *r, int vid, unsigned i)
 {
-    return !atomic_load_explicit(&r->open, memory_order_relaxed) && (rte_vhost_avail_entries(vid, (uint16_t) i), enter(r, i));
+    unsigned n = 0;
+    do {
+        rte_vhost_avail_entries(vid, (uint16_t) i);
+        if (enter(r, i)) {
+            return true;
+        }
+    } while (++n < MAX_MESSAGES && !is_open(r));
+    return false;
 }
 
 static inline void leave(struct vhost_rings *r, unsigned i)
@@ -164,7 +191,7 @@ uint16_t vhost_rings_receive(struct vhost_rings *r, int vid, unsigned i, struct 
     if (__builtin_expect(atomic_load_explicit(&r->announce, memory_order_relaxed) != 0, 0)) {
         return announce(r, pool, mbufs);
     }
-    if (enter(r, i) || enter_later(r, vid, i)) {
+    if (enter(r, i) || (!is_open(r) && enter_later(r, vid, i))) {
         if (!rte_vhost_get_vring_base(vid, (uint16_t) i, &at.avail, &at.used)) {
             old = at;
             burst = vhost_ring_receive(&r->ring[i], &at, pool, mbufs, n);

@@ -41,11 +41,12 @@ void vhost_rings_init(struct vhost_rings *);
 
 /*
  * [vhost] On the thread that handles the device's messages.  start(): the device runs, with these rings enabled.  stop(): no burst is under way when it
- * returns; before each message and when the device ends, also for rings that are stopped.  after_message(): behind each message of a device that runs, `msg` as
- * the library hands it to its callbacks.  enable(): the driver has enabled or disabled a ring, open or not; there are VHOST_RINGS at most.
+ * returns; when the device ends, also for rings that are stopped.  before_message(), after_message(): around each message of a device that runs, `msg` as the
+ * library hands it to its callbacks.  enable(): the driver has enabled or disabled a ring, open or not; there are VHOST_RINGS at most.
  */
 void vhost_rings_start(struct vhost_rings *, int vid, const uint64_t enabled[VHOST_ENABLED_WORDS]);
 void vhost_rings_stop(struct vhost_rings *);
+void vhost_rings_before_message(struct vhost_rings *, const void *msg);
 void vhost_rings_after_message(struct vhost_rings *, int vid, const void *msg);
 void vhost_rings_enable(struct vhost_rings *, unsigned ring, bool enable);
 
