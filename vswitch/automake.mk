@@ -15,6 +15,7 @@ vswitch_vswitchd_SOURCES = \
 	vswitch/device_link.c vswitch/device_link.h \
 	vswitch/device_mbuf.c vswitch/device_mbuf.h \
 	vswitch/device_vhost.c \
+	vswitch/vhost_chain.c vswitch/vhost_chain.h \
 	vswitch/vhost_ring.c vswitch/vhost_ring.h \
 	vswitch/vhost_rings.c vswitch/vhost_rings.h \
 	vswitch/eal.c vswitch/eal.h \
@@ -47,12 +48,20 @@ vswitch_vswitch_test_SOURCES = \
 	vswitch/queue_test.c \
 	vswitch/rcu.c vswitch/rcu.h \
 	vswitch/rcu_test.c \
+	vswitch/vhost_chain.c vswitch/vhost_chain.h \
 	vswitch/vhost_ring.c vswitch/vhost_ring.h \
 	vswitch/vhost_ring_test.c \
 	tests/unit.h
 vswitch_vswitch_test_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 vswitch_vswitch_test_CFLAGS = $(AM_CFLAGS) $(DPDK_CFLAGS)
 vswitch_vswitch_test_LDADD = vswitch/libdatapath.a ofproto/libofproto.a lib/libpolder.a $(DPDK_LIBS) $(PCAP_LIBS) $(CUNIT_LIBS) $(POLDER_LIBS)
+
+# What rte_vhost makes of the same rings (tests/system/test_vhost.py).
+noinst_PROGRAMS += vswitch/vhost_twin
+vswitch_vhost_twin_SOURCES = vswitch/vhost_twin.c vswitch/device_mbuf.h
+vswitch_vhost_twin_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
+vswitch_vhost_twin_CFLAGS = $(AM_CFLAGS) $(DPDK_CFLAGS)
+vswitch_vhost_twin_LDADD = $(DPDK_LIBS)
 
 # The datapath core: no DPDK.
 noinst_LIBRARIES += vswitch/libdatapath.a

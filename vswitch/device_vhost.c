@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
 #include <pthread.h>
 #include <rte_errno.h>
@@ -32,11 +33,22 @@
 #include "lib/util.h"
 #include "vswitch/vhost_rings.h"
 
+/* Packed rings are not served (vhost_ring.h); those behind an IOMMU the library does not offer by itself. */
 #define OFF(FEATURE) (UINT64_C(1) << VIRTIO_NET_F_##FEATURE)
-#define FEATURES_OFF (OFF(CSUM) | OFF(GUEST_CSUM) | OFF(GUEST_TSO4) | OFF(GUEST_TSO6) | OFF(GUEST_ECN) | OFF(GUEST_UFO) \
+#define FEATURES_OFF (UINT64_C(1) << VIRTIO_F_RING_PACKED | OFF(CSUM) | OFF(GUEST_CSUM) | OFF(GUEST_TSO4) | OFF(GUEST_TSO6) | OFF(GUEST_ECN) | OFF(GUEST_UFO) \
                       | OFF(HOST_TSO4) | OFF(HOST_TSO6) | OFF(HOST_ECN) | OFF(HOST_UFO))
 
 #define SET_VRING_KICK 12u      /* A message of the vhost-user protocol. */
+
+/*
+ * A driver on the socket, connected but perhaps not running.  There may be several: a machine that takes over, or one that has no business here.  The library
+ * tells what changes in a ring, not how it is: that is kept for each, from its first message on, and while it does not run because one ring is stopped.
+ */
+struct connection {
+    struct list node;           /* In its device's `connections`, under the registry's lock. */
+    int vid;
+    uint64_t enabled[VHOST_ENABLED_WORDS];
+};
 
 struct vhost_device {
     struct device dev;
@@ -45,6 +57,7 @@ struct vhost_device {
     bool server;
     atomic_int vid;             /* -1: no driver. Written by the vhost thread, read by poll-mode threads. */
     atomic_uint n_pairs;        /* Queue pairs of the connected device; valid while vid >= 0. */
+    struct list connections;
     struct vhost_rings rings;
     atomic_int kick[CONFIG_MAX_QUEUES];         /* Our own copies of the guest's kick descriptors, -1: none. */
     struct device_lock tx_lock[CONFIG_MAX_QUEUES];      /* Per queue: poll-mode threads that share it. Held for one burst. */
@@ -70,6 +83,17 @@ static struct vhost_device *vhost_of_vid(int vid)       /* registry.lock held. *
     LIST_FOR_EACH (d, node, &registry.devices) {
         if (!strcmp(d->path, path)) {
             return d;
+        }
+    }
+    return NULL;
+}
+
+static struct connection *connection_of_vid(struct vhost_device *d, int vid)    /* registry.lock held. */
+{
+    struct connection *c;
+    LIST_FOR_EACH (c, node, &d->connections) {
+        if (c->vid == vid) {
+            return c;
         }
     }
     return NULL;
@@ -137,9 +161,8 @@ static struct vhost_device *running(int vid)
 static enum rte_vhost_msg_result before_message(int vid, void *msg)
 {
     struct vhost_device *d = running(vid);
-    (void) msg;
     if (d) {
-        vhost_rings_stop(&d->rings);
+        vhost_rings_before_message(&d->rings, msg);
     }
     return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 }
@@ -160,11 +183,42 @@ static enum rte_vhost_msg_result after_message(int vid, void *msg)
 
 static const struct rte_vhost_user_extern_ops message_ops = { .pre_msg_handle = before_message, .post_msg_handle = after_message };
 
+static int vhost_new_connection(int vid)
+{
+    pthread_mutex_lock(&registry.lock);
+    struct vhost_device *d = vhost_of_vid(vid);
+    if (d) {
+        struct connection *c = XNEW(struct connection);
+        c->vid = vid;
+        list_push_back(&d->connections, &c->node);
+    }
+    pthread_mutex_unlock(&registry.lock);
+    return d ? 0 : -1;          /* Being closed. */
+}
+
+static void connection_free(struct connection *c)
+{
+    list_remove(&c->node);
+    free(c);
+}
+
+static void vhost_destroy_connection(int vid)
+{
+    pthread_mutex_lock(&registry.lock);
+    struct vhost_device *d = vhost_of_vid(vid);
+    struct connection *c = d ? connection_of_vid(d, vid) : NULL;
+    if (c) {
+        connection_free(c);
+    }
+    pthread_mutex_unlock(&registry.lock);
+}
+
 static int vhost_new_device(int vid)
 {
     pthread_mutex_lock(&registry.lock);
     struct vhost_device *d = vhost_of_vid(vid);
-    if (!d || atomic_load(&d->vid) >= 0) {
+    struct connection *c = d ? connection_of_vid(d, vid) : NULL;
+    if (!c || atomic_load(&d->vid) >= 0) {
         pthread_mutex_unlock(&registry.lock);
         return -1;              /* Being closed, or a second VM on one socket. */
     }
@@ -174,7 +228,7 @@ static int vhost_new_device(int vid)
     }
     kicks_open(d, vid, n_pairs);
     if (!rte_vhost_extern_callback_register(vid, &message_ops, NULL)) {
-        vhost_rings_start(&d->rings, vid);
+        vhost_rings_start(&d->rings, vid, c->enabled);
     }
     atomic_store(&d->n_pairs, n_pairs);
     atomic_store_explicit(&d->vid, vid, memory_order_release);
@@ -194,7 +248,6 @@ static void vhost_destroy_device(int vid)
     if (d && atomic_load(&d->vid) == vid) {
         atomic_store(&d->dev.link_up, false);
         atomic_store(&d->vid, -1);
-        atomic_store(&d->rings.enabled, 0);
         vhost_rings_stop(&d->rings);
         rcu_synchronize(d->dev.env->rcu);
         kicks_close(d);
@@ -206,14 +259,21 @@ static int vhost_vring_state_changed(int vid, uint16_t vring, int enable)
 {
     pthread_mutex_lock(&registry.lock);
     struct vhost_device *d = vhost_of_vid(vid);
-    if (d) {
-        vhost_rings_enable(&d->rings, vring, enable);
+    struct connection *c = d ? connection_of_vid(d, vid) : NULL;
+    if (c && vring < VHOST_RINGS) {
+        uint64_t bit = UINT64_C(1) << vring % 64;
+        c->enabled[vring / 64] = enable ? c->enabled[vring / 64] | bit : c->enabled[vring / 64] & ~bit;
+        if (atomic_load(&d->vid) == vid) {
+            vhost_rings_enable(&d->rings, vring, enable);
+        }
     }
     pthread_mutex_unlock(&registry.lock);
     return 0;
 }
 
 static const struct rte_vhost_device_ops vhost_callbacks = {
+    .new_connection = vhost_new_connection,
+    .destroy_connection = vhost_destroy_connection,
     .new_device = vhost_new_device,
     .destroy_device = vhost_destroy_device,
     .vring_state_changed = vhost_vring_state_changed,
@@ -308,6 +368,10 @@ static void vhost_free(struct device *dev)
 {
     struct vhost_device *d = CONTAINER_OF(dev, struct vhost_device, dev);
     kicks_close(d);
+    struct connection *c;
+    LIST_FOR_EACH (c, node, &d->connections) {
+        connection_free(c);     /* The library does not tell of the end of those that it ends itself. */
+    }
     free(d->path);
     free(d);
 }
@@ -375,6 +439,8 @@ struct device *device_vhost_open(const struct config_port *config, const struct 
     d->server = config->server;
     atomic_store(&d->vid, -1);
     list_init(&d->node);
+    list_init(&d->connections);
+    vhost_rings_init(&d->rings);
     for (unsigned i = 0; i < CONFIG_MAX_QUEUES; i++) {
         atomic_store(&d->kick[i], -1);
         rte_spinlock_init(&d->tx_lock[i].lock);

@@ -7,22 +7,26 @@
 #include <string.h>
 
 #include "lib/util.h"
+#include "vswitch/vhost_chain.h"
 
 #define FEATURE(N) (UINT64_C(1) << (N))
-#define NOT_PLAIN (FEATURE(VIRTIO_F_RING_PACKED) | FEATURE(VIRTIO_F_IOMMU_PLATFORM) | FEATURE(VHOST_F_LOG_ALL))
+#define NOT_SERVED (FEATURE(VIRTIO_F_RING_PACKED) | FEATURE(VIRTIO_F_IOMMU_PLATFORM))
 
 struct piece { uint8_t *data; uint32_t len; uint16_t id; };     /* A descriptor as it was when it was looked at. */
 
-void vhost_ring_init(struct vhost_ring *r, const struct rte_vhost_vring *v, uint64_t features, const struct rte_vhost_memory *memory)
+void vhost_ring_init(struct vhost_ring *r, int vid, uint16_t number, const struct rte_vhost_vring *v, uint64_t features, const struct rte_vhost_memory *memory)
 {
     *r = (struct vhost_ring) { .size = 0 };
-    if (!memory || features & NOT_PLAIN || !v->desc || !v->avail || !v->used || v->size & (v->size - 1)) {
+    if (!memory || features & NOT_SERVED || !v->desc || !v->avail || !v->used || v->size & (v->size - 1)) {
         return;
     }
     /* Section 5.1.6: num_buffers is there with either of the two. */
     bool with_num_buffers = features & (FEATURE(VIRTIO_F_VERSION_1) | FEATURE(VIRTIO_NET_F_MRG_RXBUF));
     *r = (struct vhost_ring) {
         .size = v->size, .desc = v->desc, .avail = v->avail, .used = v->used, .memory = memory, .event_idx = features & FEATURE(VIRTIO_RING_F_EVENT_IDX),
+        .logged = features & FEATURE(VHOST_F_LOG_ALL), .vid = vid, .number = number,
+        /* As many as rte_vhost tries. */
+        .max_chains = features & FEATURE(VIRTIO_NET_F_MRG_RXBUF) ? (uint16_t) MAX(v->size - 1, 1) : 1,
         .header = with_num_buffers ? sizeof(struct virtio_net_hdr_mrg_rxbuf) : sizeof(struct virtio_net_hdr),
     };
 }
@@ -43,14 +47,9 @@ static inline void prefetch_to_write(const void *p)
 /* Where the guest's bytes [at, at + len) are; NULL: in no region, or in more than one. */
 static inline uint8_t *translate(const struct rte_vhost_memory *memory, uint64_t at, uint64_t len)
 {
-    for (uint32_t i = 0; i < memory->nregions; i++) {
-        const struct rte_vhost_mem_region *m = &memory->regions[i];
-        uint64_t offset = at - m->guest_phys_addr;
-        if (offset < m->size && len <= m->size - offset) {
-            return (uint8_t *) (uintptr_t) (m->host_user_addr + offset);
-        }
-    }
-    return NULL;
+    uint64_t here;
+    uint8_t *p = vhost_memory_at(memory, at, &here);
+    return p && len <= here ? p : NULL;
 }
 
 /* How many descriptors the guest has made available, n at most. */
@@ -61,8 +60,8 @@ static inline unsigned available(const struct vhost_ring *r, const struct vhost_
 }
 
 /*
- * The next n descriptors, as far as each is a whole buffer with these flags (VRING_DESC_F_WRITE or 0), inside one region, of more than a header and at most
- * `max` bytes behind it.  Their memory is on its way when this returns.
+ * The next n descriptors, as far as each is plain: a whole buffer with these flags (VRING_DESC_F_WRITE or 0), inside one region, of more than a header and at
+ * most `max` bytes behind it.  Their memory is on its way when this returns.
  */
 static unsigned gather(const struct vhost_ring *r, const struct vhost_position *at, unsigned n, uint16_t flags, uint32_t max, struct piece *pieces)
 {
@@ -98,13 +97,23 @@ static unsigned gather(const struct vhost_ring *r, const struct vhost_position *
     return k;
 }
 
-/* Gives n descriptors back; returns whether the guest wants to be told (sections 2.6.7 and 2.6.8). */
-static bool give_back(const struct vhost_ring *r, struct vhost_position *at, uint16_t n)
+/* The position moves by n descriptors, whose entries in the used ring are filled. */
+static inline void move(struct vhost_position *at, unsigned n)
 {
-    uint16_t old = at->used;
     at->avail = (uint16_t) (at->avail + n);
     at->used = (uint16_t) (at->used + n);
+}
+
+/* Gives back what was taken since `old`; returns whether the guest wants to be told (sections 2.6.7 and 2.6.8). */
+static bool give_back(const struct vhost_ring *r, const struct vhost_position *at, uint16_t old)
+{
+    if (at->used == old) {
+        return false;
+    }
     __atomic_store_n(&r->used->idx, at->used, __ATOMIC_RELEASE);
+    if (r->logged) {
+        rte_vhost_log_used_vring(r->vid, r->number, offsetof(struct vring_used, idx), sizeof r->used->idx);
+    }
     /* The index first, then the question: else the guest could ask, see the old index and sleep. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     return r->event_idx ? vring_need_event(__atomic_load_n(&r->avail->ring[r->size], __ATOMIC_RELAXED), at->used, old)
@@ -115,10 +124,11 @@ struct vhost_burst vhost_ring_receive(const struct vhost_ring *r, struct vhost_p
 {
     struct piece pieces[VHOST_RING_BURST];
     uint16_t mask = (uint16_t) (r->size - 1);
-    unsigned there = available(r, at, n), k = gather(r, at, there, 0, rte_pktmbuf_data_room_size(pool) - RTE_PKTMBUF_HEADROOM, pieces);
-    struct vhost_burst burst = { .plain = k == there };
-    if (!k || rte_pktmbuf_alloc_bulk(pool, mbufs, k)) {
-        return burst;
+    uint16_t old = at->used;
+    unsigned there = available(r, at, n), k = r->logged ? 0 : gather(r, at, there, 0, rte_pktmbuf_data_room_size(pool) - RTE_PKTMBUF_HEADROOM, pieces);
+    struct vhost_burst burst = { .n = (uint16_t) k };
+    if (k && rte_pktmbuf_alloc_bulk(pool, mbufs, k)) {
+        return (struct vhost_burst) { .n = 0 };
     }
     for (unsigned i = 0; i < k; i++) {
         uint32_t len = pieces[i].len - r->header;
@@ -127,8 +137,11 @@ struct vhost_burst vhost_ring_receive(const struct vhost_ring *r, struct vhost_p
         mbufs[i]->pkt_len = len;
         r->used->ring[(uint16_t) (at->used + i) & mask] = (struct vring_used_elem) { .id = pieces[i].id, .len = 0 };
     }
-    burst.n = (uint16_t) k;
-    burst.call = give_back(r, at, burst.n);
+    move(at, k);
+    if (__builtin_expect(k < there, 0)) {
+        burst.n = (uint16_t) (burst.n + vhost_chain_receive(r, at, there - k, pool, mbufs + k));
+    }
+    burst.call = give_back(r, at, old);
     return burst;
 }
 
@@ -146,7 +159,8 @@ struct vhost_burst vhost_ring_send(const struct vhost_ring *r, struct vhost_posi
 {
     struct piece pieces[VHOST_RING_BURST];
     uint16_t mask = (uint16_t) (r->size - 1);
-    unsigned there = available(r, at, n), ready = gather(r, at, there, VRING_DESC_F_WRITE, UINT32_MAX, pieces), k;
+    uint16_t old = at->used;
+    unsigned there = available(r, at, n), ready = r->logged ? 0 : gather(r, at, there, VRING_DESC_F_WRITE, UINT32_MAX, pieces), k;
     for (k = 0; k < ready; k++) {
         const struct rte_mbuf *m = mbufs[k];
         const struct piece *to = &pieces[k];
@@ -157,7 +171,11 @@ struct vhost_burst vhost_ring_send(const struct vhost_ring *r, struct vhost_posi
         rte_memcpy(to->data + r->header, rte_pktmbuf_mtod(m, const void *), m->data_len);
         r->used->ring[(uint16_t) (at->used + k) & mask] = (struct vring_used_elem) { .id = to->id, .len = (uint32_t) m->data_len + r->header };
     }
-    struct vhost_burst burst = { .n = (uint16_t) k, .plain = k == there };
-    burst.call = k && give_back(r, at, burst.n);
+    struct vhost_burst burst = { .n = (uint16_t) k };
+    move(at, k);
+    if (__builtin_expect(k < there, 0)) {
+        burst.n = (uint16_t) (burst.n + vhost_chain_send(r, at, mbufs + k, n - k));
+    }
+    burst.call = give_back(r, at, old);
     return burst;
 }

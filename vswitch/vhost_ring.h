@@ -1,14 +1,17 @@
 /*
- * The plain case of a guest's virtqueue: one descriptor a frame, in a split ring (virtio 1.1, section 2.6).
+ * Bursts of frames from and to a guest's split virtqueue (virtio 1.1, section 2.6).
  *
- * rte_vhost serves every ring that there can be, one frame after the other; more than half of a forwarded frame's time went there, most of it waiting for
- * lines that are in the guest's core's cache.  Here a burst is taken at once: what its descriptors, and then its buffers, point to is asked for before
- * anything is copied, buffers of the guest's for writing, and the index that gives the burst back is a plain store (only the device writes it) in place of
- * a locked addition.  Six tables, 1,000 flows, one round each of the bench: 9.36 Mpps with the library alone, 10.78 with buffers asked for as if to be read,
- * 13.21 as it is.
+ * rte_vhost would serve every ring that there can be, one frame after the other; more than half of a forwarded frame's time went there, most of it waiting for
+ * lines that are in the guest's core's cache.  Here a burst of plain frames, of one descriptor each, is taken at once: what its descriptors, and then its
+ * buffers, point to is asked for before anything is copied, buffers of the guest's for writing, and the index that gives the burst back is a plain store (only
+ * the device writes it) in place of a locked addition.  Six tables, 1,000 flows, one round each of the bench: 9.36 Mpps with the library alone,
+ * 10.78 with buffers asked for as if to be read, 13.21 as it is.
  *
- * Not plain, and left to the library (vhost_rings.h): chains and indirect tables, frames larger than one buffer, rings that are packed, behind an IOMMU, or
- * logged for a migration.
+ * What is not plain is vhost_chain.h's, one frame after the other, from the first such frame of a burst to its end: chains and indirect tables, frames larger
+ * than one buffer, rings whose writes are logged for a migration.  None of it is the library's, for it must not be: in 22.11 a guest whose receive buffers cut
+ * the header in three makes it write behind them, and one that changes an indirect descriptor while it is read makes it read behind the table.
+ *
+ * Rings that are packed or behind an IOMMU are not served (device_vhost.c does not offer them).
  *
  * A guest may write to its memory at any time: what is read of a descriptor is read once, then checked, then used.
  */
@@ -23,9 +26,13 @@
 #define VHOST_RING_BURST 64u
 
 struct vhost_ring {
-    uint16_t size;              /* A power of two; 0: not plain. */
+    uint16_t size;              /* A power of two; 0: it cannot be served. */
     uint16_t header;            /* Bytes before each frame: struct virtio_net_hdr, with num_buffers or without. */
+    uint16_t max_chains;        /* A frame for the guest goes to so many at most. */
     bool event_idx;             /* VIRTIO_RING_F_EVENT_IDX was negotiated. */
+    bool logged;                /* What is written to the guest is told to the library, as ring `number` of device `vid`. */
+    uint16_t number;
+    int vid;
     struct vring_desc *desc;
     struct vring_avail *avail;
     struct vring_used *used;
@@ -37,14 +44,19 @@ struct vhost_position { uint16_t avail, used; };
 
 struct vhost_burst {            /* What a burst came to. */
     uint16_t n;                 /* Frames. */
-    bool plain;                 /* It ended because there were no more descriptors, or frames.  False: the library must look at what comes next. */
-    bool call;                  /* The guest asked to be told. */
+    bool call;                  /* The guest asked to be told of what was given back. */
 };
 
-/* The ring as the library has mapped it, with what was negotiated; ring->size is 0 when it is not plain.  `memory` (NULL: none) must live as long as the ring. */
-void vhost_ring_init(struct vhost_ring *, const struct rte_vhost_vring *, uint64_t features, const struct rte_vhost_memory *);
+/*
+ * Ring `number` of device `vid` as the library has mapped it, with what was negotiated; ring->size is 0 when it cannot be served.  `memory` (NULL: none) must
+ * live as long as the ring.
+ */
+void vhost_ring_init(struct vhost_ring *, int vid, uint16_t number, const struct rte_vhost_vring *, uint64_t features, const struct rte_vhost_memory *);
 
-/* Takes up to n frames (at most VHOST_RING_BURST) that the guest sends into buffers of `pool`; moves the position by as many.  [poll] */
+/*
+ * Takes up to n chains (at most VHOST_RING_BURST) that the guest sends, into buffers of `pool`, which has MBUF_ROOM in each; a frame that does not fit comes in
+ * segments.  Moves the position by all that was given back, which may be more than there are frames (vhost_chain.h).  [poll]
+ */
 struct vhost_burst vhost_ring_receive(const struct vhost_ring *, struct vhost_position *, struct rte_mempool *pool, struct rte_mbuf **, uint16_t n);
 
 /* Copies the first of n frames to the guest, as many as it has buffers for; all n stay the caller's.  [poll] */

@@ -1,18 +1,25 @@
 #include "vswitch/vhost_rings.h"
 
 #include <linux/membarrier.h>
-#include <linux/virtio_net.h>
+#include <rte_arp.h>
 #include <rte_pause.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib/util.h"
 
-/* How messages of the vhost-user protocol begin, those with a ring's state. */
-struct message { uint32_t request, flags, size, ring, state; };
+/* How messages of the vhost-user protocol begin: those with a ring's state, and those with a number or an address. */
+struct message { uint32_t request, flags, size; union { struct { uint32_t ring, state; }; uint8_t address[8]; }; };
+#define GET_FEATURES 1u
+#define GET_PROTOCOL_FEATURES 15u
+#define GET_QUEUE_NUM 17u
 #define SET_VRING_ENABLE 18u
 #define SEND_RARP 19u
+
+#define ANNOUNCE (UINT64_C(1) << 63)
+#define MAX_MESSAGES 64u        /* So many may come between a burst and its ring. */
 
 /* --- When they may be used --- */
 
@@ -21,40 +28,43 @@ static bool barrier(int command)
     return !syscall(SYS_membarrier, command, 0, 0);
 }
 
-/*
- * The library notes what it gives back in an array of the ring's size, and believes the guest when it says how much there is: asked for more frames at once
- * than may come of an honest ring, it writes behind that array.  A frame that the guest sends is one entry; one that it receives, in mergeable buffers of a
- * split ring, up to size - 1 of them.
- */
-static uint16_t at_once(unsigned i, uint16_t size, uint64_t features)
+void vhost_rings_init(struct vhost_rings *r)
 {
-    bool many = !(i & 1) && features & UINT64_C(1) << VIRTIO_NET_F_MRG_RXBUF && !(features & UINT64_C(1) << VIRTIO_F_RING_PACKED);
-    return many ? 1 : size;
+    r->no_barrier = !barrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
 }
 
 static void look_up(struct vhost_rings *r, int vid)
 {
-    unsigned n = rte_vhost_get_vring_num(vid);
+    unsigned n = MIN(rte_vhost_get_vring_num(vid), VHOST_RINGS), old = r->n;
     uint64_t features;
     if (rte_vhost_get_negotiated_features(vid, &features) || rte_vhost_get_mem_table(vid, &r->memory)) {
         return;
     }
-    for (unsigned i = 0; i < VHOST_RINGS; i++) {
+    r->n = n;
+    for (unsigned i = 0; i < MAX(n, old); i++) {
         struct rte_vhost_vring v = { .size = 0 };
         if (i < n) {
             rte_vhost_get_vhost_vring(vid, (uint16_t) i, &v);
         }
-        vhost_ring_init(&r->ring[i], &v, features, r->memory);
-        atomic_store_explicit(&r->at_once[i], at_once(i, v.size, features), memory_order_relaxed);
+        vhost_ring_init(&r->ring[i], vid, (uint16_t) i, &v, features, r->memory);
     }
     atomic_store_explicit(&r->open, true, memory_order_release);
 }
 
-void vhost_rings_start(struct vhost_rings *r, int vid)
+void vhost_rings_start(struct vhost_rings *r, int vid, const uint64_t enabled[VHOST_ENABLED_WORDS])
 {
-    r->supported = barrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
-    if (r->supported) {
-        look_up(r, vid);
+    for (unsigned i = 0; i < VHOST_ENABLED_WORDS; i++) {
+        atomic_store(&r->enabled[i], enabled[i]);
+    }
+    atomic_store(&r->announce, 0);
+    look_up(r, vid);
+}
+
+void vhost_rings_before_message(struct vhost_rings *r, const void *msg)
+{
+    const struct message *m = msg;
+    if (m->request != GET_FEATURES && m->request != GET_PROTOCOL_FEATURES && m->request != GET_QUEUE_NUM) {
+        vhost_rings_stop(r);    /* Those three change nothing, and the library takes no lock for them that a burst could wait for. */
     }
 }
 
@@ -64,10 +74,11 @@ void vhost_rings_stop(struct vhost_rings *r)
         return;
     }
     atomic_store(&r->open, false);
-    if (!barrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED)) {
+    atomic_thread_fence(memory_order_seq_cst);
+    if (!r->no_barrier && !barrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED)) {
         abort();                /* It was registered for: nothing but a bug is left. */
     }
-    for (unsigned i = 0; i < VHOST_RINGS; i++) {
+    for (unsigned i = 0; i < r->n; i++) {
         while (atomic_load_explicit(&r->use[i].busy, memory_order_acquire)) {
             rte_pause();
         }
@@ -78,23 +89,25 @@ void vhost_rings_stop(struct vhost_rings *r)
 
 void vhost_rings_enable(struct vhost_rings *r, unsigned ring, bool enable)
 {
-    uint64_t bit = ring < 64 ? UINT64_C(1) << ring : 0;
+    uint64_t bit = UINT64_C(1) << ring % 64;
     if (enable) {
-        atomic_fetch_or(&r->enabled, bit);
+        atomic_fetch_or(&r->enabled[ring / 64], bit);
     } else {
-        atomic_fetch_and(&r->enabled, ~bit);
+        atomic_fetch_and(&r->enabled[ring / 64], ~bit);
     }
 }
 
 void vhost_rings_after_message(struct vhost_rings *r, int vid, const void *msg)
 {
     const struct message *m = msg;
-    if (m->request == SET_VRING_ENABLE && !m->state) {
+    if (m->request == SET_VRING_ENABLE && !m->state && m->ring < VHOST_RINGS) {
         vhost_rings_enable(r, m->ring, false);          /* The library tells of it later, but stops now. */
     } else if (m->request == SEND_RARP) {
-        atomic_store(&r->announce, true);
+        uint64_t address = 0;
+        memcpy(&address, m->address, RTE_ETHER_ADDR_LEN);
+        atomic_store(&r->announce, address | ANNOUNCE);
     }
-    if (r->supported) {
+    if (!atomic_load_explicit(&r->open, memory_order_relaxed)) {
         look_up(r, vid);
     }
 }
@@ -105,6 +118,9 @@ void vhost_rings_after_message(struct vhost_rings *r, int vid, const void *msg)
 static inline bool enter(struct vhost_rings *r, unsigned i)
 {
     atomic_store_explicit(&r->use[i].busy, true, memory_order_relaxed);
+    if (__builtin_expect(r->no_barrier, 0)) {
+        atomic_thread_fence(memory_order_seq_cst);
+    }
     atomic_signal_fence(memory_order_seq_cst);          /* The processor's part is the barrier in vhost_rings_stop(). */
     if (__builtin_expect(atomic_load_explicit(&r->open, memory_order_acquire) && r->ring[i].size && vhost_rings_enabled(r, i), 1)) {
         return true;
@@ -113,78 +129,96 @@ static inline bool enter(struct vhost_rings *r, unsigned i)
     return false;
 }
 
+static inline bool is_open(const struct vhost_rings *r)
+{
+    return atomic_load_explicit(&r->open, memory_order_relaxed);
+}
+
+/*
+ * As enter(), behind a message that is under way: the library holds the rings' locks while it handles one, until the rings are open again and those enabled that
+ * it disabled for a moment; this call takes the lock.  Else what is to be sent would be lost.  The next message may come first.  While a ring stops there is
+ * nothing to wait for: the library holds no lock then, and may be waiting for this thread.
+ */
+static __attribute__((noinline)) bool enter_later(struct vhost_rings *r, int vid, unsigned i)
+{
+    unsigned n = 0;
+    do {
+        rte_vhost_avail_entries(vid, (uint16_t) i);
+        if (enter(r, i)) {
+            return true;
+        }
+    } while (++n < MAX_MESSAGES && !is_open(r));
+    return false;
+}
+
 static inline void leave(struct vhost_rings *r, unsigned i)
 {
     atomic_store_explicit(&r->use[i].busy, false, memory_order_release);
 }
 
-/* How many frames the library may be asked to move in one call. */
-static inline uint16_t at_most(const struct vhost_rings *r, unsigned i, uint16_t n)
-{
-    uint16_t most = i < VHOST_RINGS ? atomic_load_explicit(&r->at_once[i], memory_order_relaxed) : 1;
-    return MIN(n, MAX(most, 1));
-}
-
-static uint16_t library_send(const struct vhost_rings *r, int vid, unsigned i, struct rte_mbuf **mbufs, uint16_t n)
-{
-    uint16_t sent = 0;
-    while (sent < n) {
-        uint16_t k = at_most(r, i, n - sent), done = rte_vhost_enqueue_burst(vid, (uint16_t) i, mbufs + sent, k);
-        sent += done;
-        if (done < k) {
-            break;
-        }
-    }
-    return sent;
-}
-
 /*
- * Calls the guest if it asked for that, once `used` says that the burst was given back.  By VIRTIO_RING_F_EVENT_IDX the library decides again, by what was
- * given back since it was asked last, modulo 2^16: it is asked often enough not to mistake a long way for a short one, which would be a lost wake-up.
+ * Calls the guest if it asked for that, once `used` says that what came since `old` was given back.  By VIRTIO_RING_F_EVENT_IDX the library decides again, by
+ * what was given back since it was asked last, modulo 2^16: it is asked often enough not to mistake a long way for a short one, which would be a lost wake-up.
  */
-static inline void call(int vid, unsigned i, struct vhost_burst burst, uint16_t used)
+static inline void call(int vid, unsigned i, bool asked, uint16_t old, uint16_t used)
 {
-    if (burst.call || (used ^ (uint16_t) (used - burst.n)) >> 14) {
+    if (asked || (used ^ old) >> 14) {
         rte_vhost_vring_call(vid, (uint16_t) i);
     }
+}
+
+/* The frame that announces the guest, if it is to be announced; 0: no. */
+static uint16_t announce(struct vhost_rings *r, struct rte_mempool *pool, struct rte_mbuf **mbuf)
+{
+    uint64_t what = atomic_exchange(&r->announce, 0), nothing = 0;
+    if (!what) {
+        return 0;               /* Another thread does. */
+    }
+    struct rte_ether_addr address;
+    memcpy(&address, &what, sizeof address);
+    *mbuf = rte_net_make_rarp_packet(pool, &address);
+    if (!*mbuf) {
+        atomic_compare_exchange_strong(&r->announce, &nothing, what);       /* No buffers: later, unless there is news. */
+        return 0;
+    }
+    return 1;
 }
 
 uint16_t vhost_rings_receive(struct vhost_rings *r, int vid, unsigned i, struct rte_mempool *pool, struct rte_mbuf **mbufs, uint16_t n)
 {
     struct vhost_burst burst = { .n = 0 };
-    struct vhost_position at = { .used = 0 };
-    bool announce = atomic_load_explicit(&r->announce, memory_order_relaxed) && atomic_exchange(&r->announce, false);
-    if (!announce && i < VHOST_RINGS && enter(r, i)) {
+    struct vhost_position old = { .used = 0 }, at = old;
+    if (__builtin_expect(atomic_load_explicit(&r->announce, memory_order_relaxed) != 0, 0)) {
+        return announce(r, pool, mbufs);
+    }
+    if (enter(r, i) || (!is_open(r) && enter_later(r, vid, i))) {
         if (!rte_vhost_get_vring_base(vid, (uint16_t) i, &at.avail, &at.used)) {
+            old = at;
             burst = vhost_ring_receive(&r->ring[i], &at, pool, mbufs, n);
         }
-        if (burst.n) {
+        if (at.used != old.used) {
             rte_vhost_set_vring_base(vid, (uint16_t) i, at.avail, at.used);
         }
         leave(r, i);
     }
-    call(vid, i, burst, at.used);
-    /* What is not plain may wait for the next burst, in which it comes first. */
-    uint16_t got = burst.n || burst.plain ? burst.n : rte_vhost_dequeue_burst(vid, (uint16_t) i, pool, mbufs, at_most(r, i, n));
-    if (announce && !got) {
-        atomic_store(&r->announce, true);       /* The library was still in the message that brought it, or this ring is not enabled: it begins with its own frame. */
-    }
-    return got;
+    call(vid, i, burst.call, old.used, at.used);
+    return burst.n;
 }
 
-uint16_t vhost_rings_send(struct vhost_rings *r, int vid, unsigned i, struct rte_mbuf **mbufs, uint16_t n)
+uint16_t vhost_rings_send(struct vhost_rings *r, int vid, unsigned i, struct rte_mbuf *const *mbufs, uint16_t n)
 {
     struct vhost_burst burst = { .n = 0 };
-    struct vhost_position at = { .used = 0 };
-    if (i < VHOST_RINGS && enter(r, i)) {
+    struct vhost_position old = { .used = 0 }, at = old;
+    if (enter(r, i) || enter_later(r, vid, i)) {
         if (!rte_vhost_get_vring_base(vid, (uint16_t) i, &at.avail, &at.used)) {
+            old = at;
             burst = vhost_ring_send(&r->ring[i], &at, mbufs, n);
         }
-        if (burst.n) {
+        if (at.used != old.used) {
             rte_vhost_set_vring_base(vid, (uint16_t) i, at.avail, at.used);
         }
         leave(r, i);
     }
-    call(vid, i, burst, at.used);
-    return burst.plain ? burst.n : (uint16_t) (burst.n + library_send(r, vid, i, mbufs + burst.n, n - burst.n));
+    call(vid, i, burst.call, old.used, at.used);
+    return burst.n;
 }

@@ -1,16 +1,17 @@
-"""A guest's virtqueues from the guest's side: every kind of ring and buffer, with rte_vhost as the twin; changes under traffic; who is woken, and when.
+"""A guest's virtqueues from the guest's side: every kind of ring and buffer, with rte_vhost as the twin (vswitch/vhost_twin.c); changes under traffic; who is woken, and when.
 
 POLDER_VHOST_SEED repeats a run; POLDER_VHOST_SCALE (default 1) makes it longer.
 """
 import os
 import random
+import struct
 import time
 
 from tests.system import vhost_frontend as v
 from tests.system import vhost_random as chance
 from tests.system.vhost_driver import Driver, Pair
 from tests.system.test_vswitch import patch, vhost
-from utilities.lab.daemons import Vswitchd
+from utilities.lab.daemons import Vswitchd, program
 
 SCALE = float(os.environ.get("POLDER_VHOST_SCALE", "1"))
 SEED = int(os.environ.get("POLDER_VHOST_SEED", "0")) or random.randrange(1, 1 << 32)
@@ -32,6 +33,15 @@ def switch(lab, n_pairs, **more):
         patch(sw, 2 * i + 1, 2 * i + 2)
     paths = [host.path(name + ".sock") for name in names]
     return sw, list(zip(paths[::2], paths[1::2]))
+
+
+def twin_switch(lab, n_pairs):
+    """The sockets of pairs of ports that rte_vhost alone connects."""
+    host = lab.host("twin")
+    paths = [host.path(f"t{i + 1}.sock") for i in range(2 * n_pairs)]
+    process = host.spawn("vhost_twin", [program("vhost_twin"), f"{host.namespace}-twin", *paths])
+    lab.wait_for("the twin", lambda: all(os.path.exists(path) for path in paths), of=[process])
+    return list(zip(paths[::2], paths[1::2]))
 
 
 def sane(sw):
@@ -63,15 +73,15 @@ class Clock:
 class Side:
     """Guest 1 and guest 2 on a pair of ports."""
 
-    def __init__(self, paths, log):
-        self.paths, self.log, self.memory, self.guests = paths, log, [v.Memory(), v.Memory()], []
+    def __init__(self, paths, clock):
+        self.paths, self.clock, self.memory, self.guests = paths, clock, [v.Memory(), v.Memory()], []
         self.pattern = random.Random(1).randbytes(0x200000)
 
-    def connect(self, features, sizes, bases):
+    def connect(self, features, sizes, bases, log):
         for guest in self.guests:
             guest.stop()                        # Else it would go on in memory that is written anew.
             guest.close()
-        self.guests = [v.Frontend(path, memory, features, size, base, log=self.log) for path, memory, size, base in zip(self.paths, self.memory, sizes, bases)]
+        self.guests = [v.Frontend(path, memory, features, size, base, log) for path, memory, size, base in zip(self.paths, self.memory, sizes, bases)]
         for guest in self.guests:
             guest.start()
         self.tx, self.rx = self.guests[0].tx, self.guests[1].rx
@@ -84,8 +94,9 @@ class Side:
 
 class Twins:
     def __init__(self, lab):
-        self.sw, pairs = switch(lab, 3)
-        self.ours, self.twin, self.clock = Side(pairs[0], False), Side(pairs[1], True), Clock(pairs[2])
+        self.sw, pairs = switch(lab, 2)
+        twins = twin_switch(lab, 2)
+        self.ours, self.twin = Side(pairs[0], Clock(pairs[1])), Side(twins[0], Clock(twins[1]))
         self.sides = self.ours, self.twin
 
     def scenario(self, r):
@@ -94,9 +105,10 @@ class Twins:
         self.sending = r.random() < 0.5         # Guest 1 is the strange one; else guest 2.
         sizes = [(16, r.choice(SIZES) if self.sending else 64), (128 if self.sending else r.choice(SIZES), 16)]
         bases = [tuple(r.choice([0, 65535, 65536 - size // 2, r.randrange(65536)]) for size in pair) for pair in sizes]
-        self.about = f"features {self.features:#x}, sizes {sizes}, bases {bases}, {'sending' if self.sending else 'receiving'}"
+        log = r.random() < 0.3
+        self.about = f"features {self.features:#x}, sizes {sizes}, bases {bases}, {'sending' if self.sending else 'receiving'}{', logged' if log else ''}"
         for side in self.sides:
-            side.connect(self.features, sizes, bases)
+            side.connect(self.features, sizes, bases, log and side is self.ours)
             if self.sending:
                 chance.Large(side.rx)
         for self.number in range(r.randrange(8, 25)):
@@ -150,7 +162,8 @@ class Twins:
         same = 0
         while same < (3 if not self.ours.tx.pending and not self.twin.tx.pending else 12):
             before = [side.state() for side in self.sides]
-            self.clock.tick()
+            for side in self.sides:
+                side.clock.tick()
             same = same + 1 if before == [side.state() for side in self.sides] else 0
         self.same("state", *(side.state() for side in self.sides))
         self.same("send ring", *(side.tx.taken() for side in self.sides))
@@ -185,15 +198,14 @@ class Twins:
         """num_buffers where only one of the two writes it; then it is the same in both memories."""
         if self.features >> v.MRG_RXBUF & 1 or not self.features >> v.VERSION_1 & 1:
             return
-        whole = {number: at for number, at, size, flags, _ in into.descs if flags == v.WRITE}
         ring = self.ours.rx
         for i in range((ring.used_index - ring.seen) & 0xffff):
-            at = whole.get(int.from_bytes(ring.map[(to := ring.used + 4 + 8 * ((ring.seen + i) % ring.size)):to + 4], "little"))
-            if at is not None:
-                ours, twin = (side.memory[1].read(at + 10, 2) for side in self.sides)
-                assert ours in (twin, b"\1\0"), f"{self}: num_buffers {ours.hex()}"
+            head = int.from_bytes(ring.map[(to := ring.used + 4 + 8 * ((ring.seen + i) % ring.size)):to + 4], "little")
+            for at, byte in zip(into.bytes_of(head, 10, 2), b"\1\0"):
+                ours, twin = (side.memory[1].read(at, 1)[0] for side in self.sides)
+                assert ours == byte, f"{self}: num_buffers"
                 self.n_headers += ours != twin
-                self.twin.memory[1].write(at + 10, ours)
+                self.twin.memory[1].write(at, bytes([ours]))
 
     def restart(self):
         """Both guests' drivers stop their rings, whatever is in them, and begin anew where they were."""
@@ -224,7 +236,7 @@ def test_rings_as_the_library_serves_them(lab):
     r, twins = seeded(), Twins(lab)
     for _ in range(int(60 * SCALE)):
         twins.scenario(random.Random(r.getrandbits(32)))
-    assert twins.n_headers > 0, "no ring was served by vswitchd itself"
+    assert twins.n_headers > 0, "both were served by the same"
     assert 5 * twins.n_unasked < twins.n_unwanted, f"{twins.n_unasked} calls that nobody asked for, of {twins.n_unwanted}"
     sane(twins.sw)
 
@@ -372,12 +384,170 @@ def test_wake_up_after_a_long_time(lab):
     sane(sw)
 
 
+def test_a_ring_that_stops_alone(lab):
+    """One of a pair's rings stops, and goes on; the other one was never stopped, and is served as before."""
+    r = seeded()
+    sw, (paths,) = switch(lab, 1)
+    pair = Pair(paths)
+    for _ in range(int(100 * SCALE)):
+        pair.pump()
+        front = r.choice(pair.guests).front
+        ring = r.choice(front.rings)
+        front.start_ring(ring, front.stop_ring(ring))
+        front.message(v.GET_FEATURES)
+        for guest in pair.guests:               # What was sent while the rings did not run is lost; from here on nothing is.
+            guest.send()
+        v.until("both rings to be served", lambda: [guest.receive() for guest in pair.guests] and not any(guest.tx.pending for guest in pair.guests))
+    for guest, peer in ((pair.a, pair.b), (pair.b, pair.a)):
+        guest.send(1)
+        v.until("the last frame", lambda: (peer.receive(), peer.last == guest.next - 1)[1])
+    pair.close()
+    sane(sw)
+
+
+def test_a_second_front_end(lab):
+    """One that connects to a socket where a guest is running has no say in that guest's rings, and takes its turn when the guest is gone."""
+    sw, (paths,) = switch(lab, 1)
+    pair, memory = Pair(paths), v.Memory()
+    pair.pump()
+    second = v.Frontend(paths[1], memory, pair.b.features, (64, 64))
+    second.start()
+    pair.pump()
+    for ring in second.rings:
+        second.enable(ring, False)
+    for _ in range(20):
+        pair.pump()
+    pair.arrived(pair.a, pair.b)
+    pair.arrived(pair.b, pair.a)
+    pair.b.front.close()
+    second.enable(second.rx)
+    second.enable(second.tx)
+    second.message(v.GET_FEATURES)
+    second.rx.describe(0, v.BUFFERS, 2048, v.WRITE)
+    second.rx.offer(0)
+
+    def arrives():
+        second.message(v.GET_FEATURES)          # The library looks at each message whether it may run now.
+        pair.a.send(1)
+        return second.rx.taken()
+    v.until("a frame for the second", arrives)
+    second.close()
+    memory.close()
+    pair.a.close()
+    sane(sw)
+
+
 # --- What no driver does ---
+
+def hostile(lab):
+    """A switch, the sockets of two guests, the first guest with one frame of 2,000 bytes in its descriptor 0, the second one, and both memories."""
+    sw, (paths,) = switch(lab, 1)
+    memory = [v.Memory(), v.Memory()]
+    a, b = [v.Frontend(path, m, 1 << v.VERSION_1 | 1 << v.MRG_RXBUF, (64, 64)) for path, m in zip(paths, memory)]
+    for guest in (a, b):
+        guest.start()
+    memory[0].write(v.BUFFERS, bytes(12) + chance.frame(random.Random(1), 2000))
+    a.tx.describe(0, v.BUFFERS, 2012)
+    return sw, paths, a, b, memory
+
+
+def send_one(a):
+    a.tx.offer(0)
+    a.tx.kick()
+    v.until("the switch to take the frame", lambda: not a.tx.pending)
+    a.tx.taken()
+
+
+def test_header_in_pieces(lab):
+    """A receive chain whose header lies in three pieces or more, the second of them at the very end of a region: rte_vhost writes the frame behind it."""
+    sw, _, a, b, memory = hostile(lab)
+    end = v.ALONE + v.SIZES[v.ALONE]
+    frame = memory[0].read(v.BUFFERS + 12, 2000)
+    for number, pieces in enumerate([[1, 1], [1, 10], [4, 4, 3], [1] * 11, [1] * 30]):
+        memory[1].write(v.BUFFERS, bytes(0x20000))
+        places = [(v.BUFFERS + 0x1000 * i, size) for i, size in enumerate(pieces)] + [(v.BUFFERS + 0x10000 + 0x1000 * len(pieces), 9000)]
+        if number % 2:
+            places[1] = (end - pieces[1], pieces[1])
+        for i, (at, size) in enumerate(places):
+            last = i + 1 == len(places)
+            b.rx.describe(i, at, size, v.WRITE | (0 if last else v.NEXT), 0 if last else i + 1)
+        b.rx.offer(0)
+        send_one(a)
+        v.until("the frame", lambda: not b.rx.pending)
+        assert b.rx.taken() == [(0, 2012)]
+        got = b"".join(memory[1].read(at, size) for at, size in places)[:2012]
+        assert got == bytes(10) + b"\1\0" + frame
+        for at, size in places[:-1]:
+            beside = memory[1].read(at + size, min(4000, end - at - size) if at >= v.ALONE else 4000 - size)
+            assert not any(beside), f"bytes behind a piece of {size}"
+    sane(sw)
+
+
+def test_buffers_for_the_other_direction(lab):
+    """Section 2.6.5.1: a device must not write to a buffer that is to be read, and should not read one that is to be written to.  The ring stands still."""
+    sw, paths, a, b, memory = hostile(lab)
+    b.rx.describe(0, v.BUFFERS, 4096)
+    b.rx.describe(1, v.BUFFERS, 12, v.WRITE | v.NEXT, 0)
+    b.rx.offer(0, 1)
+    send_one(a)
+    time.sleep(0.05)
+    assert b.rx.pending == 2 and not any(memory[1].read(v.BUFFERS, 4096))
+    a.tx.describe(1, v.BUFFERS, 2012, v.WRITE)
+    a.tx.offer(1)
+    a.tx.kick()
+    time.sleep(0.05)
+    assert a.tx.pending == 1
+    for guest in (a, b):
+        guest.stop()
+        guest.close()
+    pair = Pair(paths)
+    pair.pump()
+    pair.arrived(pair.a, pair.b)
+    pair.close()
+    sane(sw)
+
+
+def test_descriptors_that_change(lab):
+    """A guest that writes to its descriptors and tables while they are read: the switch goes on, and so do other guests."""
+    r = seeded()
+    sw, paths, a, b, memory = hostile(lab)
+    end = v.ALONE + v.SIZES[v.ALONE]
+    deadline = time.monotonic() + 3 * SCALE
+    while time.monotonic() < deadline:
+        for ring, flag in ((a.tx, 0), (b.rx, v.WRITE)):
+            for table in (v.ALONE, end - 32):
+                memory[ring is b.rx].write(table, struct.pack("<QIHHQIHH", v.BUFFERS, 6, flag | v.NEXT, 1, v.BUFFERS + 64, 2000, flag, 0))
+            ring.place(*range(64))
+            ring.publish(r.randrange(1, 64))
+            ring.kick()
+            for _ in range(200):
+                at = r.choice([v.BUFFERS, v.SECOND - 1, v.ALONE, end - 32, end - 1, v.OUTSIDE, (1 << 64) - 1])
+                ring.describe(r.randrange(64), at, r.choice([0, 1, 11, 32, 64, 1024, 2012, (1 << 32) - 1]),
+                              r.choice([flag, flag | v.NEXT, v.INDIRECT, v.INDIRECT | v.NEXT, r.randrange(8)]), r.randrange(66))
+            assert sw.process.alive(), sw.process.log_tail()
+    for guest in (a, b):
+        guest.stop()
+        guest.close()
+    pair = Pair(paths)
+    for _ in range(20):
+        pair.pump()
+    pair.arrived(pair.a, pair.b)
+    pair.close()
+    sane(sw)
+
+
+def test_packed_rings_are_not_offered(lab):
+    sw, (paths,) = switch(lab, 1)
+    guest = v.Frontend(paths[0], v.Memory(), 1 << v.VERSION_1, (64, 64))
+    assert not guest.offered >> v.RING_PACKED & 1 and not guest.offered >> v.ACCESS_PLATFORM & 1 and guest.offered >> v.IN_ORDER & 1
+    guest.close()
+    sane(sw)
+
 
 def test_index_out_of_the_ring(lab):
     """A guest claims to have made more available than its ring holds: it spoils its own ring, and nothing else.
 
-    rte_vhost writes down what it gives back in an array as large as the ring, and does not look where that ends: it must never be asked for more than a ring holds."""
+    rte_vhost writes down what it gives back in an array as large as the ring, and does not look where that ends."""
     r = seeded()
     sw, (paths,) = switch(lab, 1)
     for size in (2, 4, 16, 256):

@@ -21,7 +21,7 @@ import threading
 import time
 
 # Bits of features, virtio 1.1 section 5.1.3 and 6; the last two are the protocol's own.
-MRG_RXBUF, MQ, INDIRECT_DESC, EVENT_IDX, VERSION_1, IN_ORDER = 15, 22, 28, 29, 32, 35
+MRG_RXBUF, MQ, INDIRECT_DESC, EVENT_IDX, VERSION_1, ACCESS_PLATFORM, RING_PACKED, IN_ORDER = 15, 22, 28, 29, 32, 33, 34, 35
 LOG_ALL, PROTOCOL_FEATURES = 26, 30
 P_MQ, P_LOG_SHMFD, P_RARP, P_REPLY_ACK = 0, 1, 2, 3
 

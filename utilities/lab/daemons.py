@@ -20,7 +20,7 @@ import socket
 from .cleanup import LabError
 from .image import TOP
 
-PLACES = {"vswitchd": "vswitch", "controllerd": "controller", "vpcctl": "tenants", "vswctl": "utilities"}
+PLACES = {"vswitchd": "vswitch", "vhost_twin": "vswitch", "controllerd": "controller", "vpcctl": "tenants", "vswctl": "utilities"}
 
 
 def program(name):
