@@ -152,7 +152,7 @@ bool match_get(const struct match *m, enum field_id id, union field_value *value
     const struct field *f = field_row(id);
     field_get(f, &m->mask.flow, mask);
     field_get(f, &m->value.flow, value);
-    if ((!mask->w[0] && !mask->w[1]) || (id >= FIELD_XREG0 && id <= FIELD_XXREG3)) {
+    if (field_value_is_zero(mask) || (id >= FIELD_XREG0 && id <= FIELD_XXREG3)) {
         return false;
     }
     return match_has_prereq(m, f->prereq) || stands_for_invalid(m, f);
@@ -160,8 +160,8 @@ bool match_get(const struct match *m, enum field_id id, union field_value *value
 
 struct of_error match_check_prereqs(const struct match *m)
 {
-    const uint64_t words = match_words(m);
-    for (enum field_id id = field_next(words, 0); id < N_FIELDS; id = field_next(words, id + 1)) {
+    for (field_bits rest = fields_of_words(match_words(m)); rest; ) {
+        const enum field_id id = field_bits_pop(&rest);
         union field_value value, mask;
         if (match_get(m, id, &value, &mask) && !match_has_prereq(m, field_row(id)->prereq)) {
             return OF_ERROR(OFPET_BAD_MATCH, OFPBMC_BAD_PREREQ);
