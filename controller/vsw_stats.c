@@ -534,13 +534,11 @@ static void look(struct tally *t)
 
 void vsw_stats_timeouts(struct vsw_stats *s, struct vsw *vsw, const struct flow_entry *entry)
 {
-    struct tally *t;
-    uint64_t due = UINT64_MAX, now = now_of(s);
-
     if (!entry->idle_timeout && !entry->hard_timeout) {
         return;
     }
-    t = tally_get(s, vsw);
+    struct tally *t = tally_get(s, vsw);
+    uint64_t due = UINT64_MAX, now = now_of(s);
     if (entry->idle_timeout) {
         t->idle_s = t->idle_s ? MIN(t->idle_s, entry->idle_timeout) : entry->idle_timeout;
         due = now + idle_poll_ns(t);
