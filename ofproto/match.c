@@ -140,9 +140,16 @@ static bool stands_for_invalid(const struct match *m, const struct field *f)
 
 uint64_t match_words(const struct match *m)
 {
+    const uint64_t *w = m->mask.w;
     uint64_t words = 0;
-    for (unsigned i = 0; i < FLOW_N_WORDS; i++) {
-        words |= (uint64_t) (m->mask.w[i] != 0) << i;
+    unsigned i = 0;
+    for (; i + 4 <= FLOW_N_WORDS; i += 4) {             /* Most have none. */
+        if (w[i] | w[i + 1] | w[i + 2] | w[i + 3]) {
+            words |= (uint64_t) ((w[i] != 0) | (w[i + 1] != 0) << 1 | (w[i + 2] != 0) << 2 | (w[i + 3] != 0) << 3) << i;
+        }
+    }
+    for (; i < FLOW_N_WORDS; i++) {
+        words |= (uint64_t) (w[i] != 0) << i;
     }
     return words;
 }
