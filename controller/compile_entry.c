@@ -57,7 +57,7 @@ static void output_virtual(const struct vsw *vsw, struct actions *out, uint32_t 
 
 static void copy_one(const struct action *a, struct actions *out)
 {
-    struct actions one = { (struct action *) a, 1 }, copy;
+    struct actions one = { .list = (struct action *) a, .n = 1 }, copy;
     actions_copy(&copy, &one);
     *actions_add(out, a->type) = copy.list[0];          /* Nested parts move. */
     free(copy.list);

@@ -382,12 +382,10 @@ static void open_graves(struct sender *to)
 /* The lists are emptied but for graves: what the switch refuses comes back as an error, what is lost with the connection is found by the next reading. */
 void reconcile_send_batch(struct reconcile *r, struct sw_rules *s)
 {
-    struct batch *batch = XNEW(struct batch);
+    struct batch *batch = batch_new(s);
     struct sender to = { .s = s, .batch = batch, .out = &r->out };
 
     batch->first_xid = of_conn_next_xid(s->sw->conn);   /* Itself unused. */
-    list_push_back(&s->batches, &batch->node);
-    s->n_batches++;
     revive(s);
     send_groups_and_meters(&to);
     send_flows(&to);

@@ -104,6 +104,7 @@ struct sw_rules {
     enum sync_state state;
     uint32_t read_flows_xid, read_groups_xid, read_meters_xid;  /* Outstanding reads, 0: none. */
     struct list batches;        /* In flight. */
+    struct batch *spare;        /* One that is over, with its memory, for the next; NULL: none. */
     unsigned n_batches, n_failed;
     unsigned port_requests;     /* In flight. */
     bool ports_changed;         /* Of the desired vhost ports: run_ports() has to look. */
@@ -141,7 +142,9 @@ void rule_free(struct sw_rules *, struct rule *);
 void rule_group_free(struct sw_rules *, struct rule_group *);
 void rule_meter_free(struct sw_rules *, struct rule_meter *);
 void sw_rules_forget_dead(struct sw_rules *);          /* All that is to be deleted: if the switch has it, it will be read. */
+struct batch *batch_new(struct sw_rules *);            /* The newest of those in flight, without a message. */
 void batch_free(struct sw_rules *, struct batch *);
+#define SPARE_NOTES 256u        /* A spare batch has room for at most as many. */
 const struct rule *rule_successor(const struct sw_rules *, const struct rule *dead);    /* The desired one with its identity; NULL: there is none. */
 void rule_set_failed(struct sw_rules *, bool *failed, bool value);
 /* --- ruleset.c --- */

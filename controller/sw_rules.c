@@ -33,8 +33,22 @@ void batch_free(struct sw_rules *s, struct batch *batch)
 {
     list_remove(&batch->node);
     s->n_batches--;
+    if (!s->spare && batch->room <= SPARE_NOTES) {
+        batch->n = 0;
+        s->spare = batch;
+        return;
+    }
     free(batch->sent);
     free(batch);
+}
+
+struct batch *batch_new(struct sw_rules *s)
+{
+    struct batch *batch = s->spare ? s->spare : XNEW(struct batch);
+    s->spare = NULL;
+    list_push_back(&s->batches, &batch->node);
+    s->n_batches++;
+    return batch;
 }
 
 void rule_set_failed(struct sw_rules *s, bool *failed, bool value)
@@ -143,6 +157,10 @@ void sw_rules_free(struct rulesets *r, struct sw_rules *s)
     hmap_fini(&s->meters);
     hmap_fini(&s->owners);
     assert(list_empty(&s->confirms) && list_empty(&s->batches));       /* reconcile_sw_down() ended them. */
+    if (s->spare) {
+        free(s->spare->sent);
+        free(s->spare);
+    }
     list_remove(&s->work);
     hmap_remove(&r->switches, &s->node);
     free(s);

@@ -31,6 +31,7 @@ struct question {
 
 struct departure {
     struct hmap_node node;      /* In tally.departures, by number. */
+    struct list by_deadline;    /* In tally.leaving. */
     uint32_t number;
     uint8_t table;
     struct counter_sum sum;
@@ -50,6 +51,7 @@ struct tally {
     uint64_t number;            /* Of the latest collection of flows. */
     uint64_t deadline_ns;       /* Of the collection. */
     struct hmap departures;
+    struct list leaving;        /* The same; each may take as long, so the first to come is the first whose time is over. */
     bool has_timeouts;
     uint16_t idle_s;            /* The shortest idle timeout; 0: none. */
     uint64_t look_ns;           /* When to look at timeouts next. */
@@ -99,6 +101,7 @@ static struct tally *tally_get(struct vsw_stats *s, struct vsw *vsw)
         list_init(&t->next);
         list_init(&t->questions);
         hmap_init(&t->departures);
+        list_init(&t->leaving);
         hmap_insert(&s->tallies, &t->node, id_hash(vsw->id));
     }
     return t;
@@ -314,6 +317,7 @@ static struct departure *departure_find(const struct tally *t, uint32_t number)
 static void departure_free(struct tally *t, struct departure *d)
 {
     hmap_remove(&t->departures, &d->node);
+    list_remove(&d->by_deadline);
     counter_sum_fini(&d->sum);
     free(d->msg);
     free(d);
@@ -474,6 +478,7 @@ void vsw_stats_depart(struct vsw_stats *s, struct vsw *vsw, const struct flow_en
     d->deadline_ns = now + DEPART_TIMEOUT_NS;
     d->msg = reason < 0 ? NULL : removed_message(entry, (uint8_t) reason, now);
     hmap_insert(&t->departures, &d->node, id_hash(number));
+    list_push_back(&t->leaving, &d->by_deadline);
     if (n_edges) {
         keep_ticking(s);
     } else {
@@ -529,13 +534,11 @@ static void look(struct tally *t)
 
 void vsw_stats_timeouts(struct vsw_stats *s, struct vsw *vsw, const struct flow_entry *entry)
 {
-    struct tally *t;
-    uint64_t due = UINT64_MAX, now = now_of(s);
-
     if (!entry->idle_timeout && !entry->hard_timeout) {
         return;
     }
-    t = tally_get(s, vsw);
+    struct tally *t = tally_get(s, vsw);
+    uint64_t due = UINT64_MAX, now = now_of(s);
     if (entry->idle_timeout) {
         t->idle_s = t->idle_s ? MIN(t->idle_s, entry->idle_timeout) : entry->idle_timeout;
         due = now + idle_poll_ns(t);
@@ -554,10 +557,11 @@ static bool tick_tally(struct tally *t, uint64_t now)
 {
     struct departure *d;
 
-    HMAP_FOR_EACH (d, node, &t->departures) {
-        if (now >= d->deadline_ns) {
-            departed(t, d);
+    LIST_FOR_EACH (d, by_deadline, &t->leaving) {
+        if (now < d->deadline_ns) {
+            break;
         }
+        departed(t, d);
     }
     if (t->has_timeouts && now >= t->look_ns) {
         look(t);
@@ -622,7 +626,7 @@ void vsw_stats_vsw_gone(struct vsw_stats *s, struct vsw *vsw)
     if (!t) {
         return;
     }
-    HMAP_FOR_EACH (d, node, &t->departures) {
+    LIST_FOR_EACH (d, by_deadline, &t->leaving) {
         departure_free(t, d);
     }
     hmap_fini(&t->departures);

@@ -15,6 +15,8 @@
 unit_suite_fn vsw_stats_test_suite;
 
 #define NUMBER 100u             /* The one entry. */
+#define N_LEAVING 200u          /* In test_many_depart(). */
+#define NOT_LEAVING 0xc0c0u     /* The one entry's cookie. */
 #define MS UINT64_C(1000000)
 #define MODEL "{'edges':[{'name':'e1','datapath_id':'0000000000000001'},{'name':'e2','datapath_id':'0000000000000002'}],'tenants':[{'name':'red'}]," \
               "'slices':[{'name':'lab','tenant':'red','topology':'custom','switches':[{'name':'s1','edges':['e1','e2'],'ports':[" \
@@ -34,6 +36,7 @@ struct rig {
     uint64_t late;
     unsigned n_gone, n_done;
     struct of_flow_removed gone;
+    bool is_gone[N_LEAVING];    /* By the tenant's cookie. */
     uint64_t asked_ns[2];       /* When the edge was last asked. */
 };
 
@@ -76,6 +79,10 @@ static void gone(struct vsw *vsw, const struct of_flow_removed *msg)
 {
     rig_of(vsw)->n_gone++;
     rig_of(vsw)->gone = *msg;
+    if (msg->cookie < N_LEAVING) {
+        CU_ASSERT_FALSE(rig_of(vsw)->is_gone[msg->cookie]);
+        rig_of(vsw)->is_gone[msg->cookie] = true;
+    }
 }
 
 static const struct vsw_stats_ops ops = {
@@ -162,22 +169,30 @@ static bool answer_flows(struct rig *r, unsigned edge, uint32_t xid, uint64_t pa
     return vsw_stats_reply(r->stats, sw_of(&r->b, edge + 1), &msg);
 }
 
-static void told(struct rig *r, unsigned edge, uint64_t packets)
+static void told_of(struct rig *r, unsigned edge, uint32_t number, uint64_t packets)
 {
-    const struct of_flow_removed msg = { .cookie = COOKIE(r->vsw.id, NUMBER), .packet_count = packets, .byte_count = 100 * packets };
+    const struct of_flow_removed msg = { .cookie = COOKIE(r->vsw.id, number), .packet_count = packets, .byte_count = 100 * packets };
     vsw_stats_flow_removed(r->stats, sw_of(&r->b, edge + 1), &msg);
 }
 
-/* The entry leaves; reason as vsw_stats_depart(). */
-static void depart(struct rig *r, int reason, unsigned n_edges)
+static void told(struct rig *r, unsigned edge, uint64_t packets) { told_of(r, edge, NUMBER, packets); }
+
+/* An entry with this cookie leaves; reason as vsw_stats_depart(). */
+static void depart_as(struct rig *r, uint32_t number, uint64_t cookie, struct counter_sum *sum, int reason, unsigned n_edges)
 {
-    struct flow_entry entry = { .table_id = 3, .cookie = 0xc0, .created_ns = r->b.f.now_ns - 1500 * MS };
+    struct flow_entry entry = { .table_id = 3, .cookie = cookie, .created_ns = r->b.f.now_ns - 1500 * MS };
     union minimatch_room room;
     struct match all;
     match_init(&all);
     entry.match = (struct minimatch *) minimatch_build(&room, &all);
+    vsw_stats_depart(r->stats, &r->vsw, &entry, number, sum, reason, n_edges);
+}
+
+/* The one entry. */
+static void depart(struct rig *r, int reason, unsigned n_edges)
+{
     r->lives = false;
-    vsw_stats_depart(r->stats, &r->vsw, &entry, NUMBER, &r->sum, reason, n_edges);
+    depart_as(r, NUMBER, NOT_LEAVING, &r->sum, reason, n_edges);
     CU_ASSERT_TRUE(!r->sum.packets && !r->sum.last);
 }
 
@@ -398,7 +413,7 @@ static void test_departs(void)
     CU_ASSERT_TRUE(r.n_done == 2 && r.late == 5 && !r.n_gone);
     told(&r, 1, 27);
     CU_ASSERT_EQUAL(r.n_gone, 1);
-    CU_ASSERT_TRUE(r.gone.packet_count == 42 && r.gone.byte_count == 4200 && r.gone.cookie == 0xc0 && r.gone.table_id == 3 && r.gone.reason == OFPRR_DELETE);
+    CU_ASSERT_TRUE(r.gone.packet_count == 42 && r.gone.byte_count == 4200 && r.gone.cookie == NOT_LEAVING && r.gone.table_id == 3 && r.gone.reason == OFPRR_DELETE);
     CU_ASSERT_TRUE(r.gone.duration_sec == 1 && r.gone.duration_nsec == 500000000);
     CU_ASSERT_EQUAL(r.late, 12);                        /* With the 30 of before: 42. */
     told(&r, 1, 28);
@@ -421,6 +436,41 @@ static void test_never_told(void)
     told(&r, 1, 9);
     pass(&r, 2000);
     CU_ASSERT_TRUE(r.n_gone == 1 && r.late == 5);
+    rig_fini(&r);
+}
+
+/* At random: one leaves, an edge tells, time passes. Each is gone when its edges have told or its own second is over, whatever the others do; the twin is a plain array. */
+static void test_many_depart(void)
+{
+    struct { uint64_t end_ns; unsigned n_left; bool tells[2]; } twin[N_LEAVING] = { { 0 } };
+    struct rig r;
+    struct rng rng;
+    unsigned n = 0;
+    rng_seed(&rng, unit_seed());
+    rig_init(&r);
+    while (n < N_LEAVING || r.n_gone < n) {
+        unsigned what = rng_below(&rng, 8), i = n ? rng_below(&rng, n) : 0, edge = rng_below(&rng, 2);
+        if (what < 3 && n < N_LEAVING) {
+            struct counter_sum sum = { 0 };
+            twin[n].end_ns = r.b.f.now_ns + DEPART_TIMEOUT_NS;
+            twin[n].n_left = 2;
+            depart_as(&r, 1000 + n, n, &sum, OFPRR_DELETE, 2);
+            n++;
+        } else if (what < 6 && i < n && twin[i].n_left && !twin[i].tells[edge]) {
+            twin[i].tells[edge] = true;
+            twin[i].n_left--;
+            told_of(&r, edge, 1000 + i, 1);
+        } else {
+            pass(&r, 100);
+            for (unsigned k = 0; k < n; k++) {
+                twin[k].n_left = r.b.f.now_ns >= twin[k].end_ns ? 0 : twin[k].n_left;
+            }
+        }
+        for (unsigned k = 0; k < n; k++) {
+            CU_ASSERT_EQUAL_FATAL(r.is_gone[k], !twin[k].n_left);
+        }
+    }
+    CU_ASSERT_EQUAL(r.n_gone, N_LEAVING);
     rig_fini(&r);
 }
 
@@ -459,6 +509,6 @@ void vsw_stats_test_suite(void)
 {
     UNIT_SUITE("vsw_stats", { "sums", test_sums }, { "paced", test_paced }, { "while one is running", test_while_running }, { "slow edge", test_slow_edge },
                { "a switch leaves", test_switch_leaves }, { "nobody to ask", test_nobody_to_ask }, { "the virtual switch leaves", test_vsw_leaves },
-               { "departs", test_departs }, { "never told", test_never_told }, { "departs quietly", test_departs_quietly },
+               { "departs", test_departs }, { "never told", test_never_told }, { "many depart", test_many_depart }, { "departs quietly", test_departs_quietly },
                { "an edge loses its rule", test_edge_loses_rule });
 }

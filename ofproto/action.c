@@ -30,9 +30,9 @@ void actions_fini(struct actions *as)
 
 struct action *actions_add(struct actions *as, enum action_type type)
 {
-    /* The allocation is the power of two at or above n, so it is full exactly when n is one (or zero). */
-    if (!(as->n & (as->n - 1))) {
-        as->list = xrealloc(as->list, (as->n ? 2 * as->n : 1) * sizeof as->list[0]);
+    if (as->n == as->room) {
+        as->room = as->room ? 2 * as->room : 2;
+        as->list = xrealloc(as->list, as->room * sizeof as->list[0]);
     }
     struct action *a = &as->list[as->n++];
     memset(a, 0, sizeof *a);
@@ -46,12 +46,8 @@ void actions_copy(struct actions *dst, const struct actions *src)
     if (!src->n) {
         return;
     }
-    unsigned room = 1;                                  /* As actions_add() has it. */
-    while (room < src->n) {
-        room *= 2;
-    }
-    dst->list = xmalloc(room * sizeof dst->list[0]);
-    dst->n = src->n;
+    dst->list = xmalloc(src->n * sizeof dst->list[0]);
+    dst->n = dst->room = src->n;
     memcpy(dst->list, src->list, src->n * sizeof dst->list[0]);
     for (unsigned i = 0; i < src->n; i++) {
         const struct action *from = &src->list[i];

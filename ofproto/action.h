@@ -39,7 +39,7 @@ enum action_type {
 
 struct subfield { const struct field *field; uint16_t ofs, n_bits; };
 
-struct actions { struct action *list; unsigned n; };
+struct actions { struct action *list; unsigned n, room /* that list has */; };
 
 struct action {
     enum action_type type;

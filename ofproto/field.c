@@ -11,15 +11,15 @@
 #define EXPERIMENTER(FIELD) (UINT32_C(0xffff) << 16 | (uint32_t) (FIELD) << 9)
 #define ONF_EXPERIMENTER UINT32_C(0x4f4e4600)
 
-/* The words of struct flow that a member of SIZE bytes at OFFSET lies in, as bits. */
-#define WORDS(OFFSET, SIZE) ((UINT64_C(2) << ((OFFSET) + (SIZE) - 1) / 8) - (UINT64_C(1) << (OFFSET) / 8))
+/* The lowest BITS ones of a value. */
+#define ONES64(BITS) __builtin_bswap64((BITS) >= 64 ? UINT64_MAX : (UINT64_C(1) << (BITS) % 64) - 1)
+#define ONES(BITS) { .w = { ONES64((BITS) > 64 ? (BITS) - 64 : 0), ONES64(BITS) } }
 
 /* One row; ALIAS, NXM and their names may be NULL/0.  Sizes come from the member, bits and the rest from the specification. */
 #define ROW(ID, NAME, ALIAS, OXM_HEADER, OXM_NAME, NXM_HEADER, NXM_NAME, MEMBER, BITS, MASK, SET, PREREQ, FORMAT, ...) \
     [FIELD_##ID] = { .name = NAME, .alias = ALIAS, .oxm = OXM_HEADER, .oxm_name = OXM_NAME, .nxm = NXM_HEADER, .nxm_name = NXM_NAME, \
         .offset = offsetof(struct flow, MEMBER), .size = sizeof ((struct flow *) 0)->MEMBER, .wire_size = (BITS) == 24 ? 3 : sizeof ((struct flow *) 0)->MEMBER, \
-        .words = WORDS(offsetof(struct flow, MEMBER), sizeof ((struct flow *) 0)->MEMBER), \
-        .bits = BITS, .maskable = MASK, .settable = SET, .prereq = PREREQ_##PREREQ, .format = FORMAT_##FORMAT, ##__VA_ARGS__ }
+        .bits = BITS, .all = ONES(BITS), .maskable = MASK, .settable = SET, .prereq = PREREQ_##PREREQ, .format = FORMAT_##FORMAT, ##__VA_ARGS__ }
 /* A field of the basic class 0x8000. */
 #define BASIC(ID, NUMBER, NAME, ALIAS, NXM_HEADER, NXM_NAME, MEMBER, BITS, MASK, SET, PREREQ, FORMAT, ...) \
     ROW(ID, NAME, ALIAS, OXM(NUMBER), "OXM_OF_" #ID, NXM_HEADER, NXM_NAME, MEMBER, BITS, MASK, SET, PREREQ, FORMAT, ##__VA_ARGS__)
@@ -27,15 +27,15 @@
     ROW(ID, NAME, ALIAS, 0, NULL, HEADER, NXM_NAME, MEMBER, BITS, MASK, SET, PREREQ, FORMAT)
 
 #define REG_ROW(N) [FIELD_REG0 + N] = { .name = "reg" #N, .nxm = NXM1(N), .nxm_name = "NXM_NX_REG" #N, \
-    .offset = offsetof(struct flow, regs) + 4 * N, .size = 4, .words = WORDS(offsetof(struct flow, regs) + 4 * N, 4), \
+    .offset = offsetof(struct flow, regs) + 4 * N, .size = 4, .all = ONES(32), \
     .wire_size = 4, .bits = 32, .maskable = true, .settable = true, \
     .prereq = PREREQ_NONE, .format = FORMAT_HEX }
 #define XREG_ROW(N) [FIELD_XREG0 + N] = { .name = "xreg" #N, .oxm = PKT_REG(N), .oxm_name = "OXM_OF_PKT_REG" #N, \
-    .offset = offsetof(struct flow, regs) + 8 * N, .size = 8, .words = WORDS(offsetof(struct flow, regs) + 8 * N, 8), \
+    .offset = offsetof(struct flow, regs) + 8 * N, .size = 8, .all = ONES(64), \
     .wire_size = 8, .bits = 64, .maskable = true, .settable = true, \
     .prereq = PREREQ_NONE, .format = FORMAT_HEX }
 #define XXREG_ROW(N) [FIELD_XXREG0 + N] = { .name = "xxreg" #N, .nxm = NXM1(111 + N), .nxm_name = "NXM_NX_XXREG" #N, \
-    .offset = offsetof(struct flow, regs) + 16 * N, .size = 16, .words = WORDS(offsetof(struct flow, regs) + 16 * N, 16), \
+    .offset = offsetof(struct flow, regs) + 16 * N, .size = 16, .all = ONES(128), \
     .wire_size = 16, .bits = 128, .maskable = true, .settable = true, \
     .prereq = PREREQ_NONE, .format = FORMAT_HEX }
 
@@ -102,6 +102,34 @@ const struct field fields[N_FIELDS] = {
 };
 #undef Y
 #undef N
+
+#define WORD(MEMBER) (offsetof(struct flow, MEMBER) / 8)
+#define ONE(ID) ((field_bits) 1 << (FIELD_##ID))
+#define REG_PAIR(N) [WORD(regs) + (N)] = ONE(REG0 + 2 * (N)) | ONE(REG0 + 2 * (N) + 1)
+const field_bits fields_of_word[FLOW_N_WORDS] = {
+    REG_PAIR(0), REG_PAIR(1), REG_PAIR(2), REG_PAIR(3), REG_PAIR(4), REG_PAIR(5), REG_PAIR(6), REG_PAIR(7),
+    [WORD(metadata)] = ONE(METADATA),
+    [WORD(tunnel_id)] = ONE(TUNNEL_ID),
+    [WORD(in_port)] = ONE(IN_PORT) | ONE(IN_PHY_PORT),
+    [WORD(pkt_mark)] = ONE(PKT_MARK) | ONE(CONJ_ID),
+    [WORD(actset_output)] = ONE(ACTSET_OUTPUT) | ONE(PBB_ISID),
+    [WORD(eth_dst)] = ONE(ETH_DST) | ONE(ETH_SRC),
+    [WORD(eth_type)] = ONE(ETH_SRC) | ONE(ETH_TYPE) | ONE(VLAN_VID),
+    [WORD(vlan_pcp)] = ONE(VLAN_PCP) | ONE(MPLS_TC) | ONE(MPLS_BOS) | ONE(MPLS_TTL) | ONE(MPLS_LABEL),
+    [WORD(ip_proto)] = ONE(PBB_UCA) | ONE(IP_PROTO) | ONE(IP_DSCP) | ONE(IP_ECN) | ONE(NW_TTL) | ONE(IP_FRAG),
+    [WORD(ipv4_src)] = ONE(IPV4_SRC) | ONE(IPV4_DST),
+    [WORD(ipv6_src)] = ONE(IPV6_SRC), [WORD(ipv6_src) + 1] = ONE(IPV6_SRC),
+    [WORD(ipv6_dst)] = ONE(IPV6_DST), [WORD(ipv6_dst) + 1] = ONE(IPV6_DST),
+    [WORD(ipv6_flabel)] = ONE(IPV6_FLABEL) | ONE(IPV6_EXTHDR) | ONE(ARP_OP),
+    [WORD(arp_spa)] = ONE(ARP_SPA) | ONE(ARP_TPA),
+    [WORD(arp_sha)] = ONE(ARP_SHA) | ONE(ARP_THA),
+    [WORD(tp_src)] = ONE(ARP_THA) | ONE(TCP_SRC) | ONE(TCP_DST) | ONE(UDP_SRC) | ONE(UDP_DST) | ONE(SCTP_SRC) | ONE(SCTP_DST),
+    [WORD(tcp_flags)] = ONE(TCP_FLAGS) | ONE(ICMPV4_TYPE) | ONE(ICMPV4_CODE) | ONE(ICMPV6_TYPE) | ONE(ICMPV6_CODE) | ONE(IPV6_ND_TARGET),
+    [WORD(nd_target) + 1] = ONE(IPV6_ND_TARGET),
+    [WORD(nd_sll)] = ONE(IPV6_ND_TARGET) | ONE(IPV6_ND_SLL),
+    [WORD(nd_tll)] = ONE(IPV6_ND_SLL) | ONE(IPV6_ND_TLL),
+    [WORD(nd_reserved)] = ONE(ND_RESERVED) | ONE(ND_OPTIONS_TYPE),
+};
 
 /* Spellings beside a row's own: the OpenFlow 1.5 numbers of two fields, and the other names that people write. */
 static const struct { uint32_t header; enum field_id id; } more_headers[] = {
@@ -175,17 +203,6 @@ uint32_t field_header(const struct field *f)
     return id | (f->experimenter && id == f->oxm ? f->wire_size + 4u : f->wire_size);
 }
 
-void field_get(const struct field *f, const struct flow *flow, union field_value *v)
-{
-    memset(v, 0, sizeof *v);
-    memcpy(v->b + 16 - f->size, (const uint8_t *) flow + f->offset, f->size);
-}
-
-void field_set(const struct field *f, struct flow *flow, const union field_value *v)
-{
-    memcpy((uint8_t *) flow + f->offset, v->b + 16 - f->size, f->size);
-}
-
 static unsigned __int128 value_u128(const union field_value *v)
 {
     return (unsigned __int128) wire_get64(v->b) << 64 | wire_get64(v->b + 8);
@@ -222,16 +239,6 @@ uint64_t field_value_u64(const union field_value *v)
 union field_value field_value_from_u64(uint64_t x)
 {
     return value_from_u128(x);
-}
-
-union field_value field_mask_all(const struct field *f)
-{
-    return value_from_u128(low_ones(f->bits));
-}
-
-bool field_value_valid(const struct field *f, const union field_value *v)
-{
-    return !(value_u128(v) & ~low_ones(f->bits));
 }
 
 static bool is_ip4(const struct flow *f) { return be16_get(f->eth_type) == 0x0800; }

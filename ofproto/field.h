@@ -26,6 +26,9 @@ enum field_id {                 /* In OXM order first (ascending encode order is
     N_FIELDS
 };
 
+/* A value (and mask) of one field, right-aligned big-endian: the last `size` bytes of b. */
+union field_value { uint8_t b[16]; uint64_t w[2]; };
+
 /* What must hold for a field to exist (OpenFlow 1.3.5 table 12). A row has a set of alternatives. */
 enum field_prereq {
     PREREQ_NONE, PREREQ_VLAN, PREREQ_IP /* 4 or 6 */, PREREQ_IPV4, PREREQ_IPV6, PREREQ_ARP, PREREQ_TCP, PREREQ_UDP, PREREQ_SCTP,
@@ -44,7 +47,7 @@ struct field {
     uint16_t offset;            /* In struct flow. */
     uint8_t size;               /* Bytes in struct flow. */
     uint8_t wire_size;          /* Bytes in an OXM TLV (3 for PBB_ISID, otherwise `size`). */
-    uint64_t words;             /* Bit i: it lies in word i of struct flow (union flow_words); for field_next(). */
+    union field_value all;      /* Ones in the significant bits. */
     uint16_t bits;              /* Significant bits: 13 for VLAN_VID, 6 for IP_DSCP … */
     bool maskable;              /* Section 7.2.3.7 table 12, plus what Open vSwitch allows for its own fields. */
     bool settable;              /* By set-field, load, move. */
@@ -58,12 +61,29 @@ struct field {
 extern const struct field fields[N_FIELDS];
 static inline const struct field *field_row(enum field_id id) { return &fields[id]; }
 
-/* The first field from `id` on that lies in one of the words, N_FIELDS when there is none: what loops over the few fields of a match goes by. */
-static inline enum field_id field_next(uint64_t words, enum field_id id)
+/* Bit i: the field with id i. */
+typedef unsigned __int128 field_bits;
+_Static_assert(N_FIELDS <= 128, "a bit each");
+
+/* The fields that lie in each word of struct flow; of registers reg0 to reg15 only, of which the wider ones consist. */
+extern const field_bits fields_of_word[FLOW_N_WORDS];
+
+/* The fields that lie in any of these words (bit i: word i): what a loop over the few fields of a match goes by, in ascending order. */
+static inline field_bits fields_of_words(uint64_t words)
 {
-    while (id < N_FIELDS && !(fields[id].words & words)) {
-        id++;
+    field_bits set = 0;
+    for (; words; words &= words - 1) {
+        set |= fields_of_word[__builtin_ctzll(words)];
     }
+    return set;
+}
+
+/* Takes the first one out; the set is not empty. */
+static inline enum field_id field_bits_pop(field_bits *set)
+{
+    uint64_t low = (uint64_t) *set;
+    enum field_id id = (enum field_id) (low ? __builtin_ctzll(low) : 64 + __builtin_ctzll((uint64_t) (*set >> 64)));
+    *set &= *set - 1;
     return id;
 }
 
@@ -75,17 +95,49 @@ static inline enum field_id field_id_of(const struct field *f) { return (enum fi
 /* The 32-bit header that names the field in moves and loads: length byte set, never class 0xffff where an NXM exists. */
 uint32_t field_header(const struct field *);
 
-/* A value (and mask) of one field, right-aligned big-endian: the last `size` bytes of b. */
-union field_value { uint8_t b[16]; uint64_t w[2]; };
+/* Reads and writes the `size` bytes of a value; 1, 2, 3, 4, 6, 8 or 16, as fields and TLVs have them. In registers: what is stored in one width and loaded in another
+ * right behind makes the CPU wait. */
+static inline void field_value_load(union field_value *v, const uint8_t *from, unsigned size)
+{
+    uint16_t x16;
+    uint32_t x32;
+    v->w[0] = 0;
+    switch (size) {
+    case 1: v->w[1] = (uint64_t) from[0] << 56; break;
+    case 2: memcpy(&x16, from, 2); v->w[1] = (uint64_t) x16 << 48; break;
+    case 3: memcpy(&x16, from, 2); v->w[1] = (uint64_t) x16 << 40 | (uint64_t) from[2] << 56; break;
+    case 4: memcpy(&x32, from, 4); v->w[1] = (uint64_t) x32 << 32; break;
+    case 6: memcpy(&x16, from, 2); memcpy(&x32, from + 2, 4); v->w[1] = (uint64_t) x16 << 16 | (uint64_t) x32 << 32; break;
+    case 8: memcpy(&v->w[1], from, 8); break;
+    default: memcpy(v->w, from, 16); break;
+    }
+}
 
-void field_get(const struct field *, const struct flow *, union field_value *);
-void field_set(const struct field *, struct flow *, const union field_value *);
+static inline void field_value_store(const union field_value *v, uint8_t *to, unsigned size)
+{
+    const uint16_t x16 = (uint16_t) (v->w[1] >> (size == 3 ? 40 : size == 2 ? 48 : 16));
+    const uint32_t x32 = (uint32_t) (v->w[1] >> 32);
+    switch (size) {
+    case 1: to[0] = v->b[15]; break;
+    case 2: memcpy(to, &x16, 2); break;
+    case 3: memcpy(to, &x16, 2); to[2] = v->b[15]; break;
+    case 4: memcpy(to, &x32, 4); break;
+    case 6: memcpy(to, &x16, 2); memcpy(to + 2, &x32, 4); break;
+    case 8: memcpy(to, &v->w[1], 8); break;
+    default: memcpy(to, v->w, 16); break;
+    }
+}
+
+static inline void field_get(const struct field *f, const struct flow *flow, union field_value *v) { field_value_load(v, (const uint8_t *) flow + f->offset, f->size); }
+static inline void field_set(const struct field *f, struct flow *flow, const union field_value *v) { field_value_store(v, (uint8_t *) flow + f->offset, f->size); }
+static inline bool field_value_is_zero(const union field_value *v) { return !(v->w[0] | v->w[1]); }
 /* Copies bits [src_ofs, src_ofs+n) to [dst_ofs, dst_ofs+n), bit 0 the least significant; n ≤ 128. */
 void field_copy_bits(const union field_value *src, unsigned src_ofs, union field_value *dst, unsigned dst_ofs, unsigned n);
 uint64_t field_value_u64(const union field_value *);            /* Low 64 bits. */
 union field_value field_value_from_u64(uint64_t);
-union field_value field_mask_all(const struct field *);         /* Ones in the significant bits. */
-bool field_value_valid(const struct field *, const union field_value *);   /* No bit beyond `bits`; VID rules are the match's. */
+static inline union field_value field_mask_all(const struct field *f) { return f->all; }
+/* No bit beyond `bits`; VID rules are the match's. */
+static inline bool field_value_valid(const struct field *f, const union field_value *v) { return !((v->w[0] & ~f->all.w[0]) | (v->w[1] & ~f->all.w[1])); }
 
 /* Whether a packet with this key has the field (the prerequisite holds on the packet's own values). */
 bool field_present(enum field_prereq, const struct flow *);

@@ -35,6 +35,50 @@ static void test_table(void)
     }
 }
 
+/* fields_of_word[] is typed by hand: field by field and byte by byte it is what the rows say. */
+static void test_words(void)
+{
+    field_bits all = 0;
+    for (enum field_id id = 0; id < N_FIELDS; id++) {
+        const struct field *f = field_row(id);
+        bool wide = id >= FIELD_XREG0 && id <= FIELD_XXREG3;
+        for (unsigned word = 0; word < FLOW_N_WORDS; word++) {
+            bool lies = false;
+            for (unsigned byte = f->offset; byte < f->offset + f->size; byte++) {
+                lies |= byte / 8 == word;
+            }
+            CU_ASSERT_EQUAL((bool) (fields_of_word[word] >> id & 1), lies && !wide);
+        }
+        all |= (field_bits) !wide << id;
+    }
+    CU_ASSERT(fields_of_words(0) == 0 && fields_of_words((UINT64_C(1) << FLOW_N_WORDS) - 1) == all);
+    enum field_id before = N_FIELDS;
+    for (field_bits rest = all; rest; ) {
+        enum field_id id = field_bits_pop(&rest);
+        CU_ASSERT(before == N_FIELDS || id > before);
+        CU_ASSERT(all >> id & 1 && !(rest >> id & 1));
+        before = id;
+    }
+    CU_ASSERT_EQUAL(before, N_FIELDS - 1);
+}
+
+/* Of each size that there is: the last bytes of the value, and no other byte of the memory. */
+static void test_load_store(void)
+{
+    static const unsigned sizes[] = { 1, 2, 3, 4, 6, 8, 16 };
+    const uint8_t bytes[16] = { 0xa1, 0xb2, 0xc3, 0xd4, 0xe5, 0xf6, 0x17, 0x28, 0x39, 0x4a, 0x5b, 0x6c, 0x7d, 0x8e, 0x9f, 0xf0 };
+    for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+        union field_value v = { .w = { UINT64_MAX, UINT64_MAX } };
+        uint8_t expected[16] = { 0 }, out[18];
+        field_value_load(&v, bytes, sizes[i]);
+        memcpy(expected + 16 - sizes[i], bytes, sizes[i]);
+        CU_ASSERT(!memcmp(v.b, expected, 16));
+        memset(out, 0x55, sizeof out);
+        field_value_store(&v, out + 1, sizes[i]);
+        CU_ASSERT(out[0] == 0x55 && out[1 + sizes[i]] == 0x55 && !memcmp(out + 1, bytes, sizes[i]));
+    }
+}
+
 static void test_lookup(void)
 {
     for (enum field_id id = 0; id < N_FIELDS; id++) {
@@ -49,15 +93,10 @@ static void test_lookup(void)
         CU_ASSERT(!f->alias || field_from_name(f->alias, strlen(f->alias)) == f);
         CU_ASSERT(!f->nxm_name || field_from_name(f->nxm_name, strlen(f->nxm_name)) == f);
         CU_ASSERT_PTR_EQUAL(field_from_header(field_header(f), f->experimenter), f);
-        uint64_t words = 0;
-        for (unsigned byte = f->offset; byte < f->offset + f->size; byte++) {
-            words |= UINT64_C(1) << byte / 8;
+        for (unsigned bit = 0; bit < 128; bit++) {
+            CU_ASSERT_EQUAL(f->all.b[15 - bit / 8] >> bit % 8 & 1, bit < f->bits);
         }
-        CU_ASSERT_EQUAL(f->words, words);
-        CU_ASSERT(field_next(words, id) == id && field_next(words, 0) <= id && field_next(~words, id) != id);
     }
-    CU_ASSERT_EQUAL(field_next(0, 0), N_FIELDS);
-    CU_ASSERT_EQUAL(field_next(UINT64_MAX, 0), 0);
     CU_ASSERT_PTR_NULL(field_from_name("reg1", 3));
     CU_ASSERT_PTR_EQUAL(field_from_name("reg1x", 4), field_row(FIELD_REG0 + 1));
     CU_ASSERT_PTR_NULL(field_from_name("", 0));
@@ -199,6 +238,7 @@ static void test_bad_text(void)
 void field_test_suite(void);
 void field_test_suite(void)
 {
-    UNIT_SUITE("field", { "table 12", test_table }, { "lookup", test_lookup }, { "registers", test_registers }, { "bit copies", test_copy_bits },
-               { "values", test_values }, { "presence", test_present }, { "text round trip", test_text }, { "bad text", test_bad_text });
+    UNIT_SUITE("field", { "table 12", test_table }, { "words", test_words }, { "load and store", test_load_store }, { "lookup", test_lookup },
+               { "registers", test_registers }, { "bit copies", test_copy_bits }, { "values", test_values }, { "presence", test_present },
+               { "text round trip", test_text }, { "bad text", test_bad_text });
 }

@@ -14,8 +14,8 @@
 #define NS_PER_S UINT64_C(1000000000)
 #define BAD_TABLE OF_ERROR(OFPET_FLOW_MOD_FAILED, OFPFMFC_BAD_TABLE_ID)
 
-/* Some entries, gathered before any is changed. */
-struct selection { struct flow_entry **v; size_t n, room; };
+/* Some entries, gathered before any is changed. A strict request has one at most: that takes no memory. */
+struct selection { struct flow_entry **v, *one; size_t n, room; };
 
 /* --- Timeouts --- */
 
@@ -259,11 +259,25 @@ struct flow_entry *flow_tables_find(struct flow_tables *ft, uint8_t table, uint1
 
 /* --- Selecting --- */
 
+static void selection_init(struct selection *s)
+{
+    *s = (struct selection) { .v = &s->one, .room = 1 };
+}
+
+static void selection_fini(struct selection *s)
+{
+    if (s->v != &s->one) {
+        free(s->v);
+    }
+}
+
 static void selection_add(struct selection *s, struct flow_entry *e)
 {
     if (s->n == s->room) {
-        s->room = s->room ? 2 * s->room : 16;
-        s->v = xrealloc(s->v, s->room * sizeof *s->v);
+        struct flow_entry **former = s->v == &s->one ? NULL : s->v;
+        s->room = former ? 2 * s->room : 16;
+        s->v = xrealloc(former, s->room * sizeof *s->v);
+        s->v[0] = former ? s->v[0] : s->one;
     }
     s->v[s->n++] = e;
 }
@@ -319,7 +333,8 @@ static int by_table_and_priority(const void *a_, const void *b_)
 
 void flow_tables_each(struct flow_tables *ft, const struct of_flow_filter *f, bool sorted, void (*fn)(struct flow_entry *, void *aux), void *aux)
 {
-    struct selection s = { NULL, 0, 0 };
+    struct selection s;
+    selection_init(&s);
     select_each(ft, f, &s);
     if (sorted && s.n > 1) {
         qsort(s.v, s.n, sizeof *s.v, by_table_and_priority);
@@ -327,14 +342,15 @@ void flow_tables_each(struct flow_tables *ft, const struct of_flow_filter *f, bo
     for (size_t i = 0; i < s.n; i++) {
         fn(s.v[i], aux);
     }
-    free(s.v);
+    selection_fini(&s);
 }
 
 bool flow_tables_any(struct flow_tables *ft, const struct of_flow_filter *f)
 {
-    struct selection s = { NULL, 0, 0 };
+    struct selection s;
+    selection_init(&s);
     select_each(ft, f, &s);
-    free(s.v);
+    selection_fini(&s);
     return s.n;
 }
 
@@ -451,17 +467,18 @@ static struct of_error modify_staged(struct flow_tables *ft, const struct of_flo
 
 static struct of_error modify(struct flow_tables *ft, const struct of_flow_mod *fm)
 {
-    struct selection s = { NULL, 0, 0 };
+    struct selection s;
     struct of_error error = OF_OK;
+    selection_init(&s);
     select_for_mod(ft, fm, &s);
     if (ft->staging) {
         for (size_t i = 0; of_ok(error) && i < s.n; i++) {
             error = modify_staged(ft, fm, s.v[i]);
         }
-        free(s.v);
+        selection_fini(&s);
         return error;
     }
-    struct instructions *olds = s.n ? xcalloc(s.n, sizeof *olds) : NULL;
+    struct instructions one, *olds = s.n > 1 ? xcalloc(s.n, sizeof *olds) : &one;
     size_t n_done = 0;
     while (n_done < s.n) {
         struct flow_entry *e = s.v[n_done];
@@ -495,19 +512,22 @@ static struct of_error modify(struct flow_tables *ft, const struct of_flow_mod *
             instructions_fini(&new);
         }
     }
-    free(olds);
-    free(s.v);
+    if (olds != &one) {
+        free(olds);
+    }
+    selection_fini(&s);
     return error;
 }
 
 static void delete(struct flow_tables *ft, const struct of_flow_mod *fm)
 {
-    struct selection s = { NULL, 0, 0 };
+    struct selection s;
+    selection_init(&s);
     select_for_mod(ft, fm, &s);
     for (size_t i = 0; i < s.n; i++) {
         remove_entry(ft, s.v[i], OFPRR_DELETE);
     }
-    free(s.v);
+    selection_fini(&s);
 }
 
 struct of_error flow_tables_mod(struct flow_tables *ft, const struct of_flow_mod *fm)

@@ -140,9 +140,16 @@ static bool stands_for_invalid(const struct match *m, const struct field *f)
 
 uint64_t match_words(const struct match *m)
 {
+    const uint64_t *w = m->mask.w;
     uint64_t words = 0;
-    for (unsigned i = 0; i < FLOW_N_WORDS; i++) {
-        words |= (uint64_t) (m->mask.w[i] != 0) << i;
+    unsigned i = 0;
+    for (; i + 4 <= FLOW_N_WORDS; i += 4) {             /* Most have none. */
+        if (w[i] | w[i + 1] | w[i + 2] | w[i + 3]) {
+            words |= (uint64_t) ((w[i] != 0) | (w[i + 1] != 0) << 1 | (w[i + 2] != 0) << 2 | (w[i + 3] != 0) << 3) << i;
+        }
+    }
+    for (; i < FLOW_N_WORDS; i++) {
+        words |= (uint64_t) (w[i] != 0) << i;
     }
     return words;
 }
@@ -152,7 +159,7 @@ bool match_get(const struct match *m, enum field_id id, union field_value *value
     const struct field *f = field_row(id);
     field_get(f, &m->mask.flow, mask);
     field_get(f, &m->value.flow, value);
-    if ((!mask->w[0] && !mask->w[1]) || (id >= FIELD_XREG0 && id <= FIELD_XXREG3)) {
+    if (field_value_is_zero(mask) || (id >= FIELD_XREG0 && id <= FIELD_XXREG3)) {
         return false;
     }
     return match_has_prereq(m, f->prereq) || stands_for_invalid(m, f);
@@ -160,8 +167,8 @@ bool match_get(const struct match *m, enum field_id id, union field_value *value
 
 struct of_error match_check_prereqs(const struct match *m)
 {
-    const uint64_t words = match_words(m);
-    for (enum field_id id = field_next(words, 0); id < N_FIELDS; id = field_next(words, id + 1)) {
+    for (field_bits rest = fields_of_words(match_words(m)); rest; ) {
+        const enum field_id id = field_bits_pop(&rest);
         union field_value value, mask;
         if (match_get(m, id, &value, &mask) && !match_has_prereq(m, field_row(id)->prereq)) {
             return OF_ERROR(OFPET_BAD_MATCH, OFPBMC_BAD_PREREQ);

@@ -43,7 +43,7 @@ bool match_has_prereq(const struct match *, enum field_prereq);
 /* The field's part of the match; false when the match leaves it open, or when its bytes are there under another field's name: of the fields that share storage only
  * the one whose prerequisite holds is reported, and of registers only reg0..15.  So a loop over all fields sees each bit once. */
 bool match_get(const struct match *, enum field_id, union field_value *, union field_value *mask);
-/* Bit i: word i has mask bits.  A loop over the fields of a match needs to look at those in these words only (field_next()). */
+/* Bit i: word i has mask bits.  A loop over the fields of a match needs to look at those in these words only (fields_of_words()). */
 uint64_t match_words(const struct match *);
 
 struct minimatch *minimatch_new(const struct match *);           /* free() */

@@ -454,13 +454,13 @@ void of_header_close(struct buf *b, size_t start)
 
 void of_encode(const struct of_msg *msg, struct buf *b)
 {
-    assert(of_has_form(msg->version, msg->type));
+    const struct of_row *row = find_row(msg->version, msg->type);
+    bool ext = (!row || msg->nicira || msg->type == OFPT_PACKET_IN) && of_ext_has(msg->version, msg->type);
+    assert(row || ext);
     if (msg->type == OFPT_MULTIPART_REPLY) {
         of_multipart_reply_encode(msg, b);
         return;
     }
-    const struct of_row *row = find_row(msg->version, msg->type);
-    bool ext = of_ext_has(msg->version, msg->type) && (!row || msg->nicira || msg->type == OFPT_PACKET_IN);
     size_t start = of_header_open(b, msg->version, ext ? OFPT_EXPERIMENTER : msg->type, msg->xid);
     if (ext && of_ext_encode(msg, b)) {
         of_header_close(b, start);

@@ -15,8 +15,7 @@ static struct of_error bad_match(uint16_t code)
 
 void oxm_put(struct buf *b, const struct field *f, const union field_value *value, const union field_value *mask)
 {
-    union field_value all = field_mask_all(f);
-    bool masked = mask && memcmp(mask, &all, sizeof all);
+    bool masked = mask && (mask->w[0] != f->all.w[0] || mask->w[1] != f->all.w[1]);
     uint32_t id = f->oxm && !(masked && !f->maskable && f->nxm) ? f->oxm : f->nxm;
     bool experimenter = id >> 16 == CLASS_EXPERIMENTER;
     unsigned size = f->wire_size;
@@ -25,9 +24,9 @@ void oxm_put(struct buf *b, const struct field *f, const union field_value *valu
     if (experimenter) {
         buf_put_be32(b, f->experimenter);
     }
-    buf_put(b, value->b + 16 - size, size);
+    field_value_store(value, buf_put_uninit(b, size), size);
     if (masked) {
-        buf_put(b, mask->b + 16 - size, size);
+        field_value_store(mask, buf_put_uninit(b, size), size);
     }
 }
 
@@ -54,19 +53,16 @@ struct of_error oxm_get(struct cursor *c, const struct field **field, union fiel
     if (*has_mask && !f->maskable && !f->nxm_maskable) {
         return bad_match(OFPBMC_BAD_MASK);
     }
-    union field_value all = field_mask_all(f);
-    memset(value, 0, sizeof *value);
-    cursor_copy(&body, value->b + 16 - f->wire_size, f->wire_size);
+    field_value_load(value, cursor_take(&body, f->wire_size), f->wire_size);
     if (!field_value_valid(f, value)) {
         return bad_match(OFPBMC_BAD_VALUE);
     }
-    *mask = all;
+    *mask = f->all;
     if (*has_mask) {
         /* Mask bits beyond the field's width mean nothing; peers that send 0xffff for "exact" are taken at their word. */
-        memset(mask, 0, sizeof *mask);
-        cursor_copy(&body, mask->b + 16 - f->wire_size, f->wire_size);
-        mask->w[0] &= all.w[0];
-        mask->w[1] &= all.w[1];
+        field_value_load(mask, cursor_take(&body, f->wire_size), f->wire_size);
+        mask->w[0] &= f->all.w[0];
+        mask->w[1] &= f->all.w[1];
         /* "oxm_value must be zero where oxm_mask is" (section 7.2.3.5: OFPBMC_BAD_WILDCARDS otherwise). */
         if ((value->w[0] & ~mask->w[0]) || (value->w[1] & ~mask->w[1])) {
             return bad_match(OFPBMC_BAD_WILDCARDS);
@@ -86,12 +82,12 @@ static bool mask_range_used(const struct match *m, const struct field *f)
 {
     union field_value used;
     field_get(f, &m->mask.flow, &used);
-    return used.w[0] || used.w[1];
+    return !field_value_is_zero(&used);
 }
 
 struct of_error match_decode_oxm(struct cursor c, struct match *m)
 {
-    bool seen[N_FIELDS] = { false };
+    field_bits seen = 0;
 
     match_init(m);
     while (cursor_left(&c)) {
@@ -103,17 +99,17 @@ struct of_error match_decode_oxm(struct cursor c, struct match *m)
             return error;
         }
         /* "If a prerequisite is missing [...] or does not precede the field" (section 7.2.3.6). */
-        if (f->prereq == PREREQ_IN_PORT ? !seen[FIELD_IN_PORT] : !match_has_prereq(m, f->prereq)) {
+        if (f->prereq == PREREQ_IN_PORT ? !(seen >> FIELD_IN_PORT & 1) : !match_has_prereq(m, f->prereq)) {
             return bad_match(OFPBMC_BAD_PREREQ);
         }
         /* A register and the wider one that contains it are the same bits, hence the second test. */
-        if (seen[field_id_of(f)] || mask_range_used(m, f)) {
+        if (seen >> field_id_of(f) & 1 || mask_range_used(m, f)) {
             return bad_match(OFPBMC_DUP_FIELD);
         }
         if (field_id_of(f) == FIELD_VLAN_VID && !vlan_vid_valid(&value, &mask)) {
             return bad_match(OFPBMC_BAD_VALUE);
         }
-        seen[field_id_of(f)] = true;
+        seen |= (field_bits) 1 << field_id_of(f);
         match_set(m, field_id_of(f), &value, &mask);
     }
     return OF_OK;
@@ -142,12 +138,11 @@ struct of_error match_decode(struct cursor *c, struct match *m)
 
 void match_encode_oxm(const struct match *m, struct buf *b)
 {
-    const uint64_t words = match_words(m);
-    for (enum field_id id = field_next(words, 0); id < N_FIELDS; id = field_next(words, id + 1)) {
-        const struct field *f = field_row(id);
+    for (field_bits rest = fields_of_words(match_words(m)); rest; ) {
+        const enum field_id id = field_bits_pop(&rest);
         union field_value value, mask;
         if (match_get(m, id, &value, &mask)) {
-            oxm_put(b, f, &value, &mask);
+            oxm_put(b, field_row(id), &value, &mask);
         }
     }
 }

@@ -1,11 +1,14 @@
 /*
  * What a tenant's flow-mods cost controllerd itself: from the bytes of the tenant's message to the bytes for the edge, without a socket.
  *
- * A real controller around one big switch on one edge: decode, virtual switch, compile, ruleset, reconcile, encode. Only
- * two things are the bench's own: the edge's connection never comes up, so that encoded batches go nowhere, and barriers are
- * answered here, at the end of each loop turn. A turn has 64 flow-mods, about what one read from a busy tenant has.
+ * A real controller around one big switch on one edge: decode, virtual switch, compile, ruleset, reconcile, encode. The edge's
+ * connection never comes up, so that encoded batches go nowhere; what an edge answers is handed in here, at the end of each
+ * loop turn: a flow-removed for each rule that was deleted, encoded, and the barrier. Without these an entry that left would
+ * be kept for a second, a hundred thousand at a time. A turn has 64 flow-mods, about what one read from a busy tenant has.
  *
  *     tests/bench/vsw_bench [RULES...]           in front of how many rules to measure; 0 1000 10000 100000 unless given
+ *
+ *     tests/bench/vsw_bench silent [RULES...]    the same with an edge that never tells of what was deleted
  *
  *     tests/bench/vsw_bench pairs                what an address pair costs that gets an id on the fabric (intern.c), by how many there are, and by the network's ports
  *
@@ -34,6 +37,7 @@
 #define TURN 64u
 #define MEASURE_NS UINT64_C(1000000000)
 #define N_SINGLE 20000u
+#define N_BURST 8192u           /* Entries that come, change and go behind the standing ones. */
 
 struct bench {
     char dir[64];
@@ -43,6 +47,11 @@ struct bench {
     struct vsw *vsw;
     uint32_t xid;
     uint64_t n_errors;
+    struct buf removed;         /* A flow-removed, for what left[] names: the cookies of rules that were deleted in this turn. */
+    bool is_silent;
+    uint64_t left[TURN];
+    unsigned n_left;
+    uint32_t *numbers;          /* Of the virtual entries, by the tenant's cookie. */
 };
 
 static const char document[] =
@@ -86,6 +95,19 @@ static void edge_reply(struct bench *b, enum of_multipart type, uint32_t xid)
     reconcile_reply(b->c.reconcile, b->sw, &msg);
 }
 
+static void edge_tell_removed(struct bench *b)
+{
+    for (unsigned i = 0; i < b->n_left; i++) {
+        struct of_msg msg;
+        wire_put64(b->removed.data + OF_HEADER_SIZE, b->left[i]);
+        if (!of_ok(of_decode(b->removed.data, b->removed.size, &msg)) || !fabric_reply(b->c.fabric, b->sw, &msg)) {
+            abort();
+        }
+        of_msg_fini(&msg);
+    }
+    b->n_left = 0;
+}
+
 static void edge_answer_barriers(struct bench *b)
 {
     while (!list_empty(&b->rules->batches)) {
@@ -99,6 +121,7 @@ static void edge_answer_barriers(struct bench *b)
 static void turn(struct bench *b)
 {
     event_base_loop(b->c.base, EVLOOP_NONBLOCK);
+    edge_tell_removed(b);
     edge_answer_barriers(b);
 }
 
@@ -177,6 +200,8 @@ static int remove_path(const char *path, const struct stat *st UNUSED, int flag 
 static void bench_fini(struct bench *b)
 {
     struct of_conn *conn = b->sw->conn;
+    buf_fini(&b->removed);
+    free(b->numbers);
     reconcile_sw_down(b->c.reconcile, b->sw);
     b->sw->conn = NULL;
     of_conn_close(conn);
@@ -214,6 +239,32 @@ static void encode(struct buf *out, enum of_flow_command command, uint32_t numbe
     of_msg_fini(&msg);
 }
 
+/* What an edge will say of the rule: as the tenant's, and whose it is. */
+static void encode_removed(struct bench *b)
+{
+    struct of_msg msg;
+    of_msg_init(&msg, OFPT_FLOW_REMOVED, 0);
+    msg.version = OF13_VERSION;
+    msg.flow_removed.reason = OFPRR_DELETE;
+    msg.flow_removed.packet_count = 10;
+    msg.flow_removed.byte_count = 1000;
+    match_set_u64(&msg.flow_removed.match, FIELD_ETH_SRC, 0x020000000001);
+    match_set_u64(&msg.flow_removed.match, FIELD_ETH_DST, 0x020001000000);
+    match_set_u64(&msg.flow_removed.match, R_VSW, b->vsw->id);
+    match_set_u64(&msg.flow_removed.match, R_IN, 1);
+    of_encode(&msg, &b->removed);
+}
+
+/* Which rule comes, or will be told to have left. */
+static void note(struct bench *b, const struct of_flow_mod *mod)
+{
+    if (mod->command == OFPFC_ADD) {
+        b->numbers[mod->cookie] = b->vsw->next_number;
+    } else if (mod->command == OFPFC_DELETE_STRICT && !b->is_silent) {
+        b->left[b->n_left++] = COOKIE(b->vsw->id, b->numbers[mod->cookie]);
+    }
+}
+
 /* As the agent does with what it reads; `raw` gets an xid, as each message of a tenant has its own. */
 static void take(struct bench *b, uint8_t *raw, size_t size)
 {
@@ -223,6 +274,7 @@ static void take(struct bench *b, uint8_t *raw, size_t size)
     if (of_ok(error)) {
         vsw_change_begin(b->vsw, 1, raw, size);
         error = vsw_flow_mod(b->vsw, &msg.flow_mod);
+        note(b, &msg.flow_mod);
         of_msg_fini(&msg);
     }
     b->n_errors += !of_ok(error);
@@ -260,12 +312,11 @@ static void fill(struct bench *b, unsigned from, unsigned to)
 /* Adds, modifies and deletes of entries behind the standing ones: messages of each per second, made before. */
 static void measure_rate(struct bench *b, unsigned n_rules)
 {
-    enum { N = 8192 };
     static const struct { enum of_flow_command command; uint32_t port; } kinds[] = { { OFPFC_ADD, 2 }, { OFPFC_MODIFY_STRICT, 1 }, { OFPFC_DELETE_STRICT, 0 } };
     struct buf messages[ARRAY_SIZE(kinds)] = { BUF_INIT };
     uint64_t n[ARRAY_SIZE(kinds)] = { 0 }, ns[ARRAY_SIZE(kinds)] = { 0 }, all = 0, all_ns = 0;
     for (unsigned k = 0; k < ARRAY_SIZE(kinds); k++) {
-        for (unsigned i = 0; i < N; i++) {
+        for (unsigned i = 0; i < N_BURST; i++) {
             encode(&messages[k], kinds[k].command, n_rules + i, kinds[k].port);
         }
     }
@@ -274,7 +325,7 @@ static void measure_rate(struct bench *b, unsigned n_rules)
             uint64_t start = cpu_ns();
             take_all(b, &messages[k], TURN);
             ns[k] += cpu_ns() - start;
-            n[k] += N;
+            n[k] += N_BURST;
         }
     }
     for (unsigned k = 0; k < ARRAY_SIZE(kinds); k++) {
@@ -379,20 +430,35 @@ static void measure_pairs(struct bench *b)
     }
 }
 
+static const unsigned usual[] = { 0, 1000, 10000, 100000 };
+
+static unsigned wanted_rules(int argc, char **argv, unsigned i) { return argc > 1 ? (unsigned) strtoul(argv[i + 1], NULL, 10) : usual[i]; }
+
 int main(int argc, char **argv)
 {
-    static const unsigned usual[] = { 0, 1000, 10000, 100000 };
     struct bench b;
-    unsigned n_rules = 0, n = argc > 1 ? (unsigned) argc - 1 : ARRAY_SIZE(usual);
+    unsigned n_rules = 0, n;
     bench_init(&b);
     if (argc > 1 && !strcmp(argv[1], "pairs")) {
         measure_pairs(&b);
         bench_fini(&b);
         return 0;
     }
+    if (argc > 1 && !strcmp(argv[1], "silent")) {
+        b.is_silent = true;
+        argc--;
+        argv++;
+    }
+    n = argc > 1 ? (unsigned) argc - 1 : ARRAY_SIZE(usual);
+    encode_removed(&b);
+    unsigned most = 0;
+    for (unsigned i = 0; i < n; i++) {
+        most = MAX(most, wanted_rules(argc, argv, i));
+    }
+    b.numbers = xcalloc(most + N_BURST, sizeof b.numbers[0]);
     size_t empty = heap_used();
     for (unsigned i = 0; i < n; i++) {
-        unsigned wanted = argc > 1 ? (unsigned) strtoul(argv[i + 1], NULL, 10) : usual[i];
+        unsigned wanted = wanted_rules(argc, argv, i);
         fill(&b, n_rules, wanted);
         n_rules = MAX(n_rules, wanted);
         size_t used = heap_used() - empty;
