@@ -105,6 +105,8 @@ struct cache_plan {
     bool usable;
     bool shape;                         /* The key's last word says which headers are there, */
     bool inner;                         /* and what the second VLAN tag is: a rule pops the first. */
+    bool labels;                        /* Labels are popped on the way to other tables: of labelled frames the words of layers 3 and 4 are those of the header behind the stack. */
+    uint32_t label_mask;                /* What is read of labels, as they are on the wire; not 0: one more word has those of the second and third label. */
     uint8_t n_words, n_key;             /* Words of struct flow, and in all. */
     uint8_t n_ids;                      /* Room in an entry. */
     uint16_t stride;                    /* Bytes of an entry. */
@@ -144,9 +146,13 @@ enum cache_step_code {
     STEP_BITS,                          /* 16 bits at offset `port`, of the layer-4 header or of the frame; one more cell: value and mask. `n`: STEP_BITS_*. */
     STEP_PUSH_VLAN,                     /* `port`: the TPID; `n`: VID and priority are those of the tag that is there. */
     STEP_POP_VLAN,
+    STEP_PUSH_MPLS,                     /* `port`: the Ethernet type; `n`: STEP_LABEL_*. */
+    STEP_POP_MPLS,                      /* `port`: the Ethernet type; `n`: STEP_BEHIND_*. */
     STEP_QUEUE,                         /* `port`: its number. */
 };
 enum { STEP_BITS_L4 = 1, STEP_BITS_IN_IPV4 = 2, STEP_BITS_IN_TCP = 4, STEP_BITS_IN_UDP = 8, STEP_BITS_IN_ICMPV6 = 16 };    /* IN: that checksum covers them. */
+enum { STEP_LABEL_COPY = 1, STEP_LABEL_TTL_V4 = 2, STEP_LABEL_TTL_V6 = 4, STEP_LABEL_BOTTOM = 8 };    /* Where a new label's bits are from. */
+enum { STEP_BEHIND_L3 = 1, STEP_BEHIND_V6 = 2, STEP_BEHIND_L4 = 4 };           /* Headers that a popped label brings up. */
 struct cache_step { uint8_t code, n; uint16_t port; };
 #define CACHE_STEPS 25
 #define CACHE_MACS_CELLS 6
@@ -198,7 +204,7 @@ struct cache {
 /* What the control thread knows of a table's rules.  Only ever grows, until it is counted again. */
 struct cache_use {
     union flow_words match, reads, writes;
-    bool pops;                          /* VLAN tags. */
+    bool pops, pops_labels, pushes_labels;      /* `pops`: VLAN tags. */
     uint32_t targets[CACHE_N_TABLES / 32 + 1];
     bool resubmits;
 };
@@ -274,6 +280,22 @@ uint64_t cache_lanes_answerable(const struct cache_plan *, unsigned word, uint64
 
 /* --- cache_key.c [poll] --- */
 struct cache_key { uint64_t w[CACHE_MAX_WORDS]; };
+/*
+ * The word behind those of struct flow, when the plan has it: with the prerequisites' fields it says whether an action on any header applies, and what is left when tags go.
+ *
+ *     63         32   25  24  23  22  20   19    18     17 16 15       0
+ *     | second tag |  L4  V6  V4  LABELS  CUT  SNAP  ROOM  L4 L3  l2_len |       (V4, V6 and L4 from bit 23 on: behind LABELS)
+ */
+#define SHAPE_L3 (UINT64_C(1) << 16)
+#define SHAPE_L4 (UINT64_C(1) << 17)
+#define SHAPE_ROOM (UINT64_C(1) << 18)          /* For a label or a PBB tag. */
+#define SHAPE_SNAP (UINT64_C(1) << 19)          /* Labels can be neither pushed nor popped. */
+#define SHAPE_CUT (UINT64_C(1) << 20)           /* Headers end with the frame: padding, which popped tags may bring about, would look like the rest of them. */
+#define SHAPE_LABELS_SHIFT 21                   /* Two bits: how many labels there are; 0: none, or not known. */
+#define SHAPE_V4_BEHIND (UINT64_C(1) << 23)
+#define SHAPE_V6_BEHIND (UINT64_C(1) << 24)
+#define SHAPE_L4_BEHIND (UINT64_C(1) << 25)
+#define CACHE_MAX_LABELS 3u
 /* n keys and hashes. `scratch`: all zero at first; a caller's for as long as the plan. */
 void cache_keys(const struct cache_plan *, struct packet **, unsigned n, uint32_t in_port, struct cache_key *, uint64_t *hashes);
 

@@ -136,7 +136,7 @@ static void test_programs_that_are_gone(void)
 
 /* --- Rewriting --- */
 
-struct rewriting { const char *entry, *flow; uint8_t tags; bool live; };
+struct rewriting { const char *entry, *flow; uint8_t tags, labels; bool live; };
 
 /* A VLAN tag in front of those that are there. */
 static void tag(struct buf *frame, uint16_t tci)
@@ -145,6 +145,17 @@ static void tag(struct buf *frame, uint16_t tci)
     memmove(frame->data + 16, frame->data + 12, frame->size - 16);
     wire_put16(frame->data + 12, 0x8100);
     wire_put16(frame->data + 14, tci);
+}
+
+/* So many labels in front of what the frame's type says, the outermost one `number`; the type is lost. */
+static void label(struct buf *frame, unsigned n, uint32_t number, uint8_t ttl)
+{
+    for (unsigned i = 0; i < n; i++) {
+        buf_put_zeros(frame, 4);
+        memmove(frame->data + 18, frame->data + 14, frame->size - 18);
+        wire_put32(frame->data + 14, (number + n - 1 - i) << 12 | 3 << 9 | (i ? 0 : 0x100) | ttl);
+    }
+    wire_put16(frame->data + 12, n ? 0x8847 : wire_get16(frame->data + 12));
 }
 
 static void same_output(struct fixture *a, struct fixture *b)
@@ -170,6 +181,7 @@ static void rewrite(const struct rewriting *c, bool check)
     dp_set_cache(cached->dp, 1000, check);
     dp_set_cache(plain->dp, 0, false);
     fixture_compose(c->flow, &frame);
+    label(&frame, c->labels, 100, 64);
     for (unsigned i = 0; i < c->tags; i++) {
         tag(&frame, (uint16_t) (0x3005 + i));
     }
@@ -210,37 +222,60 @@ static void rewrite(const struct rewriting *c, bool check)
 static void test_rewriting(void)
 {
     static const struct rewriting cases[] = {
-        { "actions=push_vlan:0x8100,set_field:0x1007->vlan_vid,output:2", UDP, 0, false },
-        { "actions=push_vlan:0x88a8,set_field:5->vlan_pcp,output:2,output:3", TCP, 1, false },
-        { "actions=output:3,push_vlan:0x88a8,output:2,push_vlan:0x8100,set_field:0x1001->vlan_vid,output:4", TCP6, 2, false },
-        { "dl_vlan=5,actions=pop_vlan,output:2", UDP, 1, false },
-        { "dl_vlan=6,actions=pop_vlan,pop_vlan,output:2", UDP, 2, false },
-        { "dl_vlan=6,actions=pop_vlan,set_field:0x1009->vlan_vid,output:2,pop_vlan,output:3", UDP, 2, false },
-        { "vlan_tci=0x1000/0x1000,actions=set_field:0x1123->vlan_vid,set_field:1->vlan_pcp,output:2", UDP, 1, false },
-        { "dl_vlan=6,actions=pop_vlan,resubmit(,1)|table=1,dl_vlan=5,actions=pop_vlan,output:2|table=1,priority=1,actions=output:3", UDP, 2, false },
+        { "actions=push_vlan:0x8100,set_field:0x1007->vlan_vid,output:2", UDP, 0, 0, false },
+        { "actions=push_vlan:0x88a8,set_field:5->vlan_pcp,output:2,output:3", TCP, 1, 0, false },
+        { "actions=output:3,push_vlan:0x88a8,output:2,push_vlan:0x8100,set_field:0x1001->vlan_vid,output:4", TCP6, 2, 0, false },
+        { "dl_vlan=5,actions=pop_vlan,output:2", UDP, 1, 0, false },
+        { "dl_vlan=6,actions=pop_vlan,pop_vlan,output:2", UDP, 2, 0, false },
+        { "dl_vlan=6,actions=pop_vlan,set_field:0x1009->vlan_vid,output:2,pop_vlan,output:3", UDP, 2, 0, false },
+        { "vlan_tci=0x1000/0x1000,actions=set_field:0x1123->vlan_vid,set_field:1->vlan_pcp,output:2", UDP, 1, 0, false },
+        { "dl_vlan=6,actions=pop_vlan,resubmit(,1)|table=1,dl_vlan=5,actions=pop_vlan,output:2|table=1,priority=1,actions=output:3", UDP, 2, 0, false },
         { "dl_vlan=5,actions=pop_vlan,resubmit(,1)|"
-          "table=1,ip,nw_dst=10.0.0.2,actions=set_field:02:00:00:00:00:09->eth_dst,dec_ttl,push_vlan:0x8100,set_field:0x1008->vlan_vid,output:2", UDP, 1, false },
-        { "ip,actions=dec_ttl,push_vlan:0x8100,dec_ttl,output:2,dec_ttl,output:3", TCP, 0, false },
-        { "ip,actions=push_vlan:0x8100,dec_ttl,pop_vlan,dec_ttl,output:2", TCP, 1, false },
-        { "ip,actions=set_field:10.1.2.3->ip_src,output:2", TCP, 0, false },
-        { "tcp,actions=set_field:10.1.2.3->ip_dst,set_field:8080->tcp_dst,set_field:1->tcp_src,output:2", TCP, 0, false },
-        { "udp,actions=set_field:10.1.2.3->ip_dst,set_field:8080->udp_dst,set_field:1->udp_src,output:2", UDP, 1, false },
-        { "tcp6,actions=set_field:2001:db8::1->ipv6_src,set_field:2001:db8::2->ipv6_dst,output:2", TCP6, 0, true },        /* More than a program holds. */
-        { "tcp6,actions=set_field:2001:db8::1->ipv6_src,set_field:9->tcp_dst,output:2", TCP6, 0, false },
-        { "icmp6,actions=set_field:2001:db8::1->ipv6_dst,output:2", "icmp6,ipv6_src=fe80::1,ipv6_dst=fe80::2,icmpv6_type=128", 0, false },
-        { "icmp,actions=set_field:10.1.2.3->ip_dst,output:2", "icmp,nw_src=10.0.0.1,nw_dst=10.0.0.2,icmp_type=8", 0, false },
-        { "ip,actions=set_field:10->ip_dscp,set_field:1->ip_ecn,mod_nw_ttl:9,dec_ttl,output:2", TCP, 0, false },
-        { "ipv6,actions=set_field:10->ip_dscp,set_field:1->ip_ecn,set_field:0x12345->ipv6_label,mod_nw_ttl:9,dec_ttl,output:2", TCP6, 0, false },
-        { "arp,actions=set_field:2->arp_op,set_field:10.3.3.3->arp_spa,set_field:02:00:00:00:00:08->arp_tha,output:2", ARP, 0, false },
-        { "arp,actions=set_field:10.3.3.3->arp_tpa,set_field:02:00:00:00:00:08->arp_sha,output:2", ARP, 1, false },
-        { "mpls,actions=set_field:100000->mpls_label,set_field:5->mpls_tc,dec_mpls_ttl,output:2", MPLS, 0, false },
-        { "mpls,actions=dec_mpls_ttl,push_vlan:0x8100,dec_mpls_ttl,set_field:0x1007->vlan_vid,output:2", MPLS, 0, false },
-        { "mpls,actions=set_mpls_ttl:3,output:2", MPLS, 1, false },
-        { "actions=set_queue:3,output:2,pop_queue,output:3", UDP, 0, false },
-        { "actions=set_queue:70000,output:2", UDP, 0, true },
-        { "tcp,actions=load:5->NXM_OF_IP_SRC[8..15],load:1->NXM_OF_TCP_DST[3],move:NXM_OF_IP_SRC[0..7]->NXM_OF_IP_DST[16..23],output:2", TCP, 0, false },
-        { "actions=clone(push_vlan:0x8100,output:2),output:3", UDP, 0, true },
-        { "sctp,actions=set_field:7->sctp_dst,output:2", "sctp,nw_src=10.0.0.1,nw_dst=10.0.0.2,tp_src=1,tp_dst=2", 0, true },
+          "table=1,ip,nw_dst=10.0.0.2,actions=set_field:02:00:00:00:00:09->eth_dst,dec_ttl,push_vlan:0x8100,set_field:0x1008->vlan_vid,output:2", UDP, 1, 0, false },
+        { "ip,actions=dec_ttl,push_vlan:0x8100,dec_ttl,output:2,dec_ttl,output:3", TCP, 0, 0, false },
+        { "ip,actions=push_vlan:0x8100,dec_ttl,pop_vlan,dec_ttl,output:2", TCP, 1, 0, false },
+        { "ip,actions=set_field:10.1.2.3->ip_src,output:2", TCP, 0, 0, false },
+        { "tcp,actions=set_field:10.1.2.3->ip_dst,set_field:8080->tcp_dst,set_field:1->tcp_src,output:2", TCP, 0, 0, false },
+        { "udp,actions=set_field:10.1.2.3->ip_dst,set_field:8080->udp_dst,set_field:1->udp_src,output:2", UDP, 1, 0, false },
+        { "tcp6,actions=set_field:2001:db8::1->ipv6_src,set_field:2001:db8::2->ipv6_dst,output:2", TCP6, 0, 0, true },        /* More than a program holds. */
+        { "tcp6,actions=set_field:2001:db8::1->ipv6_src,set_field:9->tcp_dst,output:2", TCP6, 0, 0, false },
+        { "icmp6,actions=set_field:2001:db8::1->ipv6_dst,output:2", "icmp6,ipv6_src=fe80::1,ipv6_dst=fe80::2,icmpv6_type=128", 0, 0, false },
+        { "icmp,actions=set_field:10.1.2.3->ip_dst,output:2", "icmp,nw_src=10.0.0.1,nw_dst=10.0.0.2,icmp_type=8", 0, 0, false },
+        { "ip,actions=set_field:10->ip_dscp,set_field:1->ip_ecn,mod_nw_ttl:9,dec_ttl,output:2", TCP, 0, 0, false },
+        { "ipv6,actions=set_field:10->ip_dscp,set_field:1->ip_ecn,set_field:0x12345->ipv6_label,mod_nw_ttl:9,dec_ttl,output:2", TCP6, 0, 0, false },
+        { "arp,actions=set_field:2->arp_op,set_field:10.3.3.3->arp_spa,set_field:02:00:00:00:00:08->arp_tha,output:2", ARP, 0, 0, false },
+        { "arp,actions=set_field:10.3.3.3->arp_tpa,set_field:02:00:00:00:00:08->arp_sha,output:2", ARP, 1, 0, false },
+        { "mpls,actions=set_field:100000->mpls_label,set_field:5->mpls_tc,dec_mpls_ttl,output:2", MPLS, 0, 0, false },
+        { "mpls,actions=dec_mpls_ttl,push_vlan:0x8100,dec_mpls_ttl,set_field:0x1007->vlan_vid,output:2", MPLS, 0, 0, false },
+        { "mpls,actions=set_mpls_ttl:3,output:2", MPLS, 1, 0, false },
+        /* Labels pushed. */
+        { "actions=push_mpls:0x8847,set_field:17->mpls_label,output:2", UDP, 0, 0, false },
+        { "actions=push_mpls:0x8848,output:2,push_mpls:0x8847,set_field:2->mpls_tc,output:3", TCP6, 1, 0, false },
+        { "ip,actions=dec_ttl,push_mpls:0x8847,set_field:17->mpls_label,dec_mpls_ttl,set_field:02:00:00:00:00:09->eth_dst,output:2", TCP, 0, 0, false },
+        { "actions=push_mpls:0x8847,set_field:17->mpls_label,set_mpls_ttl:9,dec_mpls_ttl,push_vlan:0x8100,set_field:0x1005->vlan_vid,output:2", ARP, 0, 0, false },
+        { "actions=push_mpls:0x8847,goto_table:1|table=1,mpls,mpls_ttl=64,mpls_bos=1,actions=dec_mpls_ttl,push_mpls:0x8847,output:2", UDP, 0, 0, false },
+        { "mpls,actions=push_mpls:0x8847,dec_mpls_ttl,output:2,pop_mpls:0x8847,output:3", MPLS, 0, 0, false },
+        { "actions=write_actions(push_mpls:0x8847,set_field:17->mpls_label,push_vlan:0x8100,output:2)", UDP, 0, 0, false },
+        /* Popped. */
+        { "mpls,actions=pop_mpls:0x0800,output:2", UDP, 0, 1, false },
+        { "mpls,mpls_bos=0,actions=pop_mpls:0x8847,dec_mpls_ttl,output:2", UDP, 1, 2, true },               /* Nothing follows that would ask what is below. */
+        { "mpls,mpls_bos=0,actions=pop_mpls:0x8847,goto_table:1|table=1,mpls,mpls_label=101,actions=dec_mpls_ttl,output:2", UDP, 1, 2, false },
+        { "mpls,mpls_bos=0,actions=pop_mpls:0x8847,goto_table:1|table=1,mpls,mpls_label=101,mpls_bos=0,mpls_tc=3,actions=pop_mpls:0x8847,goto_table:2|"
+          "table=2,mpls,mpls_label=102,mpls_bos=1,actions=pop_mpls:0x0800,resubmit(,3)|table=3,udp,udp_dst=80,nw_dst=10.0.0.2,actions=dec_ttl,output:2", UDP, 0, 3, false },
+        { "mpls,actions=pop_mpls:0x0800,goto_table:1|table=1,tcp,nw_dst=10.0.0.2,actions=dec_ttl,set_field:10.1.2.3->ip_dst,set_field:8080->tcp_dst,output:2", TCP, 2, 1, false },
+        { "mpls,actions=pop_mpls:0x86dd,goto_table:1|table=1,tcp6,ipv6_dst=fe80::2,actions=dec_ttl,set_field:8080->tcp_dst,set_field:9->ip_dscp,output:2", TCP6, 0, 1, false },
+        { "mpls,actions=pop_mpls:0x86dd,goto_table:1|table=1,tcp6,actions=set_field:8080->tcp_dst,push_mpls:0x8847,output:2",
+          TCP6 ",ipv6_exthdr=8", 0, 1, false },
+        { "mpls,actions=pop_mpls:0x86dd,goto_table:1|table=1,priority=2,ip,actions=drop|table=1,priority=1,actions=output:2", UDP, 0, 1, false },      /* Not what it says. */
+        { "dl_vlan=5,mpls,actions=pop_vlan,pop_mpls:0x0800,goto_table:1|table=1,ip,nw_dst=10.0.0.2,actions=push_vlan:0x8100,set_field:0x1009->vlan_vid,output:2", UDP, 1, 1, false },
+        { "mpls,actions=pop_mpls:0x88cc,goto_table:1|table=1,dl_type=0x88cc,actions=push_mpls:0x8847,output:2", UDP, 0, 2, false },
+        { "mpls,actions=dec_mpls_ttl,pop_mpls:0x0800,dec_ttl,output:2", UDP, 0, 1, true },              /* Two TTLs. */
+        { "mpls,actions=clone(pop_mpls:0x0800,output:2),output:3", UDP, 0, 1, true },
+        { "actions=set_queue:3,output:2,pop_queue,output:3", UDP, 0, 0, false },
+        { "actions=set_queue:70000,output:2", UDP, 0, 0, true },
+        { "tcp,actions=load:5->NXM_OF_IP_SRC[8..15],load:1->NXM_OF_TCP_DST[3],move:NXM_OF_IP_SRC[0..7]->NXM_OF_IP_DST[16..23],output:2", TCP, 0, 0, false },
+        { "actions=clone(push_vlan:0x8100,output:2),output:3", UDP, 0, 0, true },
+        { "sctp,actions=set_field:7->sctp_dst,output:2", "sctp,nw_src=10.0.0.1,nw_dst=10.0.0.2,tp_src=1,tp_dst=2", 0, 0, true },
     };
     for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
         rewrite(&cases[i], false);

@@ -158,7 +158,7 @@ static void miss(struct cache_batch *b, struct packet *p, const struct cache_key
         perf_lap(perf, PERF_WALK, 1);
         return;
     }
-    recorder_init(&rec);
+    recorder_init(&rec, b->plan->shape ? key->w[b->plan->n_words] : 0);
     cache_walk(b, p, &rec, NULL);
     perf_lap(perf, PERF_WALK, 1);
     unsigned n = rec.n_rules + (rec.plain ? rec.n_counts : 0);

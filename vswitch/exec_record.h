@@ -22,7 +22,10 @@ struct recorder {
     uint8_t inner;                      /* Copies within copies that something follows. */
     uint8_t ttl;                        /* Times that the TTL was taken, */
     uint16_t ttl_ofs;                   /* there, in the packet as it came. */
+    uint64_t shape;                     /* The frame's as it came (cache.h). */
     uint8_t n_pops;                     /* Of VLAN tags. */
+    uint8_t n_label_pops, n_label_pushes;
+    uint16_t label_ttl_ofs;             /* Where the TTL of a pushed label is from, in the packet as it came; 0: from nowhere. */
     int16_t moved;                      /* Bytes pushed less those popped. */
     uint8_t sent_cells;                 /* Of the program, up to its last output. */
     uint32_t visited;
@@ -38,7 +41,7 @@ struct recorder {
 
 struct guide { const uint32_t *ids; unsigned n, pos; };
 
-void recorder_init(struct recorder *);
+void recorder_init(struct recorder *, uint64_t shape);      /* shape: the key's word, 0 without one. */
 void recorder_rule(struct recorder *, uint8_t table, uint32_t id);     /* id: the rule's counter, or the table itself for a miss. */
 void recorder_count(struct recorder *, uint32_t id);
 void recorder_macs(struct recorder *, const struct field *, const union flow_words *after, const union field_value *mask);
@@ -47,6 +50,9 @@ void recorder_ttl(struct recorder *, const struct packet *, const struct flow *,
 bool recorder_field(struct recorder *, const struct packet *, const struct field *, const struct flow *after, const union field_value *mask);
 void recorder_push_vlan(struct recorder *, uint16_t tpid, bool copies);         /* copies: VID and priority. */
 void recorder_pop_vlan(struct recorder *, const struct packet *before);
+/* Before the label is pushed or popped. */
+void recorder_push_mpls(struct recorder *, const struct packet *before, const struct flow *before_flow, uint16_t ethertype);
+void recorder_pop_mpls(struct recorder *, uint16_t ethertype);
 void recorder_queue(struct recorder *, uint32_t queue);
 void recorder_output(struct recorder *, uint32_t port);
 /* No more steps; drop: the reason that was counted when nothing was sent. */
