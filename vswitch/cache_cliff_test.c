@@ -267,7 +267,8 @@ static void test_rewriting(void)
         { "mpls,actions=pop_mpls:0x86dd,goto_table:1|table=1,tcp6,actions=set_field:8080->tcp_dst,push_mpls:0x8847,output:2",
           TCP6 ",ipv6_exthdr=8", 0, 1, false },
         { "mpls,actions=pop_mpls:0x86dd,goto_table:1|table=1,priority=2,ip,actions=drop|table=1,priority=1,actions=output:2", UDP, 0, 1, false },      /* Not what it says. */
-        { "dl_vlan=5,mpls,actions=pop_vlan,pop_mpls:0x0800,goto_table:1|table=1,ip,nw_dst=10.0.0.2,actions=push_vlan:0x8100,set_field:0x1009->vlan_vid,output:2", UDP, 1, 1, false },
+        { "dl_vlan=5,mpls,actions=pop_vlan,pop_mpls:0x0800,goto_table:1|"
+          "table=1,ip,nw_dst=10.0.0.2,actions=push_vlan:0x8100,set_field:0x1009->vlan_vid,output:2", UDP, 1, 1, false },
         { "mpls,actions=pop_mpls:0x88cc,goto_table:1|table=1,dl_type=0x88cc,actions=push_mpls:0x8847,output:2", UDP, 0, 2, false },
         { "mpls,actions=dec_mpls_ttl,pop_mpls:0x0800,dec_ttl,output:2", UDP, 0, 1, true },              /* Two TTLs. */
         { "mpls,actions=clone(pop_mpls:0x0800,output:2),output:3", UDP, 0, 1, true },

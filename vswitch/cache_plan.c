@@ -341,7 +341,8 @@ static struct cache_plan *plan_new(const struct cache_control *cc)
 
 static bool same_layout(const struct cache_plan *a, const struct cache_plan *b)
 {
-    return a->n_words == b->n_words && a->shape == b->shape && a->inner == b->inner && a->labels == b->labels && a->label_mask == b->label_mask && a->usable == b->usable && a->n_ids == b->n_ids && a->stride == b->stride
+    return a->n_words == b->n_words && a->shape == b->shape && a->inner == b->inner && a->labels == b->labels && a->label_mask == b->label_mask
+        && a->usable == b->usable && a->n_ids == b->n_ids && a->stride == b->stride
         && !memcmp(a->index, b->index, a->n_words) && !memcmp(a->mask, b->mask, a->n_words * sizeof a->mask[0])
         && a->n_lanes == b->n_lanes && !memcmp(a->lanes, b->lanes, a->n_lanes * sizeof a->lanes[0]);
 }

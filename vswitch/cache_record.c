@@ -222,7 +222,7 @@ void recorder_push_mpls(struct recorder *r, const struct packet *before, const s
     r->moved = (int16_t) (r->moved + 4);
 }
 
-/* The header below the label is in the key when it is the next of few labels, or behind the last one, and what the Ethernet type says; of unknown types nobody sees more than that. */
+/* What is below the label is in the key when it is the next of few labels, or the IP header behind the last one.  Of a type that nobody parses there is nothing to know. */
 void recorder_pop_mpls(struct recorder *r, uint16_t ethertype)
 {
     struct cache_step *s = edit_cells(r, 1);

@@ -56,8 +56,9 @@ static void random_match_text(struct rng *r, struct buf *b)
 
 static void labels(struct rng *r, struct buf *b)
 {
-    buf_printf(b, "%s,", PICK(r, "push_mpls:0x8847", "push_mpls:0x8848", "push_mpls:0x8847,set_field:16->mpls_label", "push_mpls:0x8847,set_field:1->mpls_tc,set_mpls_ttl:2", "dec_mpls_ttl",
-                              "pop_mpls:0x0800", "pop_mpls:0x0800", "pop_mpls:0x8847", "pop_mpls:0x8847", "pop_mpls:0x86dd", "pop_mpls:0x8848", "pop_mpls:0x88cc", "pop_mpls:0x0806",
+    buf_printf(b, "%s,", PICK(r, "push_mpls:0x8847", "push_mpls:0x8848", "push_mpls:0x8847,set_field:16->mpls_label", "push_mpls:0x8847,set_field:1->mpls_tc,set_mpls_ttl:2",
+                              "pop_mpls:0x0800", "pop_mpls:0x0800", "pop_mpls:0x8847", "pop_mpls:0x8847", "pop_mpls:0x86dd", "pop_mpls:0x8848", "pop_mpls:0x88cc",
+                              "pop_mpls:0x0806", "dec_mpls_ttl",
                               "pop_mpls:0x8100", "set_field:17->mpls_label", "copy_ttl_in", "copy_ttl_out", "move:OXM_OF_MPLS_LABEL[0]->NXM_NX_REG0[0]"));
 }
 
