@@ -108,6 +108,7 @@ vswitch_datapath_test_SOURCES = \
 	vswitch/cache_cliff_test.c \
 	vswitch/cache_hostile_test.c \
 	vswitch/cache_key_test.c \
+	vswitch/cache_labels_test.c \
 	vswitch/cache_test.c \
 	vswitch/checksum_test.c \
 	vswitch/classifier_test.c \
