@@ -338,8 +338,46 @@ static void test_told_apart(void)
     end(fx);
 }
 
+/* The padding that a popped tag or label brings about completes a TCP header that the frame's end had cut off: what is not in the key decides. */
+static void test_cut_off(void)
+{
+    struct fixture *fx = begin();
+    uint8_t d[60] = { 2, [11] = 1 };
+    fixture_add(fx, "dl_vlan=5,actions=pop_vlan,goto_table:1");
+    fixture_add(fx, "mpls,actions=pop_mpls:0x0800,goto_table:1");
+    fixture_add(fx, "table=1,priority=2,tcp,tp_dst=80,actions=output:2");
+    fixture_add(fx, "table=1,priority=1,actions=output:3");
+    wire_put16(d + 18, 0x4600);         /* An option of four bytes. */
+    wire_put16(d + 20, 44);
+    wire_put16(d + 26, 64 << 8 | 6);
+    for (unsigned i = 0; i < 12; i++) {
+        wire_put32(d + 12, i < 6 ? 0x81000005 : 0x88470001);
+        wire_put16(d + 16, i < 6 ? 0x0800 : 0x0140);
+        wire_put16(d + 44, i & 1 ? 81 : 80);
+        fixture_receive(fx, 1, d, sizeof d);
+        CU_ASSERT_STRING_EQUAL(fixture_ports(fx), i & 1 ? "3" : "2");
+    }
+    end(fx);
+}
+
+/* A new label has the TTL of the IP header: whoever matches it asks for the other. */
+static void test_pushed_ttl(void)
+{
+    struct fixture *fx = begin();
+    fixture_add(fx, "actions=push_mpls:0x8847,goto_table:1");
+    fixture_add(fx, "table=1,priority=2,mpls,mpls_ttl=9,actions=output:2");
+    fixture_add(fx, "table=1,priority=1,actions=output:3");
+    for (unsigned i = 0; i < 8; i++) {
+        fixture_receive_flow(fx, 1, i & 1 ? "udp,nw_src=10.0.0.1,nw_ttl=9" : "udp,nw_src=10.0.0.1,nw_ttl=8");
+        CU_ASSERT_STRING_EQUAL(fixture_ports(fx), i & 1 ? "2" : "3");
+    }
+    CU_ASSERT_EQUAL(fixture_hits(fx), 6);
+    end(fx);
+}
+
 void cache_cliff_test_suite(void)
 {
     UNIT_SUITE("cache, cliffs", { "long walks", test_long_walks }, { "many programs", test_many_programs }, { "programs that are gone", test_programs_that_are_gone },
-               { "rewriting", test_rewriting }, { "packets that are unfit", test_unfit }, { "frames told apart", test_told_apart });
+               { "rewriting", test_rewriting }, { "packets that are unfit", test_unfit }, { "frames told apart", test_told_apart },
+               { "headers cut off", test_cut_off }, { "TTL of a pushed label", test_pushed_ttl });
 }

@@ -5,8 +5,9 @@
  * as long as those can say it (`plain`); it says whether the walk may be cached at all (`cacheable`): not when something happened that other packets of
  * the same key may see otherwise:
  *
- *   - a lookup after an action that brought up fields which the original key did not have (the header below a popped label or a second popped tag, what a new
- *     protocol number makes of the same bytes): `tainted`;
+ *   - a lookup after an action that brought up fields which the original key does not have (what is below a fourth label, a third tag or a PBB header, what a new
+ *     protocol number makes of the same bytes; cache.h says what it has): `tainted`;
+ *   - a tag or label popped off a frame whose headers are cut off;
  *   - a meter that dropped, an expired TTL, a copy or a push for which there was no room, an action on a header that is not there.
  *
  * The other direction is the guide: the rules of a cached walk, in order, for an executor that runs live.  When that executor finds itself in one of
