@@ -116,6 +116,16 @@ static void some_key(struct rng *r, struct flow *f)
     }
 }
 
+/* An IPv4 header gets an option; its checksum is nobody's concern here. */
+static void add_option(struct buf *b, uint32_t ofs)
+{
+    buf_put_zeros(b, 4);
+    memmove(b->data + ofs + 24, b->data + ofs + 20, b->size - ofs - 24);
+    memset(b->data + ofs + 20, 1, 4);
+    b->data[ofs]++;
+    wire_put16(b->data + ofs + 2, (uint16_t) (wire_get16(b->data + ofs + 2) + 4));
+}
+
 static void make_frames(struct pair *p)
 {
     struct rng *r = &p->rng;
@@ -125,7 +135,11 @@ static void make_frames(struct pair *p)
         some_key(r, &key);
         buf_init(b);
         packet_compose(&key, b, rng_below(r, 40));
-        random_labels(r, b, key.vlan_vid.v ? ETH_HEADER_SIZE + 4 : ETH_HEADER_SIZE);
+        uint32_t ofs = key.vlan_vid.v ? ETH_HEADER_SIZE + 4 : ETH_HEADER_SIZE;
+        if (be16_get(key.eth_type) == ETH_TYPE_IPV4 && rng_below(r, 4) == 0) {
+            add_option(b, ofs);
+        }
+        random_labels(r, b, ofs);
         if (rng_below(r, 6) == 0 && b->size > 76) {
             b->size = ETH_FRAME_MIN + rng_below(r, 16);         /* Popping pads it. */
         } else if (rng_below(r, 8) == 0) {
