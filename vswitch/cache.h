@@ -23,9 +23,9 @@
  * cache_check.c [poll]: the test mode.
  *
  * An entry has the packed key, the numbers of all counters that the walk moved (vswitch/counters.h; room for as many as there are tables, later for the longest
- * walk), and a program: a short list of plain steps (write MAC addresses, other headers, tags and labels, take from the TTL, output, drop).  Programs are shared by all
+ * walk), and a program: a short list of plain steps (write MAC addresses, other headers, tags and labels, take from the TTL, ask a meter, output, drop).  Programs are shared by all
  * entries that do the same, so they are few and hot, and frames of a batch that have one program leave together.  What plain steps cannot say (packet-ins,
- * meters, NORMAL, changes to a copy of the packet …) is "guided": the executor runs as always, live, but is told the rule of each lookup.  What depends on
+ * meters that remark, NORMAL, changes to a copy of the packet …) is "guided": the executor runs as always, live, but is told the rule of each lookup.  What depends on
  * more than the key is not cached at all (exec_record.h).
  *
  * Validity.  Nothing is flushed when rules change.  The plan has a generation; an entry has the one in which it was last known to be right.  For each
@@ -157,6 +157,7 @@ enum cache_step_code {
     STEP_PUSH_MPLS,                     /* `port`: the Ethernet type; `n`: STEP_LABEL_*. */
     STEP_POP_MPLS,                      /* `port`: the Ethernet type; `n`: STEP_BEHIND_*. */
     STEP_QUEUE,                         /* `port`: its number. */
+    STEP_METER,                         /* Two more cells: its slot. `n`: rules met before; `port`: whether something was sent. Run by cache_run.c. */
 };
 enum { STEP_BITS_L4 = 1, STEP_BITS_IN_IPV4 = 2, STEP_BITS_IN_TCP = 4, STEP_BITS_IN_UDP = 8, STEP_BITS_IN_ICMPV6 = 16 };    /* IN: that checksum covers them. */
 enum { STEP_LABEL_COPY = 1, STEP_LABEL_TTL_V4 = 2, STEP_LABEL_TTL_V6 = 4, STEP_LABEL_BOTTOM = 8 };    /* Where a new label's bits are from. */
@@ -164,6 +165,7 @@ enum { STEP_BEHIND_L3 = 1, STEP_BEHIND_V6 = 2, STEP_BEHIND_L4 = 4 };           /
 struct cache_step { uint8_t code, n; uint16_t port; };
 #define CACHE_STEPS 25
 #define CACHE_MACS_CELLS 6
+#define CACHE_METER_CELLS 2
 #define CACHE_SENT 0xff
 struct cache_program {
     uint64_t hash;
@@ -175,7 +177,8 @@ struct cache_program {
     uint16_t port;                      /* When plain. */
     bool takes;                         /* The last step is an output, which takes the packet. */
     uint8_t pushes;                     /* So much headroom is needed, else the packet has to walk. */
-    uint8_t pad[6];
+    uint8_t meter;                      /* Where the only meter is among the cells, and one more; 0: there is none. */
+    uint8_t pad[5];
     struct cache_step cells[CACHE_STEPS + 1];
 };
 _Static_assert(sizeof(struct cache_program) == 128, "two cache lines");

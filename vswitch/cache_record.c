@@ -265,6 +265,21 @@ void recorder_output(struct recorder *r, uint32_t port)
     if (s) {
         *s = (struct cache_step) { .code = STEP_OUTPUT, .port = (uint16_t) port };
         r->sent_cells = r->program.n_cells;
+        r->takes = true;
+    }
+}
+
+/* Counters of groups are behind those of rules, so "all so far" has a number only as long as there are none. */
+void recorder_meter(struct recorder *r, struct meter_slot *slot, bool sent, bool noted)
+{
+    struct cache_step *s = add_cells(r, 1 + CACHE_METER_CELLS);
+    if (s) {
+        r->plain = r->plain && !r->inner && !r->n_counts && !r->program.meter && !noted;
+        *s = (struct cache_step) { .code = STEP_METER, .n = (uint8_t) r->n_rules, .port = sent };
+        memcpy(s + 1, &slot, sizeof slot);
+        r->program.meter = (uint8_t) (s - r->program.cells + 1);
+        r->sent_cells = r->program.n_cells;
+        r->takes = false;
     }
 }
 
@@ -273,10 +288,10 @@ void recorder_finish(struct recorder *r, bool sent, uint8_t drop)
     struct cache_program *p = &r->program;
     memset(p->cells + r->sent_cells, 0, (size_t) (p->n_cells - r->sent_cells) * sizeof p->cells[0]);      /* Nobody sees what was done behind the last output. */
     p->n_cells = r->sent_cells;
-    p->takes = p->n_cells;
+    p->takes = r->takes;
     p->drop = sent ? CACHE_SENT : drop;
     p->plain = p->n_cells == 1;
-    p->port = p->n_cells ? p->cells[p->n_cells - 1].port : 0;
+    p->port = p->takes ? p->cells[p->n_cells - 1].port : 0;
     p->ttl = r->ttl;
     p->ttl_ofs = r->ttl_ofs;
     uint64_t words[sizeof *p / 8], h = 0;

@@ -122,6 +122,9 @@ static void random_rule_text(struct rng *r, struct buf *b)
         buf_printf(b, "conjunction(%u,%u/2)", conjunction, 1 + rng_below(r, 2));
         return;
     }
+    if (rng_below(r, 6) == 0) {
+        buf_printf(b, "meter:%u,", 1 + rng_below(r, 3));
+    }
     for (unsigned i = rng_below(r, 4); i; i--) {
         random_action_text(r, b, table, 1);
     }
@@ -178,6 +181,26 @@ static void random_group(struct pair *p)
     group(p, command, id, type, sets[set], command == OFPGC_DELETE ? 0 : 2);
 }
 
+/* Two that drop, one of them by bytes, and one that remarks and drops. */
+static void meters(struct pair *p, enum of_meter_command command)
+{
+    struct of_meter_band bands[3][2] = {
+        { { .type = OFPMBT_DROP, .rate = 1000 + rng_below(&p->rng, 9000), .burst_size = 10 } },
+        { { .type = OFPMBT_DROP, .rate = 1000 + rng_below(&p->rng, 9000), .burst_size = 8 } },
+        { { .type = OFPMBT_DSCP_REMARK, .rate = 3000, .burst_size = 5, .prec_level = 1 }, { .type = OFPMBT_DROP, .rate = 8000, .burst_size = 10 } },
+    };
+    for (unsigned i = 0; i < 3; i++) {
+        uint16_t unit = i == 1 ? OFPMF_KBPS : OFPMF_PKTPS;
+        for (unsigned k = 0; k < 2; k++) {
+            struct of_meter_mod mod = { .command = command, .flags = unit | OFPMF_BURST | OFPMF_STATS, .meter_id = i + 1, .n_bands = i == 2 ? 2 : 1 };
+            mod.bands = xcalloc(2, sizeof bands[i][0]);      /* The table may keep them. */
+            memcpy(mod.bands, bands[i], sizeof bands[i]);
+            CU_ASSERT_TRUE(of_ok(meter_table_mod(dp_meters(k ? p->plain.dp : p->cached.dp), &mod)));
+            free(mod.bands);
+        }
+    }
+}
+
 static void begin(struct fixture *fx)
 {
     dp_bundle_begin(fx->dp);
@@ -202,7 +225,7 @@ static void change(struct pair *p)
 {
     struct rng *r = &p->rng;
     struct buf b = BUF_INIT;
-    switch (rng_below(r, 12)) {
+    switch (rng_below(r, 14)) {
     case 0: random_group(p); break;
     case 1:
         buf_printf(&b, "table=%u,", rng_below(r, N_TABLES));
@@ -216,14 +239,15 @@ static void change(struct pair *p)
         dp_port_set(p->plain.dp, port, config, live);
         break;
     }
-    case 3: {
+    case 3: meters(p, OFPMC_MODIFY); break;
+    case 4: {
         bool on = rng_below(r, 2);
         dp_set_misses(p->cached.dp, on);
         dp_set_misses(p->plain.dp, on);
         break;
     }
-    case 4: random_rule_text(r, &b); mod(p, OFPFC_MODIFY, buf_cstr(&b)); break;
-    case 5: random_rule_text(r, &b); mod(p, OFPFC_DELETE_STRICT, buf_cstr(&b)); break;
+    case 5: random_rule_text(r, &b); mod(p, OFPFC_MODIFY, buf_cstr(&b)); break;
+    case 6: random_rule_text(r, &b); mod(p, OFPFC_DELETE_STRICT, buf_cstr(&b)); break;
     default: random_rule_text(r, &b); mod(p, OFPFC_ADD, buf_cstr(&b)); break;
     }
     buf_fini(&b);
@@ -311,8 +335,24 @@ static void sum(struct fixture *fx, struct sums *s)
     flow_tables_each(dp_flows(fx->dp), &all, true, add_entry, s);
 }
 
+static void compare_meters(struct pair *p)
+{
+    for (uint32_t id = 1; id <= 3; id++) {
+        struct of_meter_stats x, y;
+        meter_table_stats(dp_meters(p->cached.dp), meter_table_find(dp_meters(p->cached.dp), id), &x);
+        meter_table_stats(dp_meters(p->plain.dp), meter_table_find(dp_meters(p->plain.dp), id), &y);
+        CU_ASSERT_TRUE(x.packet_in_count == y.packet_in_count && x.byte_in_count == y.byte_in_count);
+        for (unsigned i = 0; i < x.n_bands; i++) {
+            CU_ASSERT_TRUE(x.bands[i].packet_count == y.bands[i].packet_count && x.bands[i].byte_count == y.bands[i].byte_count);
+        }
+        free(x.bands);
+        free(y.bands);
+    }
+}
+
 static void compare_counters(struct pair *p)
 {
+    compare_meters(p);
     struct sums a, b;
     sum(&p->cached, &a);
     sum(&p->plain, &b);
@@ -396,6 +436,7 @@ static void test_twin(void)
         fixture_init(&p->plain);
         dp_set_cache(p->cached.dp, 100, round % 2);
         dp_set_cache(p->plain.dp, 0, false);
+        meters(p, OFPMC_ADD);
         make_frames(p);
         for (unsigned step = 0; step < 200; step++) {
             if (rng_below(&p->rng, 2)) {

@@ -248,7 +248,7 @@ static void record_op(struct exec *e, const struct op *op)
         rec->tainted = true;
         rec->plain = false;
         break;
-    case OP_CONTROLLER: case OP_METER:
+    case OP_CONTROLLER:
         rec->plain = false;
         break;
     default:

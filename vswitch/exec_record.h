@@ -8,7 +8,7 @@
  *   - a lookup after an action that brought up fields which the original key does not have (what is below a fourth label, a third tag or a PBB header, what a new
  *     protocol number makes of the same bytes; cache.h says what it has): `tainted`;
  *   - a tag or label popped off a frame whose headers are cut off;
- *   - a meter that dropped, an expired TTL, a copy or a push for which there was no room, an action on a header that is not there.
+ *   - a meter that dropped this one (of others a step asks it), an expired TTL, a copy or a push for which there was no room, an action on a header that is not there.
  *
  * The other direction is the guide: the rules of a cached walk, in order, for an executor that runs live.  When that executor finds itself in one of
  * the situations above it throws the guide away and looks up for itself from there on.  So a guide is a hint that is right for as long as it is followed.
@@ -17,6 +17,8 @@
 #define VSWITCH_EXEC_RECORD_H 1
 
 #include "vswitch/cache.h"
+
+struct meter_slot;
 
 struct recorder {
     bool cacheable, plain, tainted;
@@ -28,7 +30,8 @@ struct recorder {
     uint8_t n_label_pops, n_label_pushes;
     uint16_t label_ttl_ofs;             /* Where the TTL of a pushed label is from, in the packet as it came; 0: from nowhere. */
     int16_t moved;                      /* Bytes pushed less those popped. */
-    uint8_t sent_cells;                 /* Of the program, up to its last output. */
+    uint8_t sent_cells;                 /* Of the program, up to its last output or meter. */
+    bool takes;                         /* It was an output. */
     uint32_t visited;
     unsigned n_rules, n_counts;
     uint32_t rules[CACHE_MAX_IDS], counts[CACHE_MAX_IDS];
@@ -55,6 +58,8 @@ void recorder_pop_vlan(struct recorder *, const struct packet *before);
 void recorder_push_mpls(struct recorder *, const struct packet *before, const struct flow *before_flow, uint16_t ethertype);
 void recorder_pop_mpls(struct recorder *, uint16_t ethertype);
 void recorder_queue(struct recorder *, uint32_t queue);
+/* A meter that drops or does nothing.  sent: something has left before; `noted`: what became of the packet is said already, whether it drops or not. */
+void recorder_meter(struct recorder *, struct meter_slot *, bool sent, bool noted);
 void recorder_output(struct recorder *, uint32_t port);
 /* No more steps; drop: the reason that was counted when nothing was sent. */
 void recorder_finish(struct recorder *, bool sent, uint8_t drop);
