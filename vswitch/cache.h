@@ -23,7 +23,7 @@
  * cache_check.c [poll]: the test mode.
  *
  * An entry has the packed key, the numbers of all counters that the walk moved (vswitch/counters.h; room for as many as there are tables, later for the longest
- * walk), and a program: a short list of plain steps (write MAC addresses, other headers, tags and labels, take from the TTL, ask a meter, output, drop).  Programs are shared by all
+ * walk), and a program: a short list of plain steps (write MAC addresses, other headers, tags and labels, the TTL, a meter, output, drop).  Programs are shared by all
  * entries that do the same, so they are few and hot, and frames of a batch that have one program leave together.  What plain steps cannot say (packet-ins,
  * meters that remark, NORMAL, changes to a copy of the packet …) is "guided": the executor runs as always, live, but is told the rule of each lookup.  What depends on
  * more than the key is not cached at all (exec_record.h).
@@ -172,7 +172,7 @@ struct cache_program {
     uint8_t n_cells;
     uint8_t drop;                       /* enum drop_reason when nothing is sent, else CACHE_SENT. */
     uint8_t ttl;                        /* The TTL must be above this, else the packet has to walk. */
-    bool plain;                         /* One output and nothing else. */
+    bool plain;                         /* One output and nothing else, of any packet. */
     uint16_t ttl_ofs;                   /* Where, when `ttl`. */
     uint16_t port;                      /* When plain. */
     bool takes;                         /* The last step is an output, which takes the packet. */

@@ -290,9 +290,9 @@ void recorder_finish(struct recorder *r, bool sent, uint8_t drop)
     p->n_cells = r->sent_cells;
     p->takes = r->takes;
     p->drop = sent ? CACHE_SENT : drop;
-    p->plain = p->n_cells == 1;
     p->port = p->takes ? p->cells[p->n_cells - 1].port : 0;
     p->ttl = r->ttl;
+    p->plain = p->takes && p->n_cells == 1 && !p->ttl && !p->pushes;
     p->ttl_ofs = r->ttl_ofs;
     uint64_t words[sizeof *p / 8], h = 0;
     memcpy(words, p, sizeof *p);        /* The hash itself is zero still. */

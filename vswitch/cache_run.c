@@ -280,18 +280,15 @@ static inline __attribute__((always_inline)) void hit(struct cache_batch *b, con
         return;
     }
     const struct cache_program *prog = &t->cache.programs[e->program];
-    if (__builtin_expect(!cache_may_run(prog, p), 0)) {
-        hit_unfit(b, p);
-        return;
-    }
-    if (__builtin_expect(prog->meter, 0)) {
-        hit_metered(b, e, prog, p);
-        return;
-    }
-    count_ids(t, cache_ids(b->plan, e), e->n_ids, 1, p->len, b->now_ns);
     if (prog->plain) {
+        count_ids(t, cache_ids(b->plan, e), e->n_ids, 1, p->len, b->now_ns);
         put(&b->out, p, prog->port);
+    } else if (__builtin_expect(!cache_may_run(prog, p), 0)) {
+        hit_unfit(b, p);
+    } else if (__builtin_expect(prog->meter, 0)) {
+        hit_metered(b, e, prog, p);
     } else {
+        count_ids(t, cache_ids(b->plan, e), e->n_ids, 1, p->len, b->now_ns);
         execute(&b->out, prog, p);
     }
 }
