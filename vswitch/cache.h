@@ -113,7 +113,7 @@ struct cache_plan {
     bool usable;
     bool shape;                         /* The key's last word says which headers are there, */
     bool inner;                         /* and what the second VLAN tag is: a rule pops the first. */
-    bool labels;                        /* Labels are popped on the way to other tables: of labelled frames the words of layers 3 and 4 are those of the header behind the stack. */
+    bool labels;                        /* Labels are popped before lookups or edits: of labelled frames the words of layers 3 and 4 are those of the header behind the stack. */
     uint32_t label_mask;                /* What is read of labels, as they are on the wire; not 0: one more word has those of the second and third label. */
     uint8_t n_words, n_key;             /* Words of struct flow, and in all. */
     uint8_t n_ids;                      /* Room in an entry. */
@@ -216,6 +216,7 @@ struct cache {
 struct cache_use {
     union flow_words match, reads, writes;
     bool pops, pops_labels, pushes_labels;      /* `pops`: VLAN tags. */
+    bool looks_inside;                  /* Actions that ask for what is behind the Ethernet header and labels. */
     uint32_t targets[CACHE_N_TABLES / 32 + 1];
     bool resubmits;
 };

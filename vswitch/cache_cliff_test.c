@@ -258,6 +258,7 @@ static void test_rewriting(void)
         { "actions=write_actions(push_mpls:0x8847,set_field:17->mpls_label,push_vlan:0x8100,output:2)", UDP, 0, 0, false },
         /* Popped. */
         { "mpls,actions=pop_mpls:0x0800,output:2", UDP, 0, 1, false },
+        { "mpls,actions=pop_mpls:0x0800,dec_ttl,set_field:9->ip_dscp,output:2", UDP, 1, 1, false },
         { "mpls,mpls_bos=0,actions=pop_mpls:0x8847,dec_mpls_ttl,output:2", UDP, 1, 2, true },               /* Nothing follows that would ask what is below. */
         { "mpls,mpls_bos=0,actions=pop_mpls:0x8847,goto_table:1|table=1,mpls,mpls_label=101,actions=dec_mpls_ttl,output:2", UDP, 1, 2, false },
         { "mpls,mpls_bos=0,actions=pop_mpls:0x8847,goto_table:1|table=1,mpls,mpls_label=101,mpls_bos=0,mpls_tc=3,actions=pop_mpls:0x8847,goto_table:2|"

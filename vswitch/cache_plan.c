@@ -66,8 +66,14 @@ static void write_all(union flow_words *w)
     add_field(w, field_row(FIELD_PBB_ISID));
 }
 
+static bool is_inside(const struct field *f)
+{
+    return f->offset >= offsetof(struct flow, ip_proto);
+}
+
 static void write_field(struct cache_use *u, const struct field *f)
 {
+    u->looks_inside = u->looks_inside || is_inside(f);
     if (!is_packet_field(f)) {
         add_field(&u->writes, f);
         return;
@@ -91,6 +97,7 @@ static void write_field(struct cache_use *u, const struct field *f)
 
 static void read_field(struct cache_use *u, const struct field *f)
 {
+    u->looks_inside = u->looks_inside || is_inside(f);
     if (is_packet_field(f)) {
         add_field(&u->reads, f);
         if (!is_mac(f)) {
@@ -141,6 +148,7 @@ static void add_op(struct cache_use *u, const struct op *op)
         break;
     case OP_PUSH_MPLS: case OP_POP_MPLS:
         u->pushes_labels = u->pushes_labels || op->code == OP_PUSH_MPLS;
+        u->looks_inside = u->looks_inside || op->code == OP_PUSH_MPLS;          /* For the TTL. */
         u->pops_labels = u->pops_labels || op->code == OP_POP_MPLS;
         /* Fall through. */
     case OP_PUSH_PBB: case OP_POP_PBB: case OP_SET_MPLS_TTL: case OP_DEC_MPLS_TTL: case OP_COPY_TTL_OUT: case OP_COPY_TTL_IN:
@@ -267,20 +275,20 @@ static uint16_t stride_of(size_t size)
 /* Which of what labels have is read, and whether what they hide is. */
 static void cover_labels(const struct cache_control *cc, struct cache_plan *p, union flow_words *mask)
 {
-    bool pushes = false, pops = false, resubmits = false;
+    bool pushes = false, pops = false, asks = false;
     for (unsigned t = 0; t < CACHE_N_TABLES; t++) {
         static const uint32_t nowhere[CACHE_N_TABLES / 32 + 1];
         const struct cache_use *u = &cc->use[t];
         if (cc->reachable[t]) {
             pushes = pushes || u->pushes_labels;
             pops = pops || u->pops_labels;
-            resubmits = resubmits || u->resubmits || (u->pops_labels && memcmp(u->targets, nowhere, sizeof nowhere));
+            asks = asks || u->resubmits || u->looks_inside || (u->pops_labels && memcmp(u->targets, nowhere, sizeof nowhere));
         }
     }
     if (pushes && mask->flow.mpls_ttl) {
         mask->flow.nw_ttl = UINT8_MAX;  /* Section 5.13: a new label's is that of the IP header. */
     }
-    p->labels = pops && resubmits;
+    p->labels = pops && asks;
     if (p->labels) {
         p->label_mask = be32_get(mask->flow.mpls_label) << 12 | (uint32_t) mask->flow.mpls_tc << 9 | mask->flow.mpls_ttl;
     }
