@@ -361,6 +361,44 @@ static void test_cut_off(void)
     end(fx);
 }
 
+/* A label that looks like the beginning of an IPv4 header is taken for one; what its addresses are no key has. */
+static void test_label_as_header(void)
+{
+    for (unsigned pushed = 0; pushed < 2; pushed++) {
+        struct fixture *fx = begin();
+        uint8_t d[80] = { 2, [11] = 1, [12] = 0x88, [13] = 0x47 };
+        unsigned ofs = pushed ? 14 : 18;
+        fixture_add(fx, pushed ? "mpls,actions=push_mpls:0x8847,pop_mpls:0x0800,goto_table:1" : "mpls,actions=pop_mpls:0x0800,goto_table:1");
+        fixture_add(fx, "table=1,priority=2,ip,nw_dst=10.0.0.1,actions=output:2");
+        fixture_add(fx, "table=1,priority=1,actions=output:3");
+        wire_put32(d + 14, 16 << 12 | 64);
+        wire_put32(d + ofs, 0x45000140);
+        for (unsigned i = 0; i < 6; i++) {
+            wire_put32(d + ofs + 16, i & 1 ? 0x0a000002 : 0x0a000001);
+            fixture_receive(fx, 1, d, sizeof d);
+            CU_ASSERT_STRING_EQUAL(fixture_ports(fx), i & 1 ? "3" : "2");
+        }
+        end(fx);
+    }
+}
+
+/* Behind options: the ports are where the header says. */
+static void test_options_below_a_label(void)
+{
+    struct fixture *fx = begin();
+    uint8_t d[80] = { 2, [11] = 1, [12] = 0x88, [13] = 0x47, [18] = 0x46, [21] = 62, [26] = 64, [27] = 17 };
+    fixture_add(fx, "mpls,actions=pop_mpls:0x0800,goto_table:1");
+    fixture_add(fx, "table=1,udp,actions=set_field:99->udp_dst,output:2");
+    wire_put32(d + 14, 16 << 12 | 0x140);
+    for (unsigned i = 0; i < 3; i++) {
+        fixture_receive(fx, 1, d, sizeof d);
+        CU_ASSERT_STRING_EQUAL(fixture_ports(fx), "2");
+        CU_ASSERT_EQUAL(wire_get16(fx->out[0].data + 40), 99);
+    }
+    CU_ASSERT_EQUAL(fixture_hits(fx), 2);
+    end(fx);
+}
+
 /* A new label has the TTL of the IP header: whoever matches it asks for the other. */
 static void test_pushed_ttl(void)
 {
@@ -380,5 +418,6 @@ void cache_cliff_test_suite(void)
 {
     UNIT_SUITE("cache, cliffs", { "long walks", test_long_walks }, { "many programs", test_many_programs }, { "programs that are gone", test_programs_that_are_gone },
                { "rewriting", test_rewriting }, { "packets that are unfit", test_unfit }, { "frames told apart", test_told_apart },
-               { "headers cut off", test_cut_off }, { "TTL of a pushed label", test_pushed_ttl });
+               { "headers cut off", test_cut_off }, { "TTL of a pushed label", test_pushed_ttl },
+               { "a label as a header", test_label_as_header }, { "options below a label", test_options_below_a_label });
 }
