@@ -107,6 +107,8 @@ vswitch_datapath_test_SOURCES = \
 	vswitch/datapath_test.c \
 	vswitch/cache_cliff_test.c \
 	vswitch/cache_hostile_test.c \
+	vswitch/cache_key_test.c \
+	vswitch/cache_labels_test.c \
 	vswitch/cache_test.c \
 	vswitch/checksum_test.c \
 	vswitch/classifier_test.c \

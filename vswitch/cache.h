@@ -11,15 +11,21 @@
  * switches get from a tuple space of wildcarded flows, without its masks.  Bits that an action reads are left as they are.  Since it costs a load for
  * each 16 bits, this is done only while many packets miss (cache_lanes.c).
  *
+ * What tags and labels hide.  A tag or a label that is popped brings up what was no field of the packet, so a plan whose rules pop has that in the key as well: the second
+ * VLAN tag; of a labelled frame the bits that are read of the second and the third label, how many labels there are, and, in the words of layers 3 and 4 (which a labelled
+ * frame does not use), the fields of the IPv4 or IPv6 header behind the last label.  Which of them is met depends on the Ethernet type that the action gives, not on the label's
+ * bottom-of-stack bit (OpenFlow 1.3.5 section 7.2.5); what is in no key (a fourth label, labels taken for IP, ARP) makes a walk `tainted` (exec_record.h).  Popping may add
+ * padding, which would look like the rest of a header that is cut off: such frames (SHAPE_CUT) are not cached where tags or labels are popped.
+ *
  * Files.  cache_plan.c [control]: the mask, kept up as rules come and go, and what has changed of late.  cache_lanes.c [control]: which bits
  * have classes.  cache_memory.c [control]: the table's life.  cache_key.c [poll]: a batch's keys.  cache.c [poll]: the table.
  * exec_record.h, cache_record.c [poll]: what a walk writes down.  cache_steps.c [poll]: the rarer steps.  cache_run.c [poll]: batches through it all.
  * cache_check.c [poll]: the test mode.
  *
  * An entry has the packed key, the numbers of all counters that the walk moved (vswitch/counters.h; room for as many as there are tables, later for the longest
- * walk), and a program: a short list of plain steps (write MAC addresses, other headers, tags, take from the TTL, output, drop).  Programs are shared by all
+ * walk), and a program: a short list of plain steps (write MAC addresses, other headers, tags and labels, the TTL, a meter, output, drop).  Programs are shared by all
  * entries that do the same, so they are few and hot, and frames of a batch that have one program leave together.  What plain steps cannot say (packet-ins,
- * meters, NORMAL, changes to a copy of the packet …) is "guided": the executor runs as always, live, but is told the rule of each lookup.  What depends on
+ * meters that remark, NORMAL, changes to a copy of the packet …) is "guided": the executor runs as always, live, but is told the rule of each lookup.  What depends on
  * more than the key is not cached at all (exec_record.h).
  *
  * Validity.  Nothing is flushed when rules change.  The plan has a generation; an entry has the one in which it was last known to be right.  For each
@@ -58,7 +64,9 @@
  *     were what to ask for (vhost_ring.h).
  *   - What it cost to receive and send was more than half of all that: vhost_ring.h.
  *   - Writes to layers 3 and 4, tags, labels and queues live (guided), one run each, the bench with a capture of 1,000 flows: a router between VLANs 3.5 Mpps, with steps
- *     10.5; NAT 5.4 and 12.2; a tag pushed 5.3 and 13.2 (of which about 3 are the rings').  What is live still: meters 4.4, NORMAL 6 to 7, labels popped 3.4.
+ *     10.5; NAT 5.4 and 12.2; a tag pushed 5.3 and 13.2 (of which about 3 are the rings').  What is live still: NORMAL 6 to 7.
+ *   - Labels live and as steps, the bench with captures of 1,000 flows, one round each, Mpps (Open vSwitch beside it): pushed 6.1 and 11.0 (5.6), popped before an output 4.0
+ *     and 10.6 (4.5), popped before a table of routes 3.5 and 9.1 (3.3), two of them 3.0 and 8.1 (3.2).  A meter that only drops: 7.2 to 7.4 and 10.0 to 12.8 (5.6).
  * The lines acl/1M and six/1M once had 14 and 9 % of the ceiling in vswitchd.  Growth, and the bench's warm-up (its generator's realtime class left the control
  * thread, which makes the larger caches, next to no time), were mended together; how much each did was not measured apart.
  *
@@ -105,6 +113,8 @@ struct cache_plan {
     bool usable;
     bool shape;                         /* The key's last word says which headers are there, */
     bool inner;                         /* and what the second VLAN tag is: a rule pops the first. */
+    bool labels;                        /* Labels are popped before lookups or edits: of labelled frames the words of layers 3 and 4 are those of the header behind the stack. */
+    uint32_t label_mask;                /* What is read of labels, as they are on the wire; not 0: one more word has those of the second and third label. */
     uint8_t n_words, n_key;             /* Words of struct flow, and in all. */
     uint8_t n_ids;                      /* Room in an entry. */
     uint16_t stride;                    /* Bytes of an entry. */
@@ -144,24 +154,31 @@ enum cache_step_code {
     STEP_BITS,                          /* 16 bits at offset `port`, of the layer-4 header or of the frame; one more cell: value and mask. `n`: STEP_BITS_*. */
     STEP_PUSH_VLAN,                     /* `port`: the TPID; `n`: VID and priority are those of the tag that is there. */
     STEP_POP_VLAN,
+    STEP_PUSH_MPLS,                     /* `port`: the Ethernet type; `n`: STEP_LABEL_*. */
+    STEP_POP_MPLS,                      /* `port`: the Ethernet type; `n`: STEP_BEHIND_*. */
     STEP_QUEUE,                         /* `port`: its number. */
+    STEP_METER,                         /* Two more cells: its slot. `n`: rules met before; `port`: whether something was sent. Run by cache_run.c. */
 };
 enum { STEP_BITS_L4 = 1, STEP_BITS_IN_IPV4 = 2, STEP_BITS_IN_TCP = 4, STEP_BITS_IN_UDP = 8, STEP_BITS_IN_ICMPV6 = 16 };    /* IN: that checksum covers them. */
+enum { STEP_LABEL_COPY = 1, STEP_LABEL_TTL_V4 = 2, STEP_LABEL_TTL_V6 = 4, STEP_LABEL_BOTTOM = 8 };    /* Where a new label's bits are from. */
+enum { STEP_BEHIND_L3 = 1, STEP_BEHIND_V6 = 2, STEP_BEHIND_L4 = 4 };           /* Headers that a popped label brings up. */
 struct cache_step { uint8_t code, n; uint16_t port; };
 #define CACHE_STEPS 25
 #define CACHE_MACS_CELLS 6
+#define CACHE_METER_CELLS 2
 #define CACHE_SENT 0xff
 struct cache_program {
     uint64_t hash;
     uint8_t n_cells;
     uint8_t drop;                       /* enum drop_reason when nothing is sent, else CACHE_SENT. */
     uint8_t ttl;                        /* The TTL must be above this, else the packet has to walk. */
-    bool plain;                         /* One output and nothing else. */
+    bool plain;                         /* One output and nothing else, of any packet. */
     uint16_t ttl_ofs;                   /* Where, when `ttl`. */
     uint16_t port;                      /* When plain. */
     bool takes;                         /* The last step is an output, which takes the packet. */
     uint8_t pushes;                     /* So much headroom is needed, else the packet has to walk. */
-    uint8_t pad[6];
+    uint8_t meter;                      /* Where the only meter is among the cells, and one more; 0: there is none. */
+    uint8_t pad[5];
     struct cache_step cells[CACHE_STEPS + 1];
 };
 _Static_assert(sizeof(struct cache_program) == 128, "two cache lines");
@@ -198,7 +215,8 @@ struct cache {
 /* What the control thread knows of a table's rules.  Only ever grows, until it is counted again. */
 struct cache_use {
     union flow_words match, reads, writes;
-    bool pops;                          /* VLAN tags. */
+    bool pops, pops_labels, pushes_labels;      /* `pops`: VLAN tags. */
+    bool looks_inside;                  /* Actions that ask for what is behind the Ethernet header and labels. */
     uint32_t targets[CACHE_N_TABLES / 32 + 1];
     bool resubmits;
 };
@@ -274,6 +292,22 @@ uint64_t cache_lanes_answerable(const struct cache_plan *, unsigned word, uint64
 
 /* --- cache_key.c [poll] --- */
 struct cache_key { uint64_t w[CACHE_MAX_WORDS]; };
+/*
+ * The word behind those of struct flow, when the plan has it: with the prerequisites' fields it says whether an action on any header applies, and what is left when tags go.
+ *
+ *     63         32   25  24  23  22  20   19    18     17 16 15       0
+ *     | second tag |  L4  V6  V4  LABELS  CUT  SNAP  ROOM  L4 L3  l2_len |       (V4, V6 and L4 from bit 23 on: behind LABELS)
+ */
+#define SHAPE_L3 (UINT64_C(1) << 16)
+#define SHAPE_L4 (UINT64_C(1) << 17)
+#define SHAPE_ROOM (UINT64_C(1) << 18)          /* For a label or a PBB tag. */
+#define SHAPE_SNAP (UINT64_C(1) << 19)          /* Labels can be neither pushed nor popped. */
+#define SHAPE_CUT (UINT64_C(1) << 20)           /* Headers end with the frame: padding, which popped tags may bring about, would look like the rest of them. */
+#define SHAPE_LABELS_SHIFT 21                   /* Two bits: how many labels there are; 0: none, or not known. */
+#define SHAPE_V4_BEHIND (UINT64_C(1) << 23)
+#define SHAPE_V6_BEHIND (UINT64_C(1) << 24)
+#define SHAPE_L4_BEHIND (UINT64_C(1) << 25)
+#define CACHE_MAX_LABELS 3u
 /* n keys and hashes. `scratch`: all zero at first; a caller's for as long as the plan. */
 void cache_keys(const struct cache_plan *, struct packet **, unsigned n, uint32_t in_port, struct cache_key *, uint64_t *hashes);
 

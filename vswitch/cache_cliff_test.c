@@ -136,7 +136,7 @@ static void test_programs_that_are_gone(void)
 
 /* --- Rewriting --- */
 
-struct rewriting { const char *entry, *flow; uint8_t tags; bool live; };
+struct rewriting { const char *entry, *flow; uint8_t tags, labels; bool live; };
 
 /* A VLAN tag in front of those that are there. */
 static void tag(struct buf *frame, uint16_t tci)
@@ -145,6 +145,17 @@ static void tag(struct buf *frame, uint16_t tci)
     memmove(frame->data + 16, frame->data + 12, frame->size - 16);
     wire_put16(frame->data + 12, 0x8100);
     wire_put16(frame->data + 14, tci);
+}
+
+/* So many labels in front of what the frame's type says, the outermost one `number`; the type is lost. */
+static void label(struct buf *frame, unsigned n, uint32_t number, uint8_t ttl)
+{
+    for (unsigned i = 0; i < n; i++) {
+        buf_put_zeros(frame, 4);
+        memmove(frame->data + 18, frame->data + 14, frame->size - 18);
+        wire_put32(frame->data + 14, (number + n - 1 - i) << 12 | 3 << 9 | (i ? 0 : 0x100) | ttl);
+    }
+    wire_put16(frame->data + 12, n ? 0x8847 : wire_get16(frame->data + 12));
 }
 
 static void same_output(struct fixture *a, struct fixture *b)
@@ -170,6 +181,7 @@ static void rewrite(const struct rewriting *c, bool check)
     dp_set_cache(cached->dp, 1000, check);
     dp_set_cache(plain->dp, 0, false);
     fixture_compose(c->flow, &frame);
+    label(&frame, c->labels, 100, 64);
     for (unsigned i = 0; i < c->tags; i++) {
         tag(&frame, (uint16_t) (0x3005 + i));
     }
@@ -210,37 +222,62 @@ static void rewrite(const struct rewriting *c, bool check)
 static void test_rewriting(void)
 {
     static const struct rewriting cases[] = {
-        { "actions=push_vlan:0x8100,set_field:0x1007->vlan_vid,output:2", UDP, 0, false },
-        { "actions=push_vlan:0x88a8,set_field:5->vlan_pcp,output:2,output:3", TCP, 1, false },
-        { "actions=output:3,push_vlan:0x88a8,output:2,push_vlan:0x8100,set_field:0x1001->vlan_vid,output:4", TCP6, 2, false },
-        { "dl_vlan=5,actions=pop_vlan,output:2", UDP, 1, false },
-        { "dl_vlan=6,actions=pop_vlan,pop_vlan,output:2", UDP, 2, false },
-        { "dl_vlan=6,actions=pop_vlan,set_field:0x1009->vlan_vid,output:2,pop_vlan,output:3", UDP, 2, false },
-        { "vlan_tci=0x1000/0x1000,actions=set_field:0x1123->vlan_vid,set_field:1->vlan_pcp,output:2", UDP, 1, false },
-        { "dl_vlan=6,actions=pop_vlan,resubmit(,1)|table=1,dl_vlan=5,actions=pop_vlan,output:2|table=1,priority=1,actions=output:3", UDP, 2, false },
+        { "actions=push_vlan:0x8100,set_field:0x1007->vlan_vid,output:2", UDP, 0, 0, false },
+        { "actions=push_vlan:0x88a8,set_field:5->vlan_pcp,output:2,output:3", TCP, 1, 0, false },
+        { "actions=output:3,push_vlan:0x88a8,output:2,push_vlan:0x8100,set_field:0x1001->vlan_vid,output:4", TCP6, 2, 0, false },
+        { "dl_vlan=5,actions=pop_vlan,output:2", UDP, 1, 0, false },
+        { "dl_vlan=6,actions=pop_vlan,pop_vlan,output:2", UDP, 2, 0, false },
+        { "dl_vlan=6,actions=pop_vlan,set_field:0x1009->vlan_vid,output:2,pop_vlan,output:3", UDP, 2, 0, false },
+        { "vlan_tci=0x1000/0x1000,actions=set_field:0x1123->vlan_vid,set_field:1->vlan_pcp,output:2", UDP, 1, 0, false },
+        { "dl_vlan=6,actions=pop_vlan,resubmit(,1)|table=1,dl_vlan=5,actions=pop_vlan,output:2|table=1,priority=1,actions=output:3", UDP, 2, 0, false },
         { "dl_vlan=5,actions=pop_vlan,resubmit(,1)|"
-          "table=1,ip,nw_dst=10.0.0.2,actions=set_field:02:00:00:00:00:09->eth_dst,dec_ttl,push_vlan:0x8100,set_field:0x1008->vlan_vid,output:2", UDP, 1, false },
-        { "ip,actions=dec_ttl,push_vlan:0x8100,dec_ttl,output:2,dec_ttl,output:3", TCP, 0, false },
-        { "ip,actions=push_vlan:0x8100,dec_ttl,pop_vlan,dec_ttl,output:2", TCP, 1, false },
-        { "ip,actions=set_field:10.1.2.3->ip_src,output:2", TCP, 0, false },
-        { "tcp,actions=set_field:10.1.2.3->ip_dst,set_field:8080->tcp_dst,set_field:1->tcp_src,output:2", TCP, 0, false },
-        { "udp,actions=set_field:10.1.2.3->ip_dst,set_field:8080->udp_dst,set_field:1->udp_src,output:2", UDP, 1, false },
-        { "tcp6,actions=set_field:2001:db8::1->ipv6_src,set_field:2001:db8::2->ipv6_dst,output:2", TCP6, 0, true },        /* More than a program holds. */
-        { "tcp6,actions=set_field:2001:db8::1->ipv6_src,set_field:9->tcp_dst,output:2", TCP6, 0, false },
-        { "icmp6,actions=set_field:2001:db8::1->ipv6_dst,output:2", "icmp6,ipv6_src=fe80::1,ipv6_dst=fe80::2,icmpv6_type=128", 0, false },
-        { "icmp,actions=set_field:10.1.2.3->ip_dst,output:2", "icmp,nw_src=10.0.0.1,nw_dst=10.0.0.2,icmp_type=8", 0, false },
-        { "ip,actions=set_field:10->ip_dscp,set_field:1->ip_ecn,mod_nw_ttl:9,dec_ttl,output:2", TCP, 0, false },
-        { "ipv6,actions=set_field:10->ip_dscp,set_field:1->ip_ecn,set_field:0x12345->ipv6_label,mod_nw_ttl:9,dec_ttl,output:2", TCP6, 0, false },
-        { "arp,actions=set_field:2->arp_op,set_field:10.3.3.3->arp_spa,set_field:02:00:00:00:00:08->arp_tha,output:2", ARP, 0, false },
-        { "arp,actions=set_field:10.3.3.3->arp_tpa,set_field:02:00:00:00:00:08->arp_sha,output:2", ARP, 1, false },
-        { "mpls,actions=set_field:100000->mpls_label,set_field:5->mpls_tc,dec_mpls_ttl,output:2", MPLS, 0, false },
-        { "mpls,actions=dec_mpls_ttl,push_vlan:0x8100,dec_mpls_ttl,set_field:0x1007->vlan_vid,output:2", MPLS, 0, false },
-        { "mpls,actions=set_mpls_ttl:3,output:2", MPLS, 1, false },
-        { "actions=set_queue:3,output:2,pop_queue,output:3", UDP, 0, false },
-        { "actions=set_queue:70000,output:2", UDP, 0, true },
-        { "tcp,actions=load:5->NXM_OF_IP_SRC[8..15],load:1->NXM_OF_TCP_DST[3],move:NXM_OF_IP_SRC[0..7]->NXM_OF_IP_DST[16..23],output:2", TCP, 0, false },
-        { "actions=clone(push_vlan:0x8100,output:2),output:3", UDP, 0, true },
-        { "sctp,actions=set_field:7->sctp_dst,output:2", "sctp,nw_src=10.0.0.1,nw_dst=10.0.0.2,tp_src=1,tp_dst=2", 0, true },
+          "table=1,ip,nw_dst=10.0.0.2,actions=set_field:02:00:00:00:00:09->eth_dst,dec_ttl,push_vlan:0x8100,set_field:0x1008->vlan_vid,output:2", UDP, 1, 0, false },
+        { "ip,actions=dec_ttl,push_vlan:0x8100,dec_ttl,output:2,dec_ttl,output:3", TCP, 0, 0, false },
+        { "ip,actions=push_vlan:0x8100,dec_ttl,pop_vlan,dec_ttl,output:2", TCP, 1, 0, false },
+        { "ip,actions=set_field:10.1.2.3->ip_src,output:2", TCP, 0, 0, false },
+        { "tcp,actions=set_field:10.1.2.3->ip_dst,set_field:8080->tcp_dst,set_field:1->tcp_src,output:2", TCP, 0, 0, false },
+        { "udp,actions=set_field:10.1.2.3->ip_dst,set_field:8080->udp_dst,set_field:1->udp_src,output:2", UDP, 1, 0, false },
+        { "tcp6,actions=set_field:2001:db8::1->ipv6_src,set_field:2001:db8::2->ipv6_dst,output:2", TCP6, 0, 0, true },        /* More than a program holds. */
+        { "tcp6,actions=set_field:2001:db8::1->ipv6_src,set_field:9->tcp_dst,output:2", TCP6, 0, 0, false },
+        { "icmp6,actions=set_field:2001:db8::1->ipv6_dst,output:2", "icmp6,ipv6_src=fe80::1,ipv6_dst=fe80::2,icmpv6_type=128", 0, 0, false },
+        { "icmp,actions=set_field:10.1.2.3->ip_dst,output:2", "icmp,nw_src=10.0.0.1,nw_dst=10.0.0.2,icmp_type=8", 0, 0, false },
+        { "ip,actions=set_field:10->ip_dscp,set_field:1->ip_ecn,mod_nw_ttl:9,dec_ttl,output:2", TCP, 0, 0, false },
+        { "ipv6,actions=set_field:10->ip_dscp,set_field:1->ip_ecn,set_field:0x12345->ipv6_label,mod_nw_ttl:9,dec_ttl,output:2", TCP6, 0, 0, false },
+        { "arp,actions=set_field:2->arp_op,set_field:10.3.3.3->arp_spa,set_field:02:00:00:00:00:08->arp_tha,output:2", ARP, 0, 0, false },
+        { "arp,actions=set_field:10.3.3.3->arp_tpa,set_field:02:00:00:00:00:08->arp_sha,output:2", ARP, 1, 0, false },
+        { "mpls,actions=set_field:100000->mpls_label,set_field:5->mpls_tc,dec_mpls_ttl,output:2", MPLS, 0, 0, false },
+        { "mpls,actions=dec_mpls_ttl,push_vlan:0x8100,dec_mpls_ttl,set_field:0x1007->vlan_vid,output:2", MPLS, 0, 0, false },
+        { "mpls,actions=set_mpls_ttl:3,output:2", MPLS, 1, 0, false },
+        /* Labels pushed. */
+        { "actions=push_mpls:0x8847,set_field:17->mpls_label,output:2", UDP, 0, 0, false },
+        { "actions=push_mpls:0x8848,output:2,push_mpls:0x8847,set_field:2->mpls_tc,output:3", TCP6, 1, 0, false },
+        { "ip,actions=dec_ttl,push_mpls:0x8847,set_field:17->mpls_label,dec_mpls_ttl,set_field:02:00:00:00:00:09->eth_dst,output:2", TCP, 0, 0, false },
+        { "actions=push_mpls:0x8847,set_field:17->mpls_label,set_mpls_ttl:9,dec_mpls_ttl,push_vlan:0x8100,set_field:0x1005->vlan_vid,output:2", ARP, 0, 0, false },
+        { "actions=push_mpls:0x8847,goto_table:1|table=1,mpls,mpls_ttl=64,mpls_bos=1,actions=dec_mpls_ttl,push_mpls:0x8847,output:2", UDP, 0, 0, false },
+        { "mpls,actions=push_mpls:0x8847,dec_mpls_ttl,output:2,pop_mpls:0x8847,output:3", MPLS, 0, 0, false },
+        { "actions=write_actions(push_mpls:0x8847,set_field:17->mpls_label,push_vlan:0x8100,output:2)", UDP, 0, 0, false },
+        /* Popped. */
+        { "mpls,actions=pop_mpls:0x0800,output:2", UDP, 0, 1, false },
+        { "mpls,actions=pop_mpls:0x0800,dec_ttl,set_field:9->ip_dscp,output:2", UDP, 1, 1, false },
+        { "mpls,mpls_bos=0,actions=pop_mpls:0x8847,dec_mpls_ttl,output:2", UDP, 1, 2, true },               /* Nothing follows that would ask what is below. */
+        { "mpls,mpls_bos=0,actions=pop_mpls:0x8847,goto_table:1|table=1,mpls,mpls_label=101,actions=dec_mpls_ttl,output:2", UDP, 1, 2, false },
+        { "mpls,mpls_bos=0,actions=pop_mpls:0x8847,goto_table:1|table=1,mpls,mpls_label=101,mpls_bos=0,mpls_tc=3,actions=pop_mpls:0x8847,goto_table:2|"
+          "table=2,mpls,mpls_label=102,mpls_bos=1,actions=pop_mpls:0x0800,resubmit(,3)|table=3,udp,udp_dst=80,nw_dst=10.0.0.2,actions=dec_ttl,output:2", UDP, 0, 3, false },
+        { "mpls,actions=pop_mpls:0x0800,goto_table:1|table=1,tcp,nw_dst=10.0.0.2,actions=dec_ttl,set_field:10.1.2.3->ip_dst,set_field:8080->tcp_dst,output:2", TCP, 2, 1, false },
+        { "mpls,actions=pop_mpls:0x86dd,goto_table:1|table=1,tcp6,ipv6_dst=fe80::2,actions=dec_ttl,set_field:8080->tcp_dst,set_field:9->ip_dscp,output:2", TCP6, 0, 1, false },
+        { "mpls,actions=pop_mpls:0x86dd,goto_table:1|table=1,tcp6,actions=set_field:8080->tcp_dst,push_mpls:0x8847,output:2",
+          TCP6 ",ipv6_exthdr=8", 0, 1, false },
+        { "mpls,actions=pop_mpls:0x86dd,goto_table:1|table=1,priority=2,ip,actions=drop|table=1,priority=1,actions=output:2", UDP, 0, 1, false },      /* Not what it says. */
+        { "dl_vlan=5,mpls,actions=pop_vlan,pop_mpls:0x0800,goto_table:1|"
+          "table=1,ip,nw_dst=10.0.0.2,actions=push_vlan:0x8100,set_field:0x1009->vlan_vid,output:2", UDP, 1, 1, false },
+        { "mpls,actions=pop_mpls:0x88cc,goto_table:1|table=1,dl_type=0x88cc,actions=push_mpls:0x8847,output:2", UDP, 0, 2, false },
+        { "mpls,actions=dec_mpls_ttl,pop_mpls:0x0800,dec_ttl,output:2", UDP, 0, 1, true },              /* Two TTLs. */
+        { "mpls,actions=clone(pop_mpls:0x0800,output:2),output:3", UDP, 0, 1, true },
+        { "actions=set_queue:3,output:2,pop_queue,output:3", UDP, 0, 0, false },
+        { "actions=set_queue:70000,output:2", UDP, 0, 0, true },
+        { "tcp,actions=load:5->NXM_OF_IP_SRC[8..15],load:1->NXM_OF_TCP_DST[3],move:NXM_OF_IP_SRC[0..7]->NXM_OF_IP_DST[16..23],output:2", TCP, 0, 0, false },
+        { "actions=clone(push_vlan:0x8100,output:2),output:3", UDP, 0, 0, true },
+        { "sctp,actions=set_field:7->sctp_dst,output:2", "sctp,nw_src=10.0.0.1,nw_dst=10.0.0.2,tp_src=1,tp_dst=2", 0, 0, true },
     };
     for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
         rewrite(&cases[i], false);
@@ -302,8 +339,85 @@ static void test_told_apart(void)
     end(fx);
 }
 
+/* The padding that a popped tag or label brings about completes a TCP header that the frame's end had cut off: what is not in the key decides. */
+static void test_cut_off(void)
+{
+    struct fixture *fx = begin();
+    uint8_t d[60] = { 2, [11] = 1 };
+    fixture_add(fx, "dl_vlan=5,actions=pop_vlan,goto_table:1");
+    fixture_add(fx, "mpls,actions=pop_mpls:0x0800,goto_table:1");
+    fixture_add(fx, "table=1,priority=2,tcp,tp_dst=80,actions=output:2");
+    fixture_add(fx, "table=1,priority=1,actions=output:3");
+    wire_put16(d + 18, 0x4600);         /* An option of four bytes. */
+    wire_put16(d + 20, 44);
+    wire_put16(d + 26, 64 << 8 | 6);
+    for (unsigned i = 0; i < 12; i++) {
+        wire_put32(d + 12, i < 6 ? 0x81000005 : 0x88470001);
+        wire_put16(d + 16, i < 6 ? 0x0800 : 0x0140);
+        wire_put16(d + 44, i & 1 ? 81 : 80);
+        fixture_receive(fx, 1, d, sizeof d);
+        CU_ASSERT_STRING_EQUAL(fixture_ports(fx), i & 1 ? "3" : "2");
+    }
+    end(fx);
+}
+
+/* A label that looks like the beginning of an IPv4 header is taken for one; what its addresses are no key has. */
+static void test_label_as_header(void)
+{
+    for (unsigned pushed = 0; pushed < 2; pushed++) {
+        struct fixture *fx = begin();
+        uint8_t d[80] = { 2, [11] = 1, [12] = 0x88, [13] = 0x47 };
+        unsigned ofs = pushed ? 14 : 18;
+        fixture_add(fx, pushed ? "mpls,actions=push_mpls:0x8847,pop_mpls:0x0800,goto_table:1" : "mpls,actions=pop_mpls:0x0800,goto_table:1");
+        fixture_add(fx, "table=1,priority=2,ip,nw_dst=10.0.0.1,actions=output:2");
+        fixture_add(fx, "table=1,priority=1,actions=output:3");
+        wire_put32(d + 14, 16 << 12 | 64);
+        wire_put32(d + ofs, 0x45000140);
+        for (unsigned i = 0; i < 6; i++) {
+            wire_put32(d + ofs + 16, i & 1 ? 0x0a000002 : 0x0a000001);
+            fixture_receive(fx, 1, d, sizeof d);
+            CU_ASSERT_STRING_EQUAL(fixture_ports(fx), i & 1 ? "3" : "2");
+        }
+        end(fx);
+    }
+}
+
+/* Behind options: the ports are where the header says. */
+static void test_options_below_a_label(void)
+{
+    struct fixture *fx = begin();
+    uint8_t d[80] = { 2, [11] = 1, [12] = 0x88, [13] = 0x47, [18] = 0x46, [21] = 62, [26] = 64, [27] = 17 };
+    fixture_add(fx, "mpls,actions=pop_mpls:0x0800,goto_table:1");
+    fixture_add(fx, "table=1,udp,actions=set_field:99->udp_dst,output:2");
+    wire_put32(d + 14, 16 << 12 | 0x140);
+    for (unsigned i = 0; i < 3; i++) {
+        fixture_receive(fx, 1, d, sizeof d);
+        CU_ASSERT_STRING_EQUAL(fixture_ports(fx), "2");
+        CU_ASSERT_EQUAL(wire_get16(fx->out[0].data + 40), 99);
+    }
+    CU_ASSERT_EQUAL(fixture_hits(fx), 2);
+    end(fx);
+}
+
+/* A new label has the TTL of the IP header: whoever matches it asks for the other. */
+static void test_pushed_ttl(void)
+{
+    struct fixture *fx = begin();
+    fixture_add(fx, "actions=push_mpls:0x8847,goto_table:1");
+    fixture_add(fx, "table=1,priority=2,mpls,mpls_ttl=9,actions=output:2");
+    fixture_add(fx, "table=1,priority=1,actions=output:3");
+    for (unsigned i = 0; i < 8; i++) {
+        fixture_receive_flow(fx, 1, i & 1 ? "udp,nw_src=10.0.0.1,nw_ttl=9" : "udp,nw_src=10.0.0.1,nw_ttl=8");
+        CU_ASSERT_STRING_EQUAL(fixture_ports(fx), i & 1 ? "2" : "3");
+    }
+    CU_ASSERT_EQUAL(fixture_hits(fx), 6);
+    end(fx);
+}
+
 void cache_cliff_test_suite(void)
 {
     UNIT_SUITE("cache, cliffs", { "long walks", test_long_walks }, { "many programs", test_many_programs }, { "programs that are gone", test_programs_that_are_gone },
-               { "rewriting", test_rewriting }, { "packets that are unfit", test_unfit }, { "frames told apart", test_told_apart });
+               { "rewriting", test_rewriting }, { "packets that are unfit", test_unfit }, { "frames told apart", test_told_apart },
+               { "headers cut off", test_cut_off }, { "TTL of a pushed label", test_pushed_ttl },
+               { "a label as a header", test_label_as_header }, { "options below a label", test_options_below_a_label });
 }

@@ -93,10 +93,58 @@ static inline bool fast_words(struct packet *p, uint64_t *w)
     return true;
 }
 
-/* Which headers are there: with the prerequisites' fields, whether an action on any of them applies. A label or a PBB tag has room, or has not. */
+/* Which headers are there. */
 static inline uint64_t shape(const struct packet *p)
 {
-    return (uint64_t) p->l2_len | (uint64_t) !!p->l3_ofs << 16 | (uint64_t) !!p->l4_ofs << 17 | (uint64_t) (!p->l3_ofs && p->len - p->l2_len >= 4) << 18;
+    return (uint64_t) p->l2_len | (p->l3_ofs ? SHAPE_L3 : p->len - p->l2_len >= 4 ? SHAPE_ROOM : 0) | (p->l4_ofs ? SHAPE_L4 : 0);
+}
+
+/* Whether a header at `ofs` that is not there might be if some zeros followed the frame. */
+static bool cut_off(const struct packet *p, const struct flow *f, uint32_t ofs)
+{
+    uint32_t room = p->len - ofs;
+    uint16_t type = be16_get(f->eth_type);
+    if (p->l3_ofs && type != ETH_TYPE_ARP) {
+        const uint8_t *ip = p->data + p->l3_ofs;
+        return !p->l4_ofs && room < (type == ETH_TYPE_IPV4 ? wire_get16(ip + 2) : 40u + wire_get16(ip + 4));
+    }
+    /* Longest IP header; ARP; SNAP, tags and labels. */
+    return !p->l3_ofs && room < (type == ETH_TYPE_IPV4 || type == ETH_TYPE_IPV6 ? 60 : type == ETH_TYPE_ARP ? 28 : 8);
+}
+
+/* The fields and the shape of what is behind the last label, and the bits of the second and third that are read. */
+static uint64_t behind_labels(const struct cache_plan *plan, struct packet *p, struct flow *f, uint64_t *others)
+{
+    uint32_t ofs = p->l2_len, n = 0, lse;
+    uint64_t words = 0;
+    do {
+        if (p->len - ofs < 4 || n == CACHE_MAX_LABELS) {
+            return 0;
+        }
+        lse = wire_get32(p->data + ofs);
+        words = words << 32 | (n ? lse & plan->label_mask : 0);
+        ofs += 4;
+        n++;
+    } while (!(lse & 0x100));
+    *others = words;
+    be16 outer = f->eth_type;
+    unsigned version = ofs < p->len ? p->data[ofs] >> 4 : 0;
+    uint64_t s = (uint64_t) n << SHAPE_LABELS_SHIFT;
+    if (version == 4 || version == 6) {
+        f->eth_type = be16_put(version == 4 ? ETH_TYPE_IPV4 : ETH_TYPE_IPV6);
+        packet_extract_l3(p, f, ofs);
+        s |= (cut_off(p, f, ofs) ? SHAPE_CUT : 0) | (!p->l3_ofs ? 0 : version == 4 ? SHAPE_V4_BEHIND : SHAPE_V6_BEHIND) | (p->l4_ofs ? SHAPE_L4_BEHIND : 0);
+        f->eth_type = outer;
+        p->l3_ofs = p->l4_ofs = 0;
+    }
+    return s;
+}
+
+/* The rest of the shape, of a frame that is not one of the plain ones. */
+static uint64_t odd_shape(const struct cache_plan *plan, struct packet *p, struct flow *f, uint64_t *others)
+{
+    uint64_t s = (packet_has_llc(p, f) ? SHAPE_SNAP : 0) | (cut_off(p, f, p->l2_len) ? SHAPE_CUT : 0);
+    return plan->labels && eth_type_is_mpls(be16_get(f->eth_type)) ? s | behind_labels(plan, p, f, others) : s;
 }
 
 /* The tag behind the outermost one: its type and all its bits. */
@@ -135,16 +183,21 @@ static void any_words(const struct cache_plan *plan, struct packet **packets, un
     flow_init(&fast.flow);
     for (unsigned i = 0; i < n; i++) {
         const union flow_words *words = &fast;
+        uint64_t odd = 0, labels = 0;
         packets[i]->l4_ofs = 0;
         if (!fast_words(packets[i], fast.w)) {
             packet_extract(packets[i], &slow.flow);
+            odd = plan->shape ? odd_shape(plan, packets[i], &slow.flow, &labels) : 0;
             words = &slow;
         }
         for (unsigned k = 0; k < plan->n_words; k++) {
             keys[i].w[k] = words->w[plan->index[k]] & plan->mask[k];
         }
         if (plan->shape) {
-            keys[i].w[plan->n_words] = shape(packets[i]) | (plan->inner ? inner_tag(packets[i]) : 0);
+            keys[i].w[plan->n_words] = shape(packets[i]) | odd | (plan->inner ? inner_tag(packets[i]) : 0);
+        }
+        if (plan->label_mask) {
+            keys[i].w[plan->n_words + 1] = labels;
         }
     }
 }
@@ -205,7 +258,10 @@ static void plain_words(const struct cache_plan *plan, const uint8_t *const *dat
         }
     }
     if (plan->shape) {
-        FILL(plan->n_words, V4 | UINT64_C(3) << 16);
+        FILL(plan->n_words, V4 | SHAPE_L3 | SHAPE_L4);
+    }
+    if (plan->label_mask) {
+        FILL(plan->n_words + 1u, 0);
     }
 }
 

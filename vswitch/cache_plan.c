@@ -66,8 +66,14 @@ static void write_all(union flow_words *w)
     add_field(w, field_row(FIELD_PBB_ISID));
 }
 
+static bool is_inside(const struct field *f)
+{
+    return f->offset >= offsetof(struct flow, ip_proto);
+}
+
 static void write_field(struct cache_use *u, const struct field *f)
 {
+    u->looks_inside = u->looks_inside || is_inside(f);
     if (!is_packet_field(f)) {
         add_field(&u->writes, f);
         return;
@@ -91,6 +97,7 @@ static void write_field(struct cache_use *u, const struct field *f)
 
 static void read_field(struct cache_use *u, const struct field *f)
 {
+    u->looks_inside = u->looks_inside || is_inside(f);
     if (is_packet_field(f)) {
         add_field(&u->reads, f);
         if (!is_mac(f)) {
@@ -139,7 +146,12 @@ static void add_op(struct cache_use *u, const struct op *op)
         add_fields(&u->writes, tag, ARRAY_SIZE(tag));
         u->writes.flow.vlan_tpid.v = UINT16_MAX;
         break;
-    case OP_PUSH_MPLS: case OP_POP_MPLS: case OP_PUSH_PBB: case OP_POP_PBB: case OP_SET_MPLS_TTL: case OP_DEC_MPLS_TTL: case OP_COPY_TTL_OUT: case OP_COPY_TTL_IN:
+    case OP_PUSH_MPLS: case OP_POP_MPLS:
+        u->pushes_labels = u->pushes_labels || op->code == OP_PUSH_MPLS;
+        u->looks_inside = u->looks_inside || op->code == OP_PUSH_MPLS;          /* For the TTL. */
+        u->pops_labels = u->pops_labels || op->code == OP_POP_MPLS;
+        /* Fall through. */
+    case OP_PUSH_PBB: case OP_POP_PBB: case OP_SET_MPLS_TTL: case OP_DEC_MPLS_TTL: case OP_COPY_TTL_OUT: case OP_COPY_TTL_IN:
         add_prerequisites(&u->reads, NULL);
         write_all(&u->writes);
         break;
@@ -260,6 +272,28 @@ static uint16_t stride_of(size_t size)
     return (uint16_t) (size <= 32 ? 32 : size <= 64 ? 64 : ROUND_UP(size, 16));
 }
 
+/* Which of what labels have is read, and whether what they hide is. */
+static void cover_labels(const struct cache_control *cc, struct cache_plan *p, union flow_words *mask)
+{
+    bool pushes = false, pops = false, asks = false;
+    for (unsigned t = 0; t < CACHE_N_TABLES; t++) {
+        static const uint32_t nowhere[CACHE_N_TABLES / 32 + 1];
+        const struct cache_use *u = &cc->use[t];
+        if (cc->reachable[t]) {
+            pushes = pushes || u->pushes_labels;
+            pops = pops || u->pops_labels;
+            asks = asks || u->resubmits || u->looks_inside || (u->pops_labels && memcmp(u->targets, nowhere, sizeof nowhere));
+        }
+    }
+    if (pushes && mask->flow.mpls_ttl) {
+        mask->flow.nw_ttl = UINT8_MAX;  /* Section 5.13: a new label's is that of the IP header. */
+    }
+    p->labels = pops && asks;
+    if (p->labels) {
+        p->label_mask = be32_get(mask->flow.mpls_label) << 12 | (uint32_t) mask->flow.mpls_tc << 9 | mask->flow.mpls_ttl;
+    }
+}
+
 static struct cache_plan *plan_new(const struct cache_control *cc)
 {
     union flow_words mask, reads;
@@ -280,6 +314,7 @@ static struct cache_plan *plan_new(const struct cache_control *cc)
         }
     }
     or_words(&mask, &reads);
+    cover_labels(cc, p, &mask);
     /* Actions on anything but MAC addresses read prerequisites, of which eth_type is always one. */
     p->shape = reads.flow.eth_type.v;
     p->usable = true;
@@ -294,14 +329,14 @@ static struct cache_plan *plan_new(const struct cache_control *cc)
         if (!m) {
             continue;
         }
-        if (p->n_words == CACHE_MAX_WORDS - 1) {
+        if (p->n_words == CACHE_MAX_WORDS - 2) {
             p->usable = false;
             break;
         }
         p->index[p->n_words] = (uint8_t) i;
         p->mask[p->n_words++] = m;
     }
-    p->n_key = (uint8_t) (p->n_words + p->shape);
+    p->n_key = (uint8_t) (p->n_words + p->shape + (p->label_mask != 0));
     p->depth = depth_of(p);
     cache_lanes_choose(cc, p, &reads);
     size_t size = sizeof(struct cache_entry) + p->n_key * sizeof(uint64_t), ids = MIN(n_tables + (n_tables > 1) * 2, CACHE_USUAL_IDS);
@@ -314,7 +349,8 @@ static struct cache_plan *plan_new(const struct cache_control *cc)
 
 static bool same_layout(const struct cache_plan *a, const struct cache_plan *b)
 {
-    return a->n_words == b->n_words && a->shape == b->shape && a->inner == b->inner && a->usable == b->usable && a->n_ids == b->n_ids && a->stride == b->stride
+    return a->n_words == b->n_words && a->shape == b->shape && a->inner == b->inner && a->labels == b->labels && a->label_mask == b->label_mask
+        && a->usable == b->usable && a->n_ids == b->n_ids && a->stride == b->stride
         && !memcmp(a->index, b->index, a->n_words) && !memcmp(a->mask, b->mask, a->n_words * sizeof a->mask[0])
         && a->n_lanes == b->n_lanes && !memcmp(a->lanes, b->lanes, a->n_lanes * sizeof a->lanes[0]);
 }

@@ -5,11 +5,12 @@
 #include "vswitch/exec.h"
 #include "vswitch/packet.h"
 
-void recorder_init(struct recorder *r)
+void recorder_init(struct recorder *r, uint64_t shape)
 {
     memset(r, 0, offsetof(struct recorder, rules));
     memset(&r->program, 0, sizeof *r - offsetof(struct recorder, program));
     r->cacheable = r->plain = true;
+    r->shape = shape;
     r->visited = 1;                     /* Whoever stands alone has not asked table 0, but does so once it has rules. */
 }
 
@@ -64,16 +65,32 @@ static void write_down_ttl(struct recorder *r)
     }
 }
 
+static unsigned ttl_ofs(const struct packet *p, const struct flow *f, bool mpls)
+{
+    return mpls ? p->l2_len + 3u : p->l3_ofs + (be16_get(f->eth_type) == ETH_TYPE_IPV4 ? 8u : 7u);
+}
+
+/* In the packet as it came; 0: no byte there decides whether the TTL expires. */
+static unsigned original_ttl_ofs(const struct recorder *r, unsigned at, bool mpls)
+{
+    return mpls && r->n_label_pushes ? r->label_ttl_ofs : at - (unsigned) r->moved;
+}
+
 void recorder_ttl(struct recorder *r, const struct packet *p, const struct flow *f, bool mpls)
 {
-    unsigned at = mpls ? p->l2_len + 3u : p->l3_ofs + (be16_get(f->eth_type) == ETH_TYPE_IPV4 ? 8u : 7u), original = at - (unsigned) r->moved;
-    if (r->inner || r->tainted || (r->ttl && original != r->ttl_ofs)) {
+    unsigned at = ttl_ofs(p, f, mpls), original = original_ttl_ofs(r, at, mpls);
+    if (r->ttl_pending && at != r->ttl_at) {
+        write_down_ttl(r);
+    }
+    if (r->inner || r->tainted || (r->ttl && original && original != r->ttl_ofs)) {
         r->plain = false;
     }
-    r->ttl_ofs = (uint16_t) original;
+    if (original) {
+        r->ttl_ofs = (uint16_t) original;
+        r->ttl++;
+    }
     r->ttl_at = (uint16_t) at;
     r->ttl_code = mpls ? STEP_MPLS_TTL : STEP_TTL;
-    r->ttl++;
     r->ttl_pending++;
 }
 
@@ -176,7 +193,7 @@ void recorder_push_vlan(struct recorder *r, uint16_t tpid, bool copies)
     r->moved = (int16_t) (r->moved + 4);
 }
 
-/* The key has the second tag (cache_key.c), but not the third. */
+/* The key has the second tag (cache_key.c), but not the third, nor how much padding a frame gets. */
 void recorder_pop_vlan(struct recorder *r, const struct packet *before)
 {
     struct cache_step *s = edit_cells(r, 1);
@@ -185,6 +202,42 @@ void recorder_pop_vlan(struct recorder *r, const struct packet *before)
     }
     r->moved = (int16_t) (r->moved - 4);
     r->tainted = r->tainted || (r->n_pops++ && before->l2_len > ETH_HEADER_SIZE + 4);
+    r->cacheable = r->cacheable && !(r->shape & SHAPE_CUT);
+}
+
+/* What the new label has is in the key as far as anybody matches it, or copied by the step. */
+void recorder_push_mpls(struct recorder *r, const struct packet *before, const struct flow *f, uint16_t ethertype)
+{
+    struct cache_step *s = edit_cells(r, 1);
+    uint16_t type = be16_get(f->eth_type);
+    bool label = eth_type_is_mpls(type) && before->len - before->l2_len >= 4, ip = before->l3_ofs && (type == ETH_TYPE_IPV4 || type == ETH_TYPE_IPV6);
+    unsigned n = label ? STEP_LABEL_COPY : !ip ? 0 : type == ETH_TYPE_IPV4 ? STEP_LABEL_TTL_V4 : STEP_LABEL_TTL_V6;
+    if (s) {
+        n |= !label || f->vlan_vid.v ? STEP_LABEL_BOTTOM : 0;
+        *s = (struct cache_step) { .code = STEP_PUSH_MPLS, .n = (uint8_t) n, .port = ethertype };
+        r->program.pushes = (uint8_t) (r->program.pushes + 4);
+    }
+    r->label_ttl_ofs = (uint16_t) (label || ip ? original_ttl_ofs(r, ttl_ofs(before, f, label), label) : 0);
+    r->n_label_pushes++;
+    r->moved = (int16_t) (r->moved + 4);
+}
+
+/* What is below the label is in the key when it is the next of few labels, or the IP header behind the last one.  Of a type that nobody parses there is nothing to know. */
+void recorder_pop_mpls(struct recorder *r, uint16_t ethertype)
+{
+    struct cache_step *s = edit_cells(r, 1);
+    unsigned depth = ++r->n_label_pops, n_labels = r->shape >> SHAPE_LABELS_SHIFT & 3, n = 0;
+    bool v4 = ethertype == ETH_TYPE_IPV4, v6 = ethertype == ETH_TYPE_IPV6, mpls = eth_type_is_mpls(ethertype);
+    bool known = v4 || v6 ? depth == n_labels : mpls ? depth < n_labels : ethertype != ETH_TYPE_ARP && ethertype != ETH_TYPE_PBB && !eth_type_is_vlan(ethertype);
+    r->tainted = r->tainted || !known || r->n_label_pushes || r->inner;        /* Of a copy's labels nobody keeps count. */
+    r->cacheable = r->cacheable && !(r->shape & SHAPE_CUT);
+    if (!r->tainted && r->shape & (v4 ? SHAPE_V4_BEHIND : v6 ? SHAPE_V6_BEHIND : 0)) {
+        n = STEP_BEHIND_L3 | (v6 ? STEP_BEHIND_V6 : 0u) | (r->shape & SHAPE_L4_BEHIND ? STEP_BEHIND_L4 : 0u);
+    }
+    if (s) {
+        *s = (struct cache_step) { .code = STEP_POP_MPLS, .n = (uint8_t) n, .port = ethertype };
+    }
+    r->moved = (int16_t) (r->moved - 4);
 }
 
 void recorder_queue(struct recorder *r, uint32_t queue)
@@ -212,6 +265,21 @@ void recorder_output(struct recorder *r, uint32_t port)
     if (s) {
         *s = (struct cache_step) { .code = STEP_OUTPUT, .port = (uint16_t) port };
         r->sent_cells = r->program.n_cells;
+        r->takes = true;
+    }
+}
+
+/* Counters of groups are behind those of rules, so "all so far" has a number only as long as there are none. */
+void recorder_meter(struct recorder *r, struct meter_slot *slot, bool sent, bool noted)
+{
+    struct cache_step *s = add_cells(r, 1 + CACHE_METER_CELLS);
+    if (s) {
+        r->plain = r->plain && !r->inner && !r->n_counts && !r->program.meter && !noted;
+        *s = (struct cache_step) { .code = STEP_METER, .n = (uint8_t) r->n_rules, .port = sent };
+        memcpy(s + 1, &slot, sizeof slot);
+        r->program.meter = (uint8_t) (s - r->program.cells + 1);
+        r->sent_cells = r->program.n_cells;
+        r->takes = false;
     }
 }
 
@@ -220,11 +288,11 @@ void recorder_finish(struct recorder *r, bool sent, uint8_t drop)
     struct cache_program *p = &r->program;
     memset(p->cells + r->sent_cells, 0, (size_t) (p->n_cells - r->sent_cells) * sizeof p->cells[0]);      /* Nobody sees what was done behind the last output. */
     p->n_cells = r->sent_cells;
-    p->takes = p->n_cells;
+    p->takes = r->takes;
     p->drop = sent ? CACHE_SENT : drop;
-    p->plain = p->n_cells == 1;
-    p->port = p->n_cells ? p->cells[p->n_cells - 1].port : 0;
+    p->port = p->takes ? p->cells[p->n_cells - 1].port : 0;
     p->ttl = r->ttl;
+    p->plain = p->takes && p->n_cells == 1 && !p->ttl && !p->pushes;
     p->ttl_ofs = r->ttl_ofs;
     uint64_t words[sizeof *p / 8], h = 0;
     memcpy(words, p, sizeof *p);        /* The hash itself is zero still. */

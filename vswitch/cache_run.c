@@ -8,6 +8,7 @@
 
 #include <string.h>
 #include "vswitch/checksum.h"
+#include "vswitch/meter.h"
 #include "vswitch/packet.h"
 
 #define PROGRAM_AHEAD 4u        /* The program of the packet so many places behind is asked for. */
@@ -82,10 +83,15 @@ static __attribute__((noinline)) void finish_unsent(struct cache_out *o, const s
     o->ops->free(o->thread, p, o->aux);
 }
 
-static inline __attribute__((always_inline)) void execute(struct cache_out *o, const struct cache_program *prog, struct packet *p)
+/* Up to the output that takes the packet, or all. */
+static inline unsigned last_cell(const struct cache_program *prog)
 {
-    unsigned last = prog->takes ? prog->n_cells - 1u : prog->n_cells;
-    for (unsigned i = 0; i < last; i++) {
+    return prog->takes ? prog->n_cells - 1u : prog->n_cells;
+}
+
+static inline __attribute__((always_inline)) void run_cells(struct cache_out *o, const struct cache_program *prog, struct packet *p, unsigned from, unsigned to)
+{
+    for (unsigned i = from; i < to; i++) {
         const struct cache_step *s = &prog->cells[i];
         if (s->code == STEP_MACS) {
             write_macs(p->data, s + 1);
@@ -98,6 +104,10 @@ static inline __attribute__((always_inline)) void execute(struct cache_out *o, c
             i += cache_edit(p, s);
         }
     }
+}
+
+static inline void end(struct cache_out *o, const struct cache_program *prog, struct packet *p)
+{
     if (prog->takes) {
         put(o, p, prog->port);
     } else {
@@ -105,9 +115,39 @@ static inline __attribute__((always_inline)) void execute(struct cache_out *o, c
     }
 }
 
+static inline __attribute__((always_inline)) void execute(struct cache_out *o, const struct cache_program *prog, struct packet *p)
+{
+    run_cells(o, prog, p, 0, last_cell(prog));
+    end(o, prog, p);
+}
+
+/* With a meter; returns how many of n_ids counters count this packet: those of rules that it met before it was dropped, or all. */
+static __attribute__((noinline)) unsigned execute_metered(struct cache_out *o, const struct cache_program *prog, struct packet *p, unsigned n_ids)
+{
+    unsigned at = prog->meter - 1u;
+    const struct cache_step *s = &prog->cells[at];
+    struct meter_slot *slot;
+    memcpy(&slot, s + 1, sizeof slot);
+    run_cells(o, prog, p, 0, at);
+    if (!o->trial && !meter_allows(o->thread, slot, p->len, o->now_ns)) {
+        if (!s->port) {
+            o->drop(o, p, DROP_METER);
+        }
+        o->ops->free(o->thread, p, o->aux);
+        return s->n;
+    }
+    run_cells(o, prog, p, at + 1 + CACHE_METER_CELLS, last_cell(prog));
+    end(o, prog, p);
+    return n_ids;
+}
+
 void cache_execute(struct cache_out *o, const struct cache_program *prog, struct packet *p)
 {
-    execute(o, prog, p);
+    if (prog->meter) {
+        execute_metered(o, prog, p, 0);
+    } else {
+        execute(o, prog, p);
+    }
 }
 
 /* --- Counters --- */
@@ -158,7 +198,7 @@ static void miss(struct cache_batch *b, struct packet *p, const struct cache_key
         perf_lap(perf, PERF_WALK, 1);
         return;
     }
-    recorder_init(&rec);
+    recorder_init(&rec, b->plan->shape ? key->w[b->plan->n_words] : 0);
     cache_walk(b, p, &rec, NULL);
     perf_lap(perf, PERF_WALK, 1);
     unsigned n = rec.n_rules + (rec.plain ? rec.n_counts : 0);
@@ -224,6 +264,13 @@ static __attribute__((noinline)) void hit_unfit(struct cache_batch *b, struct pa
     cache_walk(b, p, NULL, NULL);
 }
 
+static __attribute__((noinline)) void hit_metered(struct cache_batch *b, const struct cache_entry *e, const struct cache_program *prog, struct packet *p)
+{
+    uint32_t len = p->len;
+    unsigned n = execute_metered(&b->out, prog, p, e->n_ids);
+    count_ids(b->out.thread, cache_ids(b->plan, e), n, 1, len, b->now_ns);
+}
+
 /* A good third of what a hit costs is here: one piece of code per loop over a batch, what is rare kept out of it. */
 static inline __attribute__((always_inline)) void hit(struct cache_batch *b, const struct cache_entry *e, struct packet *p)
 {
@@ -233,14 +280,15 @@ static inline __attribute__((always_inline)) void hit(struct cache_batch *b, con
         return;
     }
     const struct cache_program *prog = &t->cache.programs[e->program];
-    if (__builtin_expect(!cache_may_run(prog, p), 0)) {
-        hit_unfit(b, p);
-        return;
-    }
-    count_ids(t, cache_ids(b->plan, e), e->n_ids, 1, p->len, b->now_ns);
     if (prog->plain) {
+        count_ids(t, cache_ids(b->plan, e), e->n_ids, 1, p->len, b->now_ns);
         put(&b->out, p, prog->port);
+    } else if (__builtin_expect(!cache_may_run(prog, p), 0)) {
+        hit_unfit(b, p);
+    } else if (__builtin_expect(prog->meter, 0)) {
+        hit_metered(b, e, prog, p);
     } else {
+        count_ids(t, cache_ids(b->plan, e), e->n_ids, 1, p->len, b->now_ns);
         execute(&b->out, prog, p);
     }
 }
@@ -349,6 +397,8 @@ void cache_run(struct dp_thread *t, struct packet **packets, unsigned n, uint32_
     b.out.aux = dp->aux;
     b.out.drop = drop;
     b.out.n = b.out.port = 0;
+    b.out.trial = false;
+    b.out.now_ns = now_ns;
     b.classes_seq = atomic_load_explicit(&plan->classes_seq, memory_order_acquire);
     if (!begin(plan, dp, &b.gen, &b.version) || !cache_ready(c, plan)) {
         for (unsigned i = 0; i < n; i++) {

@@ -11,6 +11,8 @@ struct cache_out {
     struct dp_thread *thread;
     void *aux;
     void (*drop)(struct cache_out *, const struct packet *, uint8_t reason);
+    bool trial;                         /* Meters measure nothing. */
+    uint64_t now_ns;
     uint32_t port;
     unsigned n;
     struct packet *packets[DP_BATCH];

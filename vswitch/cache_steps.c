@@ -2,6 +2,7 @@
 #include "vswitch/cache.h"
 
 #include <string.h>
+#include "lib/util.h"
 #include "vswitch/checksum.h"
 #include "vswitch/packet.h"
 
@@ -30,6 +31,30 @@ static void write_bits(struct packet *p, const struct cache_step *s)
     }
 }
 
+/* As packet_push_mpls() makes it. */
+static void push_mpls(struct packet *p, const struct cache_step *s)
+{
+    uint32_t lse = s->n & STEP_LABEL_COPY ? wire_get32(p->data + p->l2_len) & ~UINT32_C(0x100)
+        : s->n & STEP_LABEL_TTL_V4 ? p->data[p->l3_ofs + 8] : s->n & STEP_LABEL_TTL_V6 ? p->data[p->l3_ofs + 7] : 0;
+    packet_insert_label(p, s->port, lse | (s->n & STEP_LABEL_BOTTOM ? 0x100 : 0));
+}
+
+static void pop_mpls(struct packet *p, const struct cache_step *s)
+{
+    packet_remove_label(p, s->port);
+    if (s->n & STEP_BEHIND_L3) {
+        const uint8_t *h = p->data + p->l2_len;
+        p->l3_ofs = p->l2_len;
+        if (s->n & STEP_BEHIND_L4 && s->n & STEP_BEHIND_V6) {
+            struct ipv6_chain c;
+            packet_walk_ipv6(h, MIN(p->len - p->l3_ofs, 40u + wire_get16(h + 4)), &c);
+            p->l4_ofs = (uint16_t) (p->l3_ofs + c.l4_ofs);
+        } else if (s->n & STEP_BEHIND_L4) {
+            p->l4_ofs = (uint16_t) (p->l3_ofs + (h[0] & 15) * 4);
+        }
+    }
+}
+
 unsigned cache_edit(struct packet *p, const struct cache_step *s)
 {
     switch (s->code) {
@@ -41,6 +66,12 @@ unsigned cache_edit(struct packet *p, const struct cache_step *s)
         return 0;
     case STEP_POP_VLAN:
         packet_remove_vlan(p);
+        return 0;
+    case STEP_PUSH_MPLS:
+        push_mpls(p, s);
+        return 0;
+    case STEP_POP_MPLS:
+        pop_mpls(p, s);
         return 0;
     case STEP_MPLS_TTL:
         p->data[s->port] = (uint8_t) (p->data[s->port] - s->n);

@@ -176,6 +176,22 @@ static void pop_vlan(struct exec *e)
     inapplicable_unless(e, packet_pop_vlan(e->packet, &e->flow.flow));
 }
 
+static void push_mpls(struct exec *e, uint16_t ethertype)
+{
+    if (e->rec) {
+        recorder_push_mpls(e->rec, e->packet, &e->flow.flow, ethertype);
+    }
+    inapplicable_unless(e, packet_push_mpls(e->packet, &e->flow.flow, ethertype));
+}
+
+static void pop_mpls(struct exec *e, uint16_t ethertype)
+{
+    if (e->rec) {
+        recorder_pop_mpls(e->rec, ethertype);
+    }
+    inapplicable_unless(e, packet_pop_mpls(e->packet, &e->flow.flow, ethertype));
+}
+
 static bool resubmit(struct exec *e, const struct op *op, bool tail)
 {
     if (e->depth >= DP_MAX_DEPTH || ++e->n_nested > DP_MAX_RESUBMITS) {
@@ -228,11 +244,11 @@ static void record_op(struct exec *e, const struct op *op)
             rec->cacheable = false;
         }
         break;
-    case OP_PUSH_MPLS: case OP_POP_MPLS: case OP_PUSH_PBB: case OP_POP_PBB: case OP_COPY_TTL_OUT: case OP_COPY_TTL_IN:
+    case OP_PUSH_PBB: case OP_POP_PBB: case OP_COPY_TTL_OUT: case OP_COPY_TTL_IN:
         rec->tainted = true;
         rec->plain = false;
         break;
-    case OP_CONTROLLER: case OP_METER:
+    case OP_CONTROLLER:
         rec->plain = false;
         break;
     default:
@@ -261,8 +277,8 @@ bool exec_op(struct exec *e, const struct op *op, bool tail)
         }
         return true;
     case OP_POP_VLAN: pop_vlan(e); return true;
-    case OP_PUSH_MPLS: inapplicable_unless(e, packet_push_mpls(p, f, op->ethertype)); return true;
-    case OP_POP_MPLS: inapplicable_unless(e, packet_pop_mpls(p, f, op->ethertype)); return true;
+    case OP_PUSH_MPLS: push_mpls(e, op->ethertype); return true;
+    case OP_POP_MPLS: pop_mpls(e, op->ethertype); return true;
     case OP_PUSH_PBB: inapplicable_unless(e, packet_push_pbb(p, f, op->ethertype)); return true;
     case OP_POP_PBB: inapplicable_unless(e, packet_pop_pbb(p, f)); return true;
     case OP_SET_NW_TTL: set_ttl(e, FIELD_NW_TTL, op->ttl); return true;

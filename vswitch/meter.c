@@ -108,11 +108,6 @@ void meter_slot_put(struct dp *dp, struct meter_slot *slot)
 
 /* --- On the packet path --- */
 
-static void count(struct exec *e, struct counters *counters)
-{
-    count_packets(&e->thread->cells, counters->id, 1, e->packet->len, e->now_ns);
-}
-
 /*
  * "The drop precedence of the DSCP field in the IP header" is that of assured forwarding (RFC 2597): code points 8 *
  * class + 2 * precedence with classes 1 to 4 and precedences 1 to 3, of which 3 is dropped first.  Other code points
@@ -128,33 +123,60 @@ static void raise_precedence(struct exec *e, unsigned by)
 }
 
 /* Counts the packet and gives the band that applies to it, if any. */
-static const struct meter_band *measure(struct exec *e, struct meter_slot *slot)
+static const struct meter_band *measure(struct dp_thread *t, struct meter_slot *slot, uint32_t len, uint64_t now_ns)
 {
     struct dp_meter *m = atomic_load_explicit(&slot->current, memory_order_acquire);
-    if (!m || e->observe) {             /* A trace takes nothing from anybody's rate. */
+    if (!m) {
         return NULL;
     }
-    count(e, m->counters);
-    const struct meter_band *band = meter_bands_measure(m->bands, e->packet->len, e->now_ns);
+    count_packets(&t->cells, m->counters->id, 1, len, now_ns);
+    const struct meter_band *band = meter_bands_measure(m->bands, len, now_ns);
     if (band) {
-        count(e, m->band_counters[band - m->bands->band]);
+        count_packets(&t->cells, m->band_counters[band - m->bands->band]->id, 1, len, now_ns);
     }
     return band;
 }
 
+/* A trace takes nothing from anybody's rate. */
+static const struct meter_band *measure_packet(struct exec *e, struct meter_slot *slot)
+{
+    return e->observe ? NULL : measure(e->thread, slot, e->packet->len, e->now_ns);
+}
+
+bool meter_allows(struct dp_thread *t, struct meter_slot *slot, uint32_t len, uint64_t now_ns)
+{
+    const struct meter_band *band = measure(t, slot, len, now_ns);
+    return !band || band->type != OFPMBT_DROP;
+}
+
 bool exec_meter_allows(struct exec *e, struct meter_slot *slot)
 {
-    const struct meter_band *band = slot ? measure(e, slot) : NULL;
+    const struct meter_band *band = slot ? measure_packet(e, slot) : NULL;
     return !band || band->type != OFPMBT_DROP;
+}
+
+/* What it does to others of the same key: they may be dropped, which a step can say, or get other fields. */
+static void record(struct exec *e, struct meter_slot *slot)
+{
+    const struct dp_meter *m = atomic_load_explicit(&slot->current, memory_order_acquire);
+    bool remarks = false;
+    for (unsigned i = 0; m && i < m->bands->n; i++) {
+        remarks = remarks || m->bands->band[i].type == OFPMBT_DSCP_REMARK;
+    }
+    if (remarks) {
+        e->rec->tainted = true;
+        e->rec->plain = false;
+    } else {
+        recorder_meter(e->rec, slot, e->n_sent, e->rank >= RANK_DROP_ACTION);
+    }
 }
 
 bool exec_meter(struct exec *e, struct meter_slot *slot)
 {
-    const struct dp_meter *m = atomic_load_explicit(&slot->current, memory_order_acquire);
-    for (unsigned i = 0; e->rec && m && i < m->bands->n; i++) {
-        e->rec->tainted = e->rec->tainted || m->bands->band[i].type == OFPMBT_DSCP_REMARK;
+    if (e->rec) {
+        record(e, slot);
     }
-    const struct meter_band *band = measure(e, slot);
+    const struct meter_band *band = measure_packet(e, slot);
     if (!band) {
         return true;
     }

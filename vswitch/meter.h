@@ -35,6 +35,8 @@ void meter_slot_put(struct dp *, struct meter_slot *);
 
 /* [any thread] The meter instruction on the packet at work; false: a band has dropped it. */
 bool exec_meter(struct exec *, struct meter_slot *);
+/* [that thread] The same for a packet of so many bytes whose walk is replayed, by a meter that had bands of no other kind than drop when it was written down. */
+bool meter_allows(struct dp_thread *, struct meter_slot *, uint32_t len, uint64_t now_ns);
 /* [any thread] The same measure for a packet-in (the Nicira controller action's meter_id): false: not to be sent.
  * NULL allows.  The packet stays as it is. */
 bool exec_meter_allows(struct exec *, struct meter_slot *);

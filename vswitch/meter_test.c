@@ -244,10 +244,42 @@ static void test_bundle(void)
     fixture_fini(&fx);
 }
 
+/* From the cache: who is dropped has met the meter's rule, and no other behind it; what left before stays sent. */
+static void test_replayed(void)
+{
+    for (unsigned k = 0; k < 3; k++) {
+        struct fixture fx;
+        struct dp_cache_stats cs;
+        struct of_table_stats ts;
+        fixture_init(&fx);
+        dp_set_cache(fx.dp, 1000, false);
+        METER(&fx, OFPMC_ADD, OFPMF_PKTPS | OFPMF_BURST | OFPMF_STATS, { .type = OFPMBT_DROP, .rate = 100, .burst_size = 10 });
+        fixture_add(&fx, k == 1 ? "in_port=1,actions=output:3,goto_table:1" : "in_port=1,actions=goto_table:1");
+        fixture_add(&fx, "table=1,ip,actions=meter:5,dec_ttl,goto_table:2");
+        fixture_add(&fx, k == 2 ? "table=2,actions=drop" : "table=2,actions=push_vlan:0x8100,output:2");
+        unsigned out = second(&fx, 1000), passed;
+        struct of_meter_stats ms = stats(&fx);
+        dp_cache_stats(fx.dp, 1, &cs);
+        CU_ASSERT_EQUAL(cs.hits, 999);
+        CU_ASSERT_EQUAL(cs.guided, 0);
+        CU_ASSERT_EQUAL(ms.packet_in_count, 1000);
+        passed = (unsigned) (1000 - ms.bands[0].packet_count);
+        CU_ASSERT_TRUE(passed >= 109 && passed <= 111);
+        CU_ASSERT_EQUAL(out, k == 0 ? passed : k == 1 ? 1000 + passed : 0);
+        dp_table_stats(fx.dp, 1, &ts);
+        CU_ASSERT_EQUAL(ts.lookup_count, 1000);
+        dp_table_stats(fx.dp, 2, &ts);
+        CU_ASSERT_EQUAL(ts.lookup_count, passed);
+        CU_ASSERT_EQUAL(dp_drops(fx.dp, 1, DROP_METER), k == 1 ? 0 : 1000 - passed);
+        free(ms.bands);
+        fixture_fini(&fx);
+    }
+}
+
 void meter_test_suite(void)
 {
     UNIT_SUITE("meters",
         { "drop", test_drop },
         { "kilobits", test_kbps }, { "dscp-remark", test_remark }, { "several bands", test_bands }, { "life", test_life },
-        { "packet-ins", test_packet_ins }, { "bundles", test_bundle });
+        { "packet-ins", test_packet_ins }, { "bundles", test_bundle }, { "from the cache", test_replayed });
 }

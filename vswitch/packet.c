@@ -252,6 +252,18 @@ static uint32_t extract_ethernet(const struct packet *p, struct flow *f)
     return ofs;
 }
 
+void packet_extract_l3(struct packet *p, struct flow *f, uint32_t ofs)
+{
+    uint16_t type = be16_get(f->eth_type);
+    if (type == ETH_TYPE_IPV4) {
+        extract_ipv4(p, f, ofs);
+    } else if (type == ETH_TYPE_IPV6) {
+        extract_ipv6(p, f, ofs);
+    } else if (type == ETH_TYPE_ARP) {
+        extract_arp(p, f, ofs);
+    }
+}
+
 void packet_extract(struct packet *p, struct flow *f)
 {
     memset((uint8_t *) f + offsetof(struct flow, eth_dst), 0, sizeof *f - offsetof(struct flow, eth_dst));
@@ -263,12 +275,8 @@ void packet_extract(struct packet *p, struct flow *f)
     uint32_t ofs = extract_ethernet(p, f);
     p->l2_len = (uint16_t) ofs;
     uint16_t type = be16_get(f->eth_type);
-    if (type == ETH_TYPE_IPV4) {
-        extract_ipv4(p, f, ofs);
-    } else if (type == ETH_TYPE_IPV6) {
-        extract_ipv6(p, f, ofs);
-    } else if (type == ETH_TYPE_ARP) {
-        extract_arp(p, f, ofs);
+    if (type == ETH_TYPE_IPV4 || type == ETH_TYPE_IPV6 || type == ETH_TYPE_ARP) {
+        packet_extract_l3(p, f, ofs);
     } else if (eth_type_is_mpls(type) && p->len - ofs >= 4) {
         uint32_t lse = wire_get32(p->data + ofs);
         f->mpls_label = be32_put(lse >> 12);

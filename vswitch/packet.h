@@ -37,6 +37,8 @@ enum { OFPIEH_NONEXT = 1, OFPIEH_ESP = 2, OFPIEH_AUTH = 4, OFPIEH_DEST = 8, OFPI
 static inline bool eth_type_is_vlan(uint16_t t) { return t == ETH_TYPE_VLAN || t == ETH_TYPE_QINQ; }
 static inline bool eth_type_is_mpls(uint16_t t) { return t == ETH_TYPE_MPLS || t == ETH_TYPE_MPLS_MCAST; }
 
+/* The header of f->eth_type (IPv4, IPv6, ARP) at `ofs`, as part of packet_extract(): writes the packet's l3_ofs and l4_ofs and the key's fields of it if it is whole. */
+void packet_extract_l3(struct packet *, struct flow *, uint32_t ofs);
 /* Where the walk through an IPv6 header chain ended. All offsets are from the IPv6 header's first byte. */
 struct ipv6_chain {
     uint16_t exthdr;            /* OFPIEH_* bits. */
@@ -60,6 +62,11 @@ bool packet_set_u8(struct packet *, struct flow *, enum field_id, uint8_t value)
 /* The outermost VLAN tag in the frame alone, and the packet's offsets: for whoever keeps no key.  False: no room. */
 bool packet_insert_vlan(struct packet *, uint16_t tpid, uint16_t tci);
 void packet_remove_vlan(struct packet *);
+/* As well for a label: in front of all tags, so that no other header is known any more (false: no room); or the outermost one, l3_ofs and l4_ofs left as they are. */
+bool packet_insert_label(struct packet *, uint16_t ethertype, uint32_t lse);
+void packet_remove_label(struct packet *, uint16_t ethertype);
+/* Whether behind the Ethernet header there is an 802.2 one: then there is a length that a label would falsify. */
+bool packet_has_llc(const struct packet *, const struct flow *);
 /* Tags. False: the frame has no such header, or no room for it.  Popping leaves a frame of ETH_FRAME_MIN bytes or more no shorter than that. */
 bool packet_push_vlan(struct packet *, struct flow *, uint16_t tpid);
 bool packet_pop_vlan(struct packet *, struct flow *);

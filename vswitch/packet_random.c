@@ -127,6 +127,22 @@ struct packet *random_frame(struct rng *r, const struct flow *f, unsigned payloa
     return p;
 }
 
+void random_labels(struct rng *r, struct buf *frame, uint32_t ofs)
+{
+    static const uint8_t ttls[] = { 1, 2, 3, 64 };
+    unsigned n = rng_below(r, 5);
+    for (unsigned i = 0; i < n; i++) {  /* The last one first. */
+        bool bottom = rng_below(r, 16) ? !i : i;
+        uint32_t label = rng_below(r, 8) ? 16 + rng_below(r, 2) : 0x45000;         /* The beginning of an IPv4 header. */
+        buf_put_zeros(frame, 4);
+        memmove(frame->data + ofs + 4, frame->data + ofs, frame->size - ofs - 4);
+        wire_put32(frame->data + ofs, label << 12 | rng_below(r, 2) << 9 | (bottom ? 0x100 : 0) | ttls[rng_below(r, sizeof ttls)]);
+    }
+    if (n) {
+        wire_put16(frame->data + ofs - 2, rng_below(r, 4) ? ETH_TYPE_MPLS : ETH_TYPE_MPLS_MCAST);
+    }
+}
+
 /* Every sum over the whole, nothing incremental. */
 bool checksums_right(const struct packet *p, const struct flow *f)
 {

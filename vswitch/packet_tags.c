@@ -42,7 +42,7 @@ static void remove_bytes(struct packet *p, uint32_t ofs, uint32_t n)
 }
 
 /* Behind an 802.2 header there is a length that the edits below would falsify. */
-static bool has_llc(const struct packet *p, const struct flow *f)
+bool packet_has_llc(const struct packet *p, const struct flow *f)
 {
     return be16_get(f->eth_type) < ETH_TYPE_MIN
         || (p->l2_len >= ETH_HEADER_SIZE + 8 && wire_get48(p->data + p->l2_len - 8) == UINT64_C(0xaaaa03000000) && wire_get16(p->data + p->l2_len - 10) < ETH_TYPE_MIN);
@@ -93,10 +93,29 @@ bool packet_pop_vlan(struct packet *p, struct flow *f)
     return true;
 }
 
+bool packet_insert_label(struct packet *p, uint16_t ethertype, uint32_t lse)
+{
+    if (!insert_bytes(p, ETH_HEADER_SIZE - 2, 4)) {
+        return false;
+    }
+    /* The bytes moved end before the old type; the label goes over it and the type moves in front. */
+    wire_put16(p->data + ETH_HEADER_SIZE - 2, ethertype);
+    wire_put32(p->data + ETH_HEADER_SIZE, lse);
+    p->l2_len = ETH_HEADER_SIZE;
+    p->l3_ofs = p->l4_ofs = 0;
+    return true;
+}
+
+void packet_remove_label(struct packet *p, uint16_t ethertype)
+{
+    remove_bytes(p, p->l2_len, 4);
+    wire_put16(p->data + p->l2_len - 2, ethertype);
+}
+
 bool packet_push_mpls(struct packet *p, struct flow *f, uint16_t ethertype)
 {
     bool mpls = eth_type_is_mpls(be16_get(f->eth_type)) && p->len - p->l2_len >= 4;
-    if (p->len < ETH_HEADER_SIZE || has_llc(p, f) || !eth_type_is_mpls(ethertype)) {
+    if (p->len < ETH_HEADER_SIZE || packet_has_llc(p, f) || !eth_type_is_mpls(ethertype)) {
         return false;
     }
     /* "Immediately after the Ethernet header and before other tags." TTL from MPLS or IP; label and traffic class from MPLS; all else zero. */
@@ -105,23 +124,19 @@ bool packet_push_mpls(struct packet *p, struct flow *f, uint16_t ethertype)
     if (!mpls || f->vlan_vid.v) {
         lse |= 0x100;
     }
-    if (!insert_bytes(p, ETH_HEADER_SIZE - 2, 4)) {
+    if (!packet_insert_label(p, ethertype, lse)) {
         return false;
     }
-    /* The bytes moved end before the old type; the label goes over it and the type moves in front. */
-    wire_put16(p->data + 12, ethertype);
-    wire_put32(p->data + 14, lse);
     packet_extract(p, f);
     return true;
 }
 
 bool packet_pop_mpls(struct packet *p, struct flow *f, uint16_t ethertype)
 {
-    if (!eth_type_is_mpls(be16_get(f->eth_type)) || p->len - p->l2_len < 4 || has_llc(p, f) || ethertype < ETH_TYPE_MIN) {
+    if (!eth_type_is_mpls(be16_get(f->eth_type)) || p->len - p->l2_len < 4 || packet_has_llc(p, f) || ethertype < ETH_TYPE_MIN) {
         return false;
     }
-    remove_bytes(p, p->l2_len, 4);
-    wire_put16(p->data + p->l2_len - 2, ethertype);
+    packet_remove_label(p, ethertype);
     packet_extract(p, f);
     return true;
 }
@@ -145,7 +160,7 @@ bool packet_push_pbb(struct packet *p, struct flow *f, uint16_t ethertype)
 
 bool packet_pop_pbb(struct packet *p, struct flow *f)
 {
-    if (be16_get(f->eth_type) != ETH_TYPE_PBB || p->l2_len + 4u + ETH_HEADER_SIZE > p->len || has_llc(p, f)) {
+    if (be16_get(f->eth_type) != ETH_TYPE_PBB || p->l2_len + 4u + ETH_HEADER_SIZE > p->len || packet_has_llc(p, f)) {
         return false;
     }
     /* The backbone header goes as a whole, with its B-TAG; the customer's frame is what remains. */
