@@ -72,6 +72,7 @@ vswitch_libdatapath_a_SOURCES = \
 	vswitch/cache_lanes.c \
 	vswitch/cache_memory.c \
 	vswitch/cache_plan.c \
+	vswitch/cache_recent.c vswitch/cache_recent.h \
 	vswitch/cache_record.c \
 	vswitch/cache_run.c vswitch/cache_run.h \
 	vswitch/cache_steps.c \
@@ -109,6 +110,7 @@ vswitch_datapath_test_SOURCES = \
 	vswitch/cache_hostile_test.c \
 	vswitch/cache_key_test.c \
 	vswitch/cache_labels_test.c \
+	vswitch/cache_recent_test.c \
 	vswitch/cache_test.c \
 	vswitch/checksum_test.c \
 	vswitch/classifier_test.c \

@@ -41,6 +41,7 @@ static void begin_anew(struct cache *c, const struct cache_plan *plan)
     c->serial = plan->serial;
     c->n_programs = 1;                  /* 0 is CACHE_GUIDED. */
     c->n_refused = 0;
+    memset(&c->recent, 0, sizeof c->recent);
     atomic_store_explicit(&c->longest, 0, memory_order_relaxed);
     memset(c->program_index, 0, 2 * CACHE_MAX_PROGRAMS * sizeof c->program_index[0]);
     memset(c->tags, 0, (size_t) c->n_buckets * CACHE_WAYS * sizeof(uint16_t));

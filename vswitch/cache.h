@@ -20,7 +20,7 @@
  * Files.  cache_plan.c [control]: the mask, kept up as rules come and go, and what has changed of late.  cache_lanes.c [control]: which bits
  * have classes.  cache_memory.c [control]: the table's life.  cache_key.c [poll]: a batch's keys.  cache.c [poll]: the table.
  * exec_record.h, cache_record.c [poll]: what a walk writes down.  cache_steps.c [poll]: the rarer steps.  cache_run.c [poll]: batches through it all.
- * cache_check.c [poll]: the test mode.
+ * cache_recent.c [poll]: the latest changes, at a glance.  cache_check.c [poll]: the test mode.
  *
  * An entry has the packed key, the numbers of all counters that the walk moved (vswitch/counters.h; room for as many as there are tables, later for the longest
  * walk), and a program: a short list of plain steps (write MAC addresses, other headers, tags and labels, the TTL, a meter, output, drop).  Programs are shared by all
@@ -89,6 +89,8 @@
 #define CACHE_ID_SLOTS 32768u
 #define CACHE_CHANGE_SLOTS 8192u
 #define CACHE_MAX_CHANGES 128
+#define CACHE_LOG 1024u                 /* Notes that threads can still read. */
+#define CACHE_RECENT_CHANGES 4          /* Masks of added rules that are asked about before the notes are. */
 #define CACHE_GROUPS OF_N_TABLES        /* Groups' buckets count as one more table. */
 #define CACHE_N_TABLES (OF_N_TABLES + 1)
 #define CACHE_WORD_LANES 4              /* Parts of a word, of 16 bits. */
@@ -130,6 +132,8 @@ struct cache_plan {
     _Atomic unsigned n_changes;
     _Atomic uint32_t latest[CACHE_MAX_CHANGES];
     _Atomic(struct cache_change *) changes[CACHE_MAX_CHANGES];
+    _Atomic uint32_t n_log;             /* Notes ever, of which the latest are here, too (cache_recent.c). */
+    _Atomic uint64_t log[CACHE_LOG];
 };
 
 /* In front of the key's n_key words, which are followed by the ids. */
@@ -192,6 +196,18 @@ struct cache_memory {                   /* Immutable; what it points to is the p
     uint8_t *at;
 };
 
+/* A thread's own picture of the latest notes: cache_recent.h.  All zero: of none yet, and there were none before. */
+struct cache_recent {
+    uint32_t from;                      /* All notes of newer generations than this are here: for entries that are not older. */
+    uint32_t seen;                      /* So much of the log was read, */
+    uint32_t gen;                       /* when the plan had this generation. */
+    uint32_t n_notes;
+    uint64_t latest_ns;                 /* When one came. */
+    unsigned n_changes;
+    const struct cache_change *changes[CACHE_RECENT_CHANGES];
+    uint64_t ids[CACHE_ID_SLOTS / 64], added[CACHE_CHANGE_SLOTS / 64];          /* A bit for each place that was noted. */
+};
+
 struct cache_counters { _Atomic uint64_t hits, guided, misses, uncached, inserts, evictions, stale, resets, mismatches; };
 
 struct cache {
@@ -210,6 +226,7 @@ struct cache {
     struct cache_counters counters;     /* Read by the control thread, as */
     _Atomic uint32_t longest;           /* the counters of the longest walk that found no room in an entry of this plan; 0: none. */
     uint64_t seen_evictions;            /* Control. */
+    struct cache_recent recent;
 };
 
 /* What the control thread knows of a table's rules.  Only ever grows, until it is counted again. */

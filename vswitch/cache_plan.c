@@ -9,7 +9,7 @@
  * that may have been written on some way to it are worked out (`written`: the fixed point over all edges), and taken out of what a new rule there is
  * taken to ask of the original packet.
  */
-#include "vswitch/cache.h"
+#include "vswitch/cache_recent.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -447,6 +447,7 @@ void cache_note_all(struct dp *dp)
 {
     struct cache_plan *p = dp->cache->plan;
     atomic_store_explicit(&p->flush, next_gen(p), memory_order_relaxed);
+    cache_log_all(p, next_gen(p));
     step(dp);
 }
 
@@ -455,6 +456,7 @@ void cache_note_id(struct dp *dp, uint32_t id)
     struct cache_plan *p = dp->cache->plan;
     dp->cache->shrunk = true;
     atomic_store_explicit(&p->ids[id % CACHE_ID_SLOTS], next_gen(p), memory_order_relaxed);
+    cache_log_id(p, next_gen(p), id);
     step(dp);
 }
 
@@ -526,8 +528,10 @@ void cache_note_added(struct dp *dp, uint8_t table, const struct minimatch *m)
         return;
     }
     struct cache_change *ch = atomic_load_explicit(&p->changes[at], memory_order_relaxed);
-    atomic_store_explicit(&ch->slots[cache_change_slot(p, ch, value, (uint32_t) value[CACHE_MAX_WORDS])], next_gen(p), memory_order_relaxed);
+    uint32_t slot = cache_change_slot(p, ch, value, (uint32_t) value[CACHE_MAX_WORDS]);
+    atomic_store_explicit(&ch->slots[slot], next_gen(p), memory_order_relaxed);
     atomic_store_explicit(&p->latest[at], next_gen(p), memory_order_relaxed);
+    cache_log_added(p, next_gen(p), (unsigned) at, slot);
     step(dp);
 }
 

@@ -7,6 +7,7 @@
 #include "vswitch/cache_run.h"
 
 #include <string.h>
+#include "vswitch/cache_recent.h"
 #include "vswitch/checksum.h"
 #include "vswitch/meter.h"
 #include "vswitch/packet.h"
@@ -231,6 +232,17 @@ static void miss(struct cache_batch *b, struct packet *p, const struct cache_key
 
 /* --- Hits --- */
 
+static inline bool still_right(struct cache_batch *b, struct cache_entry *e)
+{
+    if (!cache_untouched(&b->out.thread->cache.recent, b->plan, e)) {
+        return cache_still_right(b->plan, e, b->gen);
+    }
+    if (b->gen - e->gen <= CACHE_RECENT_NEAR) {
+        e->gen = b->gen;
+    }
+    return true;
+}
+
 /* The entry, if it is one for this key and still right. */
 static inline struct cache_entry *verified(struct cache_batch *b, struct cache_entry *e, const struct cache_key *key, uint64_t hash)
 {
@@ -242,7 +254,7 @@ static inline struct cache_entry *verified(struct cache_batch *b, struct cache_e
             return NULL;
         }
     }
-    if (__builtin_expect(e->gen != b->gen, 0) && !cache_still_right(b->plan, e, b->gen)) {
+    if (__builtin_expect(e->gen != b->gen, 0) && !still_right(b, e)) {
         count_add(&c->counters.stale, 1);
         perf_count(&b->out.thread->perf, PERF_CACHE_STALE, 1);
         return NULL;
@@ -406,6 +418,7 @@ void cache_run(struct dp_thread *t, struct packet **packets, unsigned n, uint32_
         }
         return;
     }
+    cache_recent_catch_up(&c->recent, plan, b.gen, now_ns);
     uint64_t inserts = atomic_load_explicit(&c->counters.inserts, memory_order_relaxed), evictions = atomic_load_explicit(&c->counters.evictions, memory_order_relaxed);
     if (!plan->n_key) {
         run_port(&b, packets, n);
