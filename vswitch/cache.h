@@ -90,6 +90,7 @@
 #define CACHE_CHANGE_SLOTS 8192u
 #define CACHE_MAX_CHANGES 128
 #define CACHE_LOG 1024u                 /* Notes that threads can still read. */
+#define CACHE_RECENT_IDS 8192u          /* Places in a thread's own picture of those notes. */
 #define CACHE_RECENT_CHANGES 4          /* Masks of added rules that are asked about before the notes are. */
 #define CACHE_GROUPS OF_N_TABLES        /* Groups' buckets count as one more table. */
 #define CACHE_N_TABLES (OF_N_TABLES + 1)
@@ -205,7 +206,7 @@ struct cache_recent {
     uint64_t latest_ns;                 /* When one came. */
     unsigned n_changes;
     const struct cache_change *changes[CACHE_RECENT_CHANGES];
-    uint64_t ids[CACHE_ID_SLOTS / 64], added[CACHE_CHANGE_SLOTS / 64];          /* A bit for each place that was noted. */
+    uint8_t ids[CACHE_RECENT_IDS], added[CACHE_CHANGE_SLOTS];       /* 1: one of the notes is of that number, or place. */
 };
 
 struct cache_counters { _Atomic uint64_t hits, guided, misses, uncached, inserts, evictions, stale, resets, mismatches; };

@@ -63,9 +63,9 @@ static void add(struct cache_recent *r, const struct cache_plan *plan, uint64_t 
 {
     uint32_t place = note_place(note);
     if (note_kind(note) == NOTE_ID) {
-        r->ids[place / 64] |= UINT64_C(1) << place % 64;
+        r->ids[place % CACHE_RECENT_IDS] = 1;
     } else if (note_kind(note) == NOTE_ADDED) {
-        r->added[place / 64] |= UINT64_C(1) << place % 64;
+        r->added[place] = 1;
         add_change(r, plan, note_change(note));
     } else if (note_gen(note) > r->from) {
         r->from = note_gen(note);

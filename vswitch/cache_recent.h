@@ -3,9 +3,9 @@
  *
  * While rules change a thousand times a second and flows are many, every entry is met again some ten changes later, and cache_still_right() has to look up all
  * its notes, in tables that the second-level cache holds at best: 15 ns of the 115 that a frame through six tables then takes.  So each thread keeps the latest
- * notes as bits of its own, one for each place in those tables, five kilobytes: where no bit is set that concerns the entry, no note does.  The notes come
+ * notes in two small tables of bytes of its own, by the same numbers and places: where none is set that concerns the entry, no note does.  The notes come
  * from a log that the control thread writes and that nobody waits for: a thread that has fallen behind by more than the log begins with nothing, and so it
- * does when its bits have become too many or when nothing has changed for a while.  Then each entry is looked up once as before, and is of the newest
+ * does when its notes have become too many or when nothing has changed for a while.  Then each entry is looked up once as before, and is of the newest
  * generation.
  *
  * An entry that is found untouched keeps its generation, since with many flows its line would only be written back to be read again; when it is but a few
@@ -16,7 +16,7 @@
 
 #include "vswitch/cache.h"
 
-#define CACHE_RECENT_NOTES 256u         /* In a thread's bits. */
+#define CACHE_RECENT_NOTES 128u         /* In a thread's tables. */
 #define CACHE_RECENT_IDLE_NS UINT64_C(20000000)
 #define CACHE_RECENT_NEAR 8u            /* Generations (two for each change) that are few. */
 
@@ -43,19 +43,17 @@ static inline bool cache_untouched(const struct cache_recent *r, const struct ca
         return false;
     }
     const uint32_t *ids = cache_ids(plan, e);
-    uint64_t met = 0;
+    uint8_t met = 0;
     for (unsigned i = 0; i < e->n_rules; i++) {
-        uint32_t id = ids[i] % CACHE_ID_SLOTS;
-        met |= r->ids[id / 64] >> id % 64;
+        met |= r->ids[ids[i] % CACHE_RECENT_IDS];
     }
     for (unsigned i = 0; i < r->n_changes; i++) {
         const struct cache_change *ch = r->changes[i];
         if (e->visited & UINT32_C(1) << (ch->table & 31)) {
-            uint32_t slot = cache_change_slot(plan, ch, e->key, e->in_port);
-            met |= r->added[slot / 64] >> slot % 64;
+            met |= r->added[cache_change_slot(plan, ch, e->key, e->in_port)];
         }
     }
-    return !(met & 1);
+    return !met;
 }
 
 #endif

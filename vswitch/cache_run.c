@@ -232,7 +232,7 @@ static void miss(struct cache_batch *b, struct packet *p, const struct cache_key
 
 /* --- Hits --- */
 
-static inline bool still_right(struct cache_batch *b, struct cache_entry *e)
+static __attribute__((noinline)) bool still_right(struct cache_batch *b, struct cache_entry *e)
 {
     if (!cache_untouched(&b->out.thread->cache.recent, b->plan, e)) {
         return cache_still_right(b->plan, e, b->gen);
