@@ -326,7 +326,7 @@ struct cache_key { uint64_t w[CACHE_MAX_WORDS]; };
 #define SHAPE_V6_BEHIND (UINT64_C(1) << 24)
 #define SHAPE_L4_BEHIND (UINT64_C(1) << 25)
 #define CACHE_MAX_LABELS 3u
-/* n keys and hashes. `scratch`: all zero at first; a caller's for as long as the plan. */
+/* n keys and hashes of a batch without runts from one port; the packets get their offsets. */
 void cache_keys(const struct cache_plan *, struct packet **, unsigned n, uint32_t in_port, struct cache_key *, uint64_t *hashes);
 
 /* --- cache.c [poll] --- */
