@@ -40,6 +40,7 @@ def test_quick(lab):
         assert int(m["received"]) > 100 and int(m["checked"]) > 10 and m["damaged"] == m["reordered"] == "0", m
         assert (int(m["flow_mods"]) > 20) == ("-mods/" in m["case"] and m["switch"] == "vswitchd"), m
         assert 0 < float(m["latency_p50"]) <= float(m["latency_p99"]) <= float(m["latency_p999"]) <= float(m["latency_max"]), m
+        assert 0 < float(m["latency_part_p50"]) <= float(m["latency_part_p99"]) <= float(m["latency_part_p999"]) <= float(m["latency_max"]), m
     with open(os.path.join(out, "summary.csv"), encoding="utf-8") as file:
         assert [row["case"] for row in csv.DictReader(file)] == [c.name for c in cases.QUICK if c.cores == 1 or several]
     bars = ElementTree.parse(os.path.join(out, "plot.svg")).getroot()

@@ -182,6 +182,9 @@ class Bench:
     def rate(self, result):
         return result["window_p90_pps" if self.options.noisy and not result["offered_pps"] else "received_pps"]
 
+    def latency(self, result, percentile):
+        return result["latency_ns"][f"part_{percentile}" if self.options.noisy else percentile]
+
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -199,7 +202,7 @@ def arguments():
     parser.add_argument("--switch-cpu", type=int, help="for the switches' polling threads (default: the last)")
     parser.add_argument("--no-hugepages", action="store_true", help="everything on ordinary memory")
     parser.add_argument("--realtime", action="store_true", help="generator (once warm) and polling threads go before everything else on their CPUs")
-    parser.add_argument("--noisy", action="store_true", help="take the ninth decile of 5 ms windows instead of the mean: the machine is used by others")
+    parser.add_argument("--noisy", action="store_true", help="take the ninth decile of 5 ms windows instead of the mean, and the median of 50 ms windows' latencies: the machine is used by others")
     parser.add_argument("--profile", action="store_true", help="list where the polling threads spend their time (perf), in the first round")
     parser.add_argument("--virtio", help="parameters of the generator's devices (gen --help)")
     parser.add_argument("--rules", metavar="FILE", help="your own flow entries (as for ovs-ofctl add-flows; groups and meters, too): the line `own`; needs --traffic")
@@ -251,7 +254,7 @@ def main():
     except (LabError, RuntimeError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    summary = report.summarise(bench.results, chosen, bench.rate)
+    summary = report.summarise(bench.results, chosen, bench.rate, bench.latency)
     print(report.table(summary, bench.names, options.targets))
     report.write(options.out, bench.results, summary)
     print(f"measurements.csv, summary.csv and plot.svg are in {options.out}")

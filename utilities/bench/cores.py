@@ -96,4 +96,4 @@ class Vswitch(peers.Switch):
             raise LabError(f"of {self.threads} polling threads not all have frames: {packets}")
         received, rate = sum(packets.values()), sum(packets[no] / cpu[no] * 1e9 for no in packets)
         return {"sent": received, "received": received, "received_pps": rate, "window_p90_pps": rate, "offered_pps": 0, "lost": 0, "damaged": 0, "reordered": 0, "checked": 0,
-                "cpu_ns": sum(cpu.values()), "cycles": 0, "instructions": 0, "latency_ns": {p: 0 for p in ("p50", "p99", "p999", "max")}}
+                "cpu_ns": sum(cpu.values()), "cycles": 0, "instructions": 0, "latency_ns": {p: 0 for p in ("p50", "p99", "p999", "max", "part_p50", "part_p99", "part_p999")}}

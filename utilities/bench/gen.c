@@ -262,6 +262,7 @@ int main(int argc, char **argv)
     flows_fini(&g->flows);
     free(g->per_flow);
     free(g->windows);
+    free(g->parts);
     free(g);
     return ok ? 0 : err_exit_code(err.code);
 }

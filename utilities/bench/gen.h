@@ -13,6 +13,8 @@
  *
  * On a machine that others use too, a mean tells how much the others did.  So the measurement is also cut into windows of a few milliseconds, and the report has the median
  * and the ninth decile of their rates: where the two and the mean agree the machine was quiet, and where they do not, the ninth decile is what the switch can do.
+ * A thousandth of the frames wait longest when a thousandth of the time is taken away, so latencies are kept for each part of some windows, too, and the report has the median
+ * of the parts' percentiles.
  *
  * gen.c reads the command line and starts DPDK, gen_run.c is the loop, gen_report.c prints one JSON object.
  */
@@ -30,6 +32,7 @@
 #define GEN_BURST 32
 #define GEN_MAX_QUEUES 8
 #define GEN_WINDOW_S 0.005      /* The measurement is also counted in windows of this length. */
+#define GEN_PART_WINDOWS 10u     /* A part of the measurement, for latencies. */
 #define GEN_IMIX 0              /* As a frame size: 60, 590 and 1514 bytes as 7 : 4 : 1. */
 
 struct gen_options {
@@ -72,7 +75,9 @@ struct gen {
     struct rte_mempool *tx_pool, *rx_pool;
     struct gen_queue queues[GEN_MAX_QUEUES];
     struct gen_counts counts;           /* Since the last gen_reset(). */
-    struct latency latency;             /* In TSC cycles. */
+    struct latency latency;             /* In TSC cycles; of the measurement when it is over. */
+    struct latency *parts, *part;       /* Of each part, and the one that counts now (before: `latency`). */
+    size_t n_parts;
     struct gen_flow_count *per_flow;    /* NULL unless asked for. */
     uint64_t due_origin;        /* TSC when the pacing began, */
     uint64_t due_sent;          /* and the frames made since. */

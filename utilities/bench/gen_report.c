@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/util.h"
+
 static double ns(uint64_t cycles)
 {
     return (double) cycles * 1e9 / (double) rte_get_tsc_hz();
@@ -44,6 +46,28 @@ static double window_pps(const struct gen *g, double share)
     return g->n_windows ? g->windows[(size_t) (share * (double) (g->n_windows - 1))] / GEN_WINDOW_S : 0.0;
 }
 
+static int by_latency(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *) a, y = *(const uint64_t *) b;
+    return x < y ? -1 : x > y;
+}
+
+/* The median over the parts in which frames came back. */
+static double part_ns(const struct gen *g, double share)
+{
+    uint64_t *values = xcalloc(g->n_parts, sizeof values[0]);
+    size_t n = 0;
+    for (size_t i = 0; i < g->n_parts; i++) {
+        if (g->parts[i].n) {
+            values[n++] = latency_quantile(&g->parts[i], share);
+        }
+    }
+    qsort(values, n, sizeof values[0], by_latency);
+    double median = n ? ns(values[n / 2]) : 0;
+    free(values);
+    return median;
+}
+
 bool gen_report(const struct gen *g, struct err *err)
 {
     const struct gen_counts *c = &g->counts;
@@ -58,8 +82,9 @@ bool gen_report(const struct gen *g, struct err *err)
     const uint64_t *perf = g->perf.value;
     printf(",\"cpu_ns\":%" PRIu64 ",\"cycles\":%" PRIu64 ",\"instructions\":%" PRIu64, perf[GEN_PERF_CPU_NS], perf[GEN_PERF_CYCLES], perf[GEN_PERF_INSTRUCTIONS]);
     printf(",\"tsc_hz\":%" PRIu64, rte_get_tsc_hz());
-    printf(",\"latency_ns\":{\"samples\":%" PRIu64 ",\"mean\":%.0f,\"p50\":%.0f,\"p90\":%.0f,\"p99\":%.0f,\"p999\":%.0f,\"max\":%.0f}}\n",
+    printf(",\"latency_ns\":{\"samples\":%" PRIu64 ",\"mean\":%.0f,\"p50\":%.0f,\"p90\":%.0f,\"p99\":%.0f,\"p999\":%.0f,\"max\":%.0f",
            l->n, l->n ? ns(l->sum) / (double) l->n : 0.0, ns(latency_quantile(l, 0.5)), ns(latency_quantile(l, 0.9)), ns(latency_quantile(l, 0.99)),
            ns(latency_quantile(l, 0.999)), ns(l->max));
+    printf(",\"part_p50\":%.0f,\"part_p99\":%.0f,\"part_p999\":%.0f}}\n", part_ns(g, 0.5), part_ns(g, 0.99), part_ns(g, 0.999));
     return !g->per_flow || report_flows(g, err);
 }

@@ -160,7 +160,7 @@ static void check_frame(struct gen *g, const struct rte_mbuf *m, uint64_t now)
         q->seen = true;
     }
     uint32_t latency = (uint32_t) now - p.stamp;
-    latency_add(&g->latency, latency);
+    latency_add(g->part, latency);
     if (g->per_flow) {
         g->per_flow[p.flow].received++;
         g->per_flow[p.flow].latency += latency;
@@ -198,6 +198,7 @@ static void window_ends(struct gen *g, struct window *w, uint64_t now)
     for (uint64_t i = 0; i < n && g->n_windows < w->room; i++) {
         g->windows[g->n_windows++] = (uint32_t) frames;
     }
+    g->part = &g->parts[MIN(g->n_windows / GEN_PART_WINDOWS, g->n_parts - 1)];
     w->end += n * w->length;
     w->received = g->counts.received;
 }
@@ -232,6 +233,7 @@ static void reset(struct gen *g)
 {
     g->counts = (struct gen_counts) { .sent = 0 };
     g->latency = (struct latency) { .n = 0 };
+    g->part = &g->latency;
     g->due_origin = rte_rdtsc();
     g->due_sent = 0;
     for (unsigned i = 0; g->per_flow && i < g->flows.n; i++) {
@@ -289,12 +291,19 @@ bool gen_run(struct gen *g, struct err *err)
     struct window w = { .length = (uint64_t) (GEN_WINDOW_S * (double) rte_get_tsc_hz()), .received = before.received,
                         .room = (size_t) (g->options.seconds / GEN_WINDOW_S) };
     g->windows = xcalloc(w.room + 1, sizeof g->windows[0]);
+    g->n_parts = MAX(w.room / GEN_PART_WINDOWS, 1);
+    g->parts = xmalloc(g->n_parts * sizeof g->parts[0]);
+    memset(g->parts, 0, g->n_parts * sizeof g->parts[0]);       /* Its pages are there before they are needed. */
+    g->part = g->parts;
     gen_perf_start(&g->perf);
     w.end = rte_rdtsc() + w.length;
     g->measured_s = run_for(g, g->options.seconds, false, false, &w);
     gen_perf_stop(&g->perf);
     struct gen_counts at_end = g->counts;
     drain(g);
+    for (size_t i = 0; i < g->n_parts; i++) {
+        latency_merge(&g->latency, &g->parts[i]);
+    }
     g->lost = (int64_t) (g->counts.sent - g->counts.received);
     /* Throughput is what came within the time; the checks and the loss take in the warm-up (without a rate) and late frames. */
     g->counts.sent = at_end.sent - before.sent;

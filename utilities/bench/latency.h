@@ -40,6 +40,16 @@ static inline void latency_add(struct latency *l, uint64_t v)
     l->bucket[latency_index(v)]++;
 }
 
+static inline void latency_merge(struct latency *l, const struct latency *more)
+{
+    l->n += more->n;
+    l->sum += more->sum;
+    l->max = more->max > l->max ? more->max : l->max;
+    for (unsigned i = 0; i < LATENCY_N; i++) {
+        l->bucket[i] += more->bucket[i];
+    }
+}
+
 /* The smallest bucket bound that at least `share` (0..1) of the samples do not exceed, never above the maximum; 0 without samples. */
 static inline uint64_t latency_quantile(const struct latency *l, double share)
 {

@@ -29,20 +29,22 @@ static int by_value(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* Against sorting all samples. */
+/* Against sorting all samples, which two histograms shared. */
 static void test_quantiles(void)
 {
     static const double shares[] = { 0.0, 0.01, 0.5, 0.9, 0.99, 0.999, 1.0 };
     struct rng rng;
     rng_seed(&rng, unit_seed());
     for (unsigned round = 0; round < 50; round++) {
-        struct latency l = { .n = 0 };
+        struct latency l = { .n = 0 }, other = { .n = 0 };
         uint64_t sample[2000];
         unsigned n = 1 + rng_below(&rng, 2000);
         for (unsigned i = 0; i < n; i++) {
             sample[i] = rng_u64(&rng) >> (30 + rng_below(&rng, 34));
-            latency_add(&l, sample[i]);
+            latency_add(rng_below(&rng, 2) ? &l : &other, sample[i]);
         }
+        latency_merge(&l, &other);
+        CU_ASSERT_EQUAL(l.n, n);
         qsort(sample, n, sizeof sample[0], by_value);
         CU_ASSERT_EQUAL(l.max, sample[n - 1]);
         for (unsigned i = 0; i < ARRAY_SIZE(shares); i++) {

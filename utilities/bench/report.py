@@ -18,7 +18,7 @@ LATENCIES = ("p50", "p99", "p999")
 class Line:
     """One case: medians over its rounds, by switch."""
 
-    def __init__(self, case, results, rate):
+    def __init__(self, case, results, rate, latency):
         self.case, self.missed = case, []
         self.switches = list(dict.fromkeys(r["switch"] for r in results))
         self.pps, self.spread, self.cpu_ns, self.cycles, self.instructions, self.lost, self.latency, self.rss_mb = ({} for _ in range(8))
@@ -31,7 +31,7 @@ class Line:
             self.rss_mb[name] = max(r["rss_mb"] for r in mine)
             for key, out in (("cpu_ns", self.cpu_ns), ("cycles", self.cycles), ("instructions", self.instructions)):
                 out[name] = statistics.median(r[key] / max(1, r["received"]) for r in mine)
-            self.latency[name] = {p: statistics.median(r["latency_ns"][p] for r in mine) for p in LATENCIES}
+            self.latency[name] = {p: statistics.median(latency(r, p) for r in mine) for p in LATENCIES}
 
     def ratio(self, other):
         """Our throughput as a multiple of another's; None without one of the two."""
@@ -54,8 +54,8 @@ class Line:
             self.missed += [f"{p} ≤ ovs's" for p in ("p50", "p999") if self.latency[OURS][p] > self.latency[PEER][p]]
 
 
-def summarise(results, chosen, rate):
-    lines = [Line(case, mine, rate) for case in chosen if (mine := [r for r in results if r["case"] == case.name])]
+def summarise(results, chosen, rate, latency):
+    lines = [Line(case, mine, rate, latency) for case in chosen if (mine := [r for r in results if r["case"] == case.name])]
     by_name = {line.case.name: line for line in lines}
     for line in lines:
         line.judge(by_name.get(line.case.at_rest) if line.case.flow_mods else None)

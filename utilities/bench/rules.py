@@ -86,7 +86,7 @@ def mac_rules(rng, scale):
     entries = [f"priority=100,dl_dst={m},actions=output:2" for m in macs]
 
     def flow(r, i):
-        return line(mac(i, 0x56), macs[i % len(macs)], random_ip(r), random_ip(r), *ports(r))
+        return line(mac(i, 0x56), r.choice(macs), random_ip(r), random_ip(r), *ports(r))
     return RuleSet("mac", entries, flow)
 
 
@@ -96,7 +96,7 @@ def host(rng, scale):
     entries = [f"priority=100,ip,nw_dst={ip(h)},actions=output:2" for h in hosts]
 
     def flow(r, i):
-        return line(mac(i), mac(1, 0x56), random_ip(r), hosts[i % len(hosts)], *ports(r))
+        return line(mac(i), mac(1, 0x56), random_ip(r), r.choice(hosts), *ports(r))
     return RuleSet("host", entries, flow)
 
 
