@@ -110,8 +110,7 @@ static void use(const struct vhost_ring *r, struct vhost_position *at, struct vr
     if (r->logged) {
         rte_vhost_log_used_vring(r->vid, r->number, offsetof(struct vring_used, ring[i]), sizeof e);
     }
-    at->avail++;
-    at->used++;
+    vhost_ring_move(at, 1);
 }
 
 /* --- Bytes --- */
@@ -235,8 +234,7 @@ uint16_t vhost_chain_send(const struct vhost_ring *r, struct vhost_position *at,
     struct vring_used_elem used[VHOST_CHAIN_PIECES];    /* Each chain is a piece at least. */
     uint16_t sent;
     for (sent = 0; sent < n; sent++) {
-        unsigned there = (uint16_t) (__atomic_load_n(&r->avail->idx, __ATOMIC_ACQUIRE) - at->avail);
-        unsigned k = reserve(r, at, r->header + mbufs[sent]->pkt_len, MIN(there, r->max_chains), &p, used);
+        unsigned k = reserve(r, at, r->header + mbufs[sent]->pkt_len, vhost_ring_available(r, at, r->max_chains), &p, used);
         if (!k) {
             break;
         }

@@ -52,11 +52,16 @@ static inline uint8_t *translate(const struct rte_vhost_memory *memory, uint64_t
     return p && len <= here ? p : NULL;
 }
 
-/* How many descriptors the guest has made available, n at most. */
-static inline unsigned available(const struct vhost_ring *r, const struct vhost_position *at, unsigned n)
+/* Asks for the entries of the used ring that are filled next: while one is waited for, no later write is done (x86 writes in order). */
+static inline void prefetch_used(const struct vhost_ring *r, const struct vhost_position *at, unsigned n)
 {
-    unsigned there = (uint16_t) (__atomic_load_n(&r->avail->idx, __ATOMIC_ACQUIRE) - at->avail);
-    return MIN(MIN(there, n), VHOST_RING_BURST);
+    uint16_t mask = (uint16_t) (r->size - 1);
+    for (unsigned k = 0; k < n; k += RTE_CACHE_LINE_SIZE / sizeof r->used->ring[0]) {
+        prefetch_to_write(&r->used->ring[(uint16_t) (at->used + k) & mask]);
+    }
+    if (n) {
+        prefetch_to_write(&r->used->ring[(uint16_t) (at->used + n - 1) & mask]);
+    }
 }
 
 /*
@@ -67,6 +72,7 @@ static unsigned gather(const struct vhost_ring *r, const struct vhost_position *
 {
     uint16_t mask = (uint16_t) (r->size - 1);
     unsigned k;
+    prefetch_used(r, at, n);
     for (k = 0; k < n; k++) {
         uint16_t id = __atomic_load_n(&r->avail->ring[(uint16_t) (at->avail + k) & mask], __ATOMIC_RELAXED);
         if (id >= r->size) {
@@ -97,13 +103,6 @@ static unsigned gather(const struct vhost_ring *r, const struct vhost_position *
     return k;
 }
 
-/* The position moves by n descriptors, whose entries in the used ring are filled. */
-static inline void move(struct vhost_position *at, unsigned n)
-{
-    at->avail = (uint16_t) (at->avail + n);
-    at->used = (uint16_t) (at->used + n);
-}
-
 /* Gives back what was taken since `old`; returns whether the guest wants to be told (sections 2.6.7 and 2.6.8). */
 static bool give_back(const struct vhost_ring *r, const struct vhost_position *at, uint16_t old)
 {
@@ -125,7 +124,8 @@ struct vhost_burst vhost_ring_receive(const struct vhost_ring *r, struct vhost_p
     struct piece pieces[VHOST_RING_BURST];
     uint16_t mask = (uint16_t) (r->size - 1);
     uint16_t old = at->used;
-    unsigned there = available(r, at, n), k = r->logged ? 0 : gather(r, at, there, 0, rte_pktmbuf_data_room_size(pool) - RTE_PKTMBUF_HEADROOM, pieces);
+    unsigned there = vhost_ring_available(r, at, MIN(n, VHOST_RING_BURST));
+    unsigned k = r->logged ? 0 : gather(r, at, there, 0, rte_pktmbuf_data_room_size(pool) - RTE_PKTMBUF_HEADROOM, pieces);
     struct vhost_burst burst = { .n = (uint16_t) k };
     if (k && rte_pktmbuf_alloc_bulk(pool, mbufs, k)) {
         return (struct vhost_burst) { .n = 0 };
@@ -137,7 +137,7 @@ struct vhost_burst vhost_ring_receive(const struct vhost_ring *r, struct vhost_p
         mbufs[i]->pkt_len = len;
         r->used->ring[(uint16_t) (at->used + i) & mask] = (struct vring_used_elem) { .id = pieces[i].id, .len = 0 };
     }
-    move(at, k);
+    vhost_ring_move(at, k);
     if (__builtin_expect(k < there, 0)) {
         burst.n = (uint16_t) (burst.n + vhost_chain_receive(r, at, there - k, pool, mbufs + k));
     }
@@ -160,7 +160,8 @@ struct vhost_burst vhost_ring_send(const struct vhost_ring *r, struct vhost_posi
     struct piece pieces[VHOST_RING_BURST];
     uint16_t mask = (uint16_t) (r->size - 1);
     uint16_t old = at->used;
-    unsigned there = available(r, at, n), ready = r->logged ? 0 : gather(r, at, there, VRING_DESC_F_WRITE, UINT32_MAX, pieces), k;
+    unsigned there = vhost_ring_available(r, at, MIN(n, VHOST_RING_BURST)), k;
+    unsigned ready = r->logged ? 0 : gather(r, at, there, VRING_DESC_F_WRITE, UINT32_MAX, pieces);
     for (k = 0; k < ready; k++) {
         const struct rte_mbuf *m = mbufs[k];
         const struct piece *to = &pieces[k];
@@ -172,7 +173,7 @@ struct vhost_burst vhost_ring_send(const struct vhost_ring *r, struct vhost_posi
         r->used->ring[(uint16_t) (at->used + k) & mask] = (struct vring_used_elem) { .id = to->id, .len = (uint32_t) m->data_len + r->header };
     }
     struct vhost_burst burst = { .n = (uint16_t) k };
-    move(at, k);
+    vhost_ring_move(at, k);
     if (__builtin_expect(k < there, 0)) {
         burst.n = (uint16_t) (burst.n + vhost_chain_send(r, at, mbufs + k, n - k));
     }

@@ -39,8 +39,11 @@ struct vhost_ring {
     const struct rte_vhost_memory *memory;      /* Not owned. */
 };
 
-/* Where the device is in a ring: how many descriptors it has taken, and given back, modulo 2^16. */
-struct vhost_position { uint16_t avail, used; };
+/*
+ * Where the device is in a ring: how many descriptors it has taken, and given back, modulo 2^16.  `known`: how many the guest is known to have made available
+ * beyond those; while they suffice its index, which is in its core's cache, is not read.  0 is always right.
+ */
+struct vhost_position { uint16_t avail, used, known; };
 
 struct vhost_burst {            /* What a burst came to. */
     uint16_t n;                 /* Frames. */
@@ -52,6 +55,23 @@ struct vhost_burst {            /* What a burst came to. */
  * live as long as the ring.
  */
 void vhost_ring_init(struct vhost_ring *, int vid, uint16_t number, const struct rte_vhost_vring *, uint64_t features, const struct rte_vhost_memory *);
+
+/* How many chains there are to take, n at most. */
+static inline unsigned vhost_ring_available(const struct vhost_ring *r, struct vhost_position *at, unsigned n)
+{
+    if (at->known < n) {
+        at->known = (uint16_t) (__atomic_load_n(&r->avail->idx, __ATOMIC_ACQUIRE) - at->avail);
+    }
+    return at->known < n ? at->known : n;
+}
+
+/* The position moves over n of them, whose entries in the used ring are filled. */
+static inline void vhost_ring_move(struct vhost_position *at, unsigned n)
+{
+    at->avail = (uint16_t) (at->avail + n);
+    at->used = (uint16_t) (at->used + n);
+    at->known = (uint16_t) (at->known - n);
+}
 
 /*
  * Takes up to n chains (at most VHOST_RING_BURST) that the guest sends, into buffers of `pool`, which has MBUF_ROOM in each; a frame that does not fit comes in

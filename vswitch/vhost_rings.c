@@ -47,6 +47,7 @@ static void look_up(struct vhost_rings *r, int vid)
             rte_vhost_get_vhost_vring(vid, (uint16_t) i, &v);
         }
         vhost_ring_init(&r->ring[i], vid, (uint16_t) i, &v, features, r->memory);
+        r->use[i].known = 0;
     }
     atomic_store_explicit(&r->open, true, memory_order_release);
 }
@@ -193,8 +194,10 @@ uint16_t vhost_rings_receive(struct vhost_rings *r, int vid, unsigned i, struct 
     }
     if (enter(r, i) || (!is_open(r) && enter_later(r, vid, i))) {
         if (!rte_vhost_get_vring_base(vid, (uint16_t) i, &at.avail, &at.used)) {
+            at.known = r->use[i].known;
             old = at;
             burst = vhost_ring_receive(&r->ring[i], &at, pool, mbufs, n);
+            r->use[i].known = at.known;
         }
         if (at.used != old.used) {
             rte_vhost_set_vring_base(vid, (uint16_t) i, at.avail, at.used);
@@ -211,8 +214,10 @@ uint16_t vhost_rings_send(struct vhost_rings *r, int vid, unsigned i, struct rte
     struct vhost_position old = { .used = 0 }, at = old;
     if (enter(r, i) || enter_later(r, vid, i)) {
         if (!rte_vhost_get_vring_base(vid, (uint16_t) i, &at.avail, &at.used)) {
+            at.known = r->use[i].known;
             old = at;
             burst = vhost_ring_send(&r->ring[i], &at, mbufs, n);
+            r->use[i].known = at.known;
         }
         if (at.used != old.used) {
             rte_vhost_set_vring_base(vid, (uint16_t) i, at.avail, at.used);

@@ -23,7 +23,11 @@
 #define VHOST_RINGS 256u        /* As many as the library lets a driver have. */
 #define VHOST_ENABLED_WORDS (VHOST_RINGS / 64)
 
-struct vhost_ring_use { atomic_bool busy; char pad[RTE_CACHE_LINE_SIZE - sizeof(atomic_bool)]; };
+struct vhost_ring_use {
+    atomic_bool busy;
+    uint16_t known;             /* struct vhost_position's.  [poll, while busy] */
+    char pad[RTE_CACHE_LINE_SIZE - 2 * sizeof(uint16_t)];
+};
 
 struct vhost_rings {
     bool no_barrier;            /* The kernel does not have it.  Constant. */
