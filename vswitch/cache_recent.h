@@ -8,8 +8,8 @@
  * does when its notes have become too many or when nothing has changed for a while.  Then each entry is looked up once as before, and is of the newest
  * generation.
  *
- * An entry found untouched keeps its generation, since with many flows its line would only be written back to be read again; but a few changes behind it gets the newest,
- * and need not ask again.  (Bursts of ten changes leave it further behind than that: then few flows ask at every visit until the tables begin anew, 8 % of acl-mods.)
+ * An entry found untouched is of the newest generation, so of few flows each is asked about once after a burst of changes.  Of many flows each is asked about at every
+ * visit, and its line is written back to be read again; keeping those lines clean was no faster.
  */
 #ifndef VSWITCH_CACHE_RECENT_H
 #define VSWITCH_CACHE_RECENT_H 1
@@ -18,7 +18,6 @@
 
 #define CACHE_RECENT_NOTES 128u         /* In a thread's tables. */
 #define CACHE_RECENT_IDLE_NS UINT64_C(20000000)
-#define CACHE_RECENT_NEAR 8u            /* Generations (two for each change) that are few. */
 
 /* --- The control thread's side, called by cache_plan.c --- */
 void cache_log_all(struct cache_plan *, uint32_t gen);

@@ -81,7 +81,6 @@ static void meet(struct rig *r, unsigned n)
         if (e->gen == gen) {
             continue;
         }
-        const uint32_t was = e->gen;
         bool untouched = cache_untouched(&r->recent, plan, e), right = cache_still_right(plan, e, gen);
         CU_ASSERT_TRUE(right || !untouched);
         r->n_asked++;
@@ -89,8 +88,6 @@ static void meet(struct rig *r, unsigned n)
         r->n_untouched += untouched;
         if (!right) {
             record(r, e, gen);
-        } else if (untouched && gen - was > CACHE_RECENT_NEAR) {
-            e->gen = was;
         }
     }
 }

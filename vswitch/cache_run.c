@@ -12,7 +12,7 @@
 #include "vswitch/meter.h"
 #include "vswitch/packet.h"
 
-#define PROGRAM_AHEAD 4u        /* The program of the packet so many places behind is asked for. */
+#define PROGRAM_AHEAD 4u        /* The program of the packet so many places behind, and its first counter, are asked for. */
 
 /* --- Outputs --- */
 
@@ -237,9 +237,7 @@ static __attribute__((noinline)) bool still_right(struct cache_batch *b, struct 
     if (!cache_untouched(&b->out.thread->cache.recent, b->plan, e)) {
         return cache_still_right(b->plan, e, b->gen);
     }
-    if (b->gen - e->gen <= CACHE_RECENT_NEAR) {
-        e->gen = b->gen;
-    }
+    e->gen = b->gen;
     return true;
 }
 
@@ -381,7 +379,9 @@ static void run_keys(struct cache_batch *b, struct packet **packets, unsigned n)
     perf_lap(&b->out.thread->perf, PERF_CACHE, n);
     for (unsigned i = 0; i < n; i++) {
         if (i + PROGRAM_AHEAD < n && found[i + PROGRAM_AHEAD]) {
-            __builtin_prefetch(&c->programs[found[i + PROGRAM_AHEAD]->program]);
+            const struct cache_entry *later = found[i + PROGRAM_AHEAD];
+            __builtin_prefetch(&c->programs[later->program]);
+            __builtin_prefetch(counter_cell(&b->out.thread->cells, cache_ids(b->plan, later)[0]), 1);
         }
         struct cache_entry *e = verified(b, found[i], &keys[i], hashes[i]);
         if (e) {
