@@ -10,6 +10,7 @@ controller_libcontroller_a_SOURCES = \
 	controller/config.c controller/config.h \
 	controller/controller.c controller/controller.h \
 	controller/counter_sum.c controller/counter_sum.h \
+	controller/departures.c controller/departures.h \
 	controller/edge_tables.h \
 	controller/fabric.c controller/fabric.h controller/fabric_impl.h \
 	controller/fabric_status.c \

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "controller/departures.h"
 #include "controller/edge_tables.h"
 #include "controller/fabric_impl.h"
 #include "controller/ruleset.h"
@@ -29,17 +30,6 @@ struct question {
     enum vsw_stats_kind kind;
 };
 
-struct departure {
-    struct hmap_node node;      /* In tally.departures, by number. */
-    struct list by_deadline;    /* In tally.leaving. */
-    uint32_t number;
-    uint8_t table;
-    struct counter_sum sum;
-    struct of_flow_removed *msg;        /* NULL: nobody wants it. */
-    unsigned n_left;            /* Edges that have not told. */
-    uint64_t deadline_ns;
-};
-
 /* One virtual switch. */
 struct tally {
     struct hmap_node node;      /* In vsw_stats.tallies, by network id. */
@@ -50,8 +40,7 @@ struct tally {
     bool collecting;
     uint64_t number;            /* Of the latest collection of flows. */
     uint64_t deadline_ns;       /* Of the collection. */
-    struct hmap departures;
-    struct list leaving;        /* The same; each may take as long, so the first to come is the first whose time is over. */
+    struct departures departures;
     bool has_timeouts;
     uint16_t idle_s;            /* The shortest idle timeout; 0: none. */
     uint64_t look_ns;           /* When to look at timeouts next. */
@@ -100,8 +89,7 @@ static struct tally *tally_get(struct vsw_stats *s, struct vsw *vsw)
         list_init(&t->now);
         list_init(&t->next);
         list_init(&t->questions);
-        hmap_init(&t->departures);
-        list_init(&t->leaving);
+        departures_init(&t->departures);
         hmap_insert(&s->tallies, &t->node, id_hash(vsw->id));
     }
     return t;
@@ -303,38 +291,12 @@ void vsw_stats_after(struct vsw_stats *s, struct vsw *vsw, void (*done)(void *to
 
 /* --- Departures --- */
 
-static struct departure *departure_find(const struct tally *t, uint32_t number)
-{
-    struct departure *d;
-    HMAP_FOR_EACH_WITH_HASH (d, node, id_hash(number), &t->departures) {
-        if (d->number == number) {
-            return d;
-        }
-    }
-    return NULL;
-}
-
-static void departure_free(struct tally *t, struct departure *d)
-{
-    hmap_remove(&t->departures, &d->node);
-    list_remove(&d->by_deadline);
-    counter_sum_fini(&d->sum);
-    free(d->msg);
-    free(d);
-}
-
 static void departed(struct tally *t, struct departure *d)
 {
-    struct of_flow_removed *msg = d->msg;
     t->stats->n_untold += d->n_left;
+    struct of_flow_removed *msg = departures_end(&t->departures, d);
     if (msg) {
-        msg->packet_count = d->sum.packets - d->sum.before.packets;
-        msg->byte_count = d->sum.bytes - d->sum.before.bytes;
-        d->msg = NULL;
         t->stats->n_departed++;
-    }
-    departure_free(t, d);
-    if (msg) {
         t->stats->ops->gone(t->vsw, msg);
         free(msg);
     }
@@ -382,7 +344,7 @@ static void take_flows(struct question *q, const struct of_multipart_msg *mp, ui
     for (unsigned i = 0; i < mp->flows.n; i++) {
         const struct of_flow_stats *f = &mp->flows.v[i];
         struct counter_sum *sum = t->stats->ops->flow(t->vsw, (uint32_t) f->cookie);
-        struct departure *d = sum ? NULL : departure_find(t, (uint32_t) f->cookie);
+        struct departure *d = sum ? NULL : departures_find(&t->departures, (uint32_t) f->cookie);
         if (sum) {
             counter_sum_read_numbered(sum, q->edge, f->packet_count, f->byte_count, now, t->number);
         } else if (d) {
@@ -450,35 +412,12 @@ bool vsw_stats_reply(struct vsw_stats *s, struct sw *sw, const struct of_msg *ms
 
 /* --- Who leaves --- */
 
-static struct of_flow_removed *removed_message(const struct flow_entry *entry, uint8_t reason, uint64_t now)
-{
-    struct of_flow_removed *msg = XNEW(struct of_flow_removed);
-    uint64_t age_ns = now - entry->created_ns;
-    *msg = (struct of_flow_removed) {
-        .cookie = entry->cookie, .priority = entry->priority, .reason = reason, .table_id = entry->table_id,
-        .duration_sec = (uint32_t) (age_ns / NS_PER_S), .duration_nsec = (uint32_t) (age_ns % NS_PER_S),
-        .idle_timeout = entry->idle_timeout, .hard_timeout = entry->hard_timeout,
-    };
-    minimatch_expand(entry->match, &msg->match);
-    return msg;
-}
-
 void vsw_stats_depart(struct vsw_stats *s, struct vsw *vsw, const struct flow_entry *entry, uint32_t number,
                       struct counter_sum *sum, int reason, unsigned n_edges)
 {
     struct tally *t = tally_get(s, vsw);
-    struct departure *d = XNEW(struct departure);
-    uint64_t now = now_of(s);
+    struct departure *d = departures_add(&t->departures, entry, number, sum, reason, n_edges, now_of(s));
 
-    d->number = number;
-    d->table = entry->table_id;
-    d->sum = *sum;
-    *sum = (struct counter_sum) { 0 };
-    d->n_left = n_edges;
-    d->deadline_ns = now + DEPART_TIMEOUT_NS;
-    d->msg = reason < 0 ? NULL : removed_message(entry, (uint8_t) reason, now);
-    hmap_insert(&t->departures, &d->node, id_hash(number));
-    list_push_back(&t->leaving, &d->by_deadline);
     if (n_edges) {
         keep_ticking(s);
     } else {
@@ -491,7 +430,7 @@ void vsw_stats_flow_removed(struct vsw_stats *s, struct sw *sw, const struct of_
     struct tally *t = tally_find(s, (uint32_t) (msg->cookie >> 32));
     struct vsw *vsw = t ? t->vsw : fabric_find_vsw(s->fabric, (uint32_t) (msg->cookie >> 32));
     uint32_t number = (uint32_t) msg->cookie;
-    struct departure *d = t ? departure_find(t, number) : NULL;
+    struct departure *d = t ? departures_find(&t->departures, number) : NULL;
     /* Else the entry stays and only this edge has lost it: the edge is not the virtual switch's any more, say. */
     struct counter_sum *sum = vsw && !d ? s->ops->flow(vsw, number) : NULL;
 
@@ -557,10 +496,7 @@ static bool tick_tally(struct tally *t, uint64_t now)
 {
     struct departure *d;
 
-    LIST_FOR_EACH (d, by_deadline, &t->leaving) {
-        if (now < d->deadline_ns) {
-            break;
-        }
+    while ((d = departures_overdue(&t->departures, now))) {
         departed(t, d);
     }
     if (t->has_timeouts && now >= t->look_ns) {
@@ -570,7 +506,7 @@ static bool tick_tally(struct tally *t, uint64_t now)
         start_if_paid(t);                               /* Answers may come at once, and the virtual switch be gone. */
         return true;
     }
-    bool busy = t->collecting || t->has_timeouts || t->departures.n;
+    bool busy = t->collecting || t->has_timeouts || t->departures.by_number.n;
     if (t->collecting && now >= t->deadline_ns) {
         finish(t);                                      /* The virtual switch may be gone now. */
     }
@@ -620,16 +556,12 @@ void vsw_stats_sw_down(struct vsw_stats *s, struct sw *sw)
 void vsw_stats_vsw_gone(struct vsw_stats *s, struct vsw *vsw)
 {
     struct tally *t = tally_find(s, vsw->id);
-    struct departure *d;
     struct list *lists[2];
 
     if (!t) {
         return;
     }
-    LIST_FOR_EACH (d, by_deadline, &t->leaving) {
-        departure_free(t, d);
-    }
-    hmap_fini(&t->departures);
+    departures_fini(&t->departures);
     while (!list_empty(&t->questions)) {
         question_free(CONTAINER_OF(t->questions.next, struct question, of_tally));
     }

@@ -13,7 +13,7 @@
  *
  * What is added is what grew since the last reading (counter_sum.h). A rule that leaves a switch sends its last counters by itself
  * (OFPFF_SEND_FLOW_REM on every physical rule that counts for a tenant, whether it asked to hear of it or not: that costs a
- * message for each delete, and nothing for adds and modifies): until every edge has told, or DEPART_TIMEOUT_NS is over,
+ * message for each delete, and nothing for adds and modifies): until every edge has told, or DEPART_TIMEOUT_NS (departures.h) is over,
  * the entry is departing. What it counted meanwhile is added to its table's counters as it comes, and when all is told
  * the tenant hears of the entry, if it asked for that, once and with the true sum.
  *
@@ -36,7 +36,6 @@
 #define COLLECT_SHARE 200
 #define COLLECT_AHEAD_NS UINT64_C(250000000)
 #define COLLECT_WAIT_NS UINT64_C(1000000000)
-#define DEPART_TIMEOUT_NS UINT64_C(1000000000)
 #define IDLE_POLL_MIN_NS UINT64_C(500000000)
 
 struct edge;

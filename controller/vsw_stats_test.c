@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controller/departures.h"
 #include "controller/edge_tables.h"
 #include "controller/fabric_impl.h"
 #include "controller/test_bench.h"
