@@ -33,7 +33,7 @@ struct perf;
 #define DP_MAX_THREADS 17       /* Thread 0 is the control thread's. */
 #define DP_MAX_PORTS 4096       /* Port numbers handed out are 1..DP_MAX_PORTS-1; an array serves as the map. */
 #define DP_MAX_METERS 65536
-#define DP_BATCH 32
+#define DP_BATCH 64
 #define DP_MAX_DEPTH 64         /* Nested resubmits, groups and clones. */
 #define DP_MAX_RESUBMITS 4096   /* Per packet in all. */
 

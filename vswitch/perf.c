@@ -9,7 +9,7 @@ const char *const perf_event_names[PERF_N_EVENTS] = {
     [PERF_CACHE_HIT] = "hits", [PERF_CACHE_MISS] = "misses", [PERF_CACHE_STALE] = "stale", [PERF_CACHE_INSERT] = "inserts", [PERF_CACHE_EVICT] = "evictions",
     [PERF_UNCACHED] = "uncached",
 };
-const uint8_t perf_size_least[PERF_N_SIZES] = { 1, 2, 3, 5, 9, 17 };
+const uint8_t perf_size_least[PERF_N_SIZES] = { 1, 2, 3, 5, 9, 17, 33 };
 
 void perf_read(const struct perf *p, const struct perf_counts *base, struct perf_counts *out)
 {

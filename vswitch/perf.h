@@ -47,8 +47,8 @@ enum perf_event {
     PERF_N_EVENTS
 };
 
-/* Batches of 1, 2, 3 to 4, 5 to 8, 9 to 16, and 17 to 32 packets. */
-#define PERF_N_SIZES 6
+/* Batches of 1, 2, 3 to 4, 5 to 8, 9 to 16, 17 to 32, and 33 to 64 packets. */
+#define PERF_N_SIZES 7
 
 struct perf_counts {            /* Of uint64_t only. */
     uint64_t batches, packets;  /* Received. */

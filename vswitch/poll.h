@@ -33,7 +33,7 @@
 #define POLL_CLOCK_US 1000              /* How long the time stamp counter stands in for the clock. */
 #define POLL_QUIET_ROUNDS 64            /* A queue that was empty for so many rounds is looked at in one of … */
 #define POLL_QUIET_EVERY 8              /* … so many, while others have frames. */
-#define POLL_FLUSH_EVERY (4 * DP_BATCH) /* Frames received before what was sent must leave, when there are many queues. */
+#define POLL_FLUSH_EVERY (2 * DP_BATCH) /* Frames received before what was sent must leave, when there are many queues. */
 
 struct poll_plan {
     unsigned n;

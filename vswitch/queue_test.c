@@ -91,7 +91,7 @@ static void test_put_back(void)
     struct queues *qs = queues_new(&qos, 0, 0);
     struct rte_mbuf *out[DP_BATCH];
     uint32_t size = 60;
-    for (unsigned i = 0; i < 40; i++) {
+    for (unsigned i = 0; i < DP_BATCH + 8; i++) {
         put(qs, size + i, 0, true);
     }
     unsigned n = queues_get(qs, NS_PER_MS, out);

@@ -450,7 +450,7 @@ def test_perf_tells_stages_and_batches(lab):
         send(50 * i, 50)
     t = thread()
     assert t["packets"] >= 500 and t["batches"] == sum(size["batches"] for size in t["batch_sizes"]) > 0, t
-    assert [size["from"] for size in t["batch_sizes"]] == [1, 2, 3, 5, 9, 17] and t["batch_sizes"][-1]["to"] == 32, t
+    assert [size["from"] for size in t["batch_sizes"]] == [1, 2, 3, 5, 9, 17, 33] and t["batch_sizes"][-1]["to"] == 64, t
     assert sum(size["from"] * size["batches"] for size in t["batch_sizes"]) <= t["packets"] <= sum(size["to"] * size["batches"] for size in t["batch_sizes"]), t
 
     # With frames all the time many rounds are timed, and each stage that a frame passes has cycles.

@@ -29,7 +29,7 @@
 #include "utilities/bench/gen_perf.h"
 #include "utilities/bench/latency.h"
 
-#define GEN_BURST 32
+#define GEN_BURST 64
 #define GEN_MAX_QUEUES 8
 #define GEN_WINDOW_S 0.005      /* The measurement is also counted in windows of this length. */
 #define GEN_PART_WINDOWS 10u     /* A part of the measurement, for latencies. */

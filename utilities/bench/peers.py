@@ -155,7 +155,7 @@ class Testpmd(Switch):
             "dpdk-testpmd", "--lcores", f"0@{setup.control_cpu},1@{setup.switch_cpu}", *memory, "-m", "512", "--no-pci", "--no-telemetry",
             f"--file-prefix={host.namespace}", *devices, "--", "--nb-cores=1", "--total-num-mbufs=16384", "--forward-mode=io", "--auto-start",
             # Without a period it would end when it cannot read from a terminal.
-            f"--rxq={setup.queues}", f"--txq={setup.queues}", "--rxd=1024", "--txd=1024", "--stats-period=3600"])
+            f"--rxq={setup.queues}", f"--txq={setup.queues}", "--burst=64", "--rxd=1024", "--txd=1024", "--stats-period=3600"])
         setup.lab.wait_for("dpdk-testpmd", lambda: all(os.path.exists(path) for path in self.sockets), of=[self.process])
 
     def load(self, path, count=None):
