@@ -24,7 +24,7 @@
 #include "vswitch/perf.h"
 #include "vswitch/port.h"
 
-#define POLL_SPIN_US 100
+#define POLL_SPIN_US 1000
 #define POLL_STEP_MIN_US 50
 #define POLL_STEP_MAX_US 1000
 #define POLL_SLEEP_MAX_US 10000

@@ -21,6 +21,7 @@
 #include "vswitch/device_link.h"
 #include "vswitch/queue.h"
 
+#define TICK_MS 100
 #define LINK_CHECK_MS 20          /* The kernel may tell of a cut cable a second late, or never. */
 
 /* --- Ports --- */
@@ -148,14 +149,17 @@ static void on_tick(evutil_socket_t fd, short what, void *vs_)
 {
     struct vswitch *vs = vs_;
     struct port *p;
+    unsigned ms = TICK_MS;
     (void) fd;
     (void) what;
     dp_tick(vs->dp);
     PORT_FOR_EACH (p, &vs->ports) {
         if (p->device->ops->check_link) {
             p->device->ops->check_link(p->device);
+            ms = LINK_CHECK_MS;
         }
     }
+    event_add(vs->tick_event, &(struct timeval) { .tv_usec = ms * 1000 });
 }
 
 static void on_link_news(evutil_socket_t fd, short what, void *vs)
@@ -246,8 +250,8 @@ static bool init_loop(struct vswitch *vs, struct err *err)
     signal(SIGPIPE, SIG_IGN);
     vs->link_event = event_new(vs->base, vs->link_fd, EV_READ | EV_PERSIST, on_link, vs);
     event_add(vs->link_event, NULL);
-    vs->tick_event = event_new(vs->base, -1, EV_PERSIST, on_tick, vs);
-    event_add(vs->tick_event, &(struct timeval) { .tv_usec = LINK_CHECK_MS * 1000 });
+    vs->tick_event = event_new(vs->base, -1, 0, on_tick, vs);
+    event_add(vs->tick_event, &(struct timeval) { .tv_usec = TICK_MS * 1000 });
     vs->news_fd = link_watch_open();
     if (vs->news_fd >= 0) {
         vs->news_event = event_new(vs->base, vs->news_fd, EV_READ | EV_PERSIST, on_link_news, vs);
