@@ -268,7 +268,7 @@ struct cache_control {
     bool port_written[CACHE_N_TABLES];          /* The in_port that is matched there may not be the packet's. */
     unsigned n_ids;                     /* That the longest walks want; 0: none was too long. */
     bool shrunk;                        /* Rules have left since `use` was counted. */
-    uint64_t counted_ns;
+    uint64_t counted_ns, ticked_ns;
     size_t n_counted;                   /* Rules, by the count that is under way. */
     struct cache_plan *plan;            /* The one that is published. */
 };

@@ -15,7 +15,7 @@
 
 #define CACHE_FIRST ((size_t) 8192)
 #define CACHE_GROWTH 16
-#define FORGET 128              /* So large a part of the evictions is forgotten with each tick: a few now and then make no cache grow. */
+#define FORGET_NS UINT64_C(2500000000)  /* In so long evictions are forgotten but for 1/e of them: a few now and then make no cache grow. */
 #define HUGE_PAGE ((size_t) 2 << 20)
 #define FLOW_BYTES 124                  /* Of a flow, its tag and its share of free places; programs and the table of misses come to less than four more at a million. */
 #define RECOUNT_NS UINT64_C(5000000000)
@@ -148,15 +148,17 @@ void dp_tick(struct dp *dp)
     }
     cache_lanes_tick(dp, now);
     longer_walks(dp);
+    double forgotten = (double) MIN(now - cc->ticked_ns, FORGET_NS) / (double) FORGET_NS;
+    cc->ticked_ns = now;
     for (unsigned i = 1; i < dp->n_threads; i++) {
         struct cache *c = &dp->threads[i]->cache;
         const struct cache_memory *m = atomic_load_explicit(&c->memory, memory_order_relaxed);
         uint64_t evictions = atomic_load_explicit(&c->counters.evictions, memory_order_relaxed), of_late = evictions - c->seen_evictions;
-        c->seen_evictions += of_late / FORGET;
         if (m && of_late > m->n_flows / 16 && m->n_flows < cc->max_flows) {
             cache_grow(dp, c, MIN(m->n_flows * CACHE_GROWTH, cc->max_flows));
-            c->seen_evictions = evictions;
+            of_late = 0;
         }
+        c->seen_evictions = evictions - (uint64_t) ((1 - forgotten) * (double) of_late);
     }
 }
 
