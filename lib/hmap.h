@@ -35,11 +35,6 @@ static inline struct hmap_node *hmap_next_with_hash(const struct hmap_node *n)
 struct hmap_node *hmap_first(const struct hmap *);
 struct hmap_node *hmap_next(const struct hmap *, const struct hmap_node *);
 
-/* Loop variables carry the line number, so that loops nest without shadowing. */
-#define LOOP_CAT2_(A, B) A##B
-#define LOOP_CAT_(A, B) LOOP_CAT2_(A, B)
-#define LOOP_VAR_(NAME) LOOP_CAT_(NAME, __LINE__)
-
 /* The macros' own variables bear the line's number, so that loops may nest. */
 #define HMAP_PASTE2_(A, B) A##B
 #define HMAP_PASTE_(A, B) HMAP_PASTE2_(A, B)

@@ -246,8 +246,8 @@ struct minimatch;
 /* Whether plans have lanes, and what speaks for it (cache_lanes.c). */
 struct cache_lanes {
     bool on;
-    unsigned n_bad;                     /* Ticks in a row with many misses. */
-    uint64_t hits, misses;              /* By the latest tick. */
+    uint64_t looked_ns, hits, misses;   /* When it was looked last, and what there had been by then. */
+    uint64_t good_ns;                   /* When misses were last seen to be few. */
     uint64_t turned_ns, hold_ns;        /* When it was turned on or off; how long it stays on. */
 };
 
@@ -302,6 +302,7 @@ bool cache_lanes_are_stale(const struct cache_control *, size_t n_rules);
 void cache_lanes_clear(struct cache_control *);
 /* Once no new reader can come to classes that were given up, since a plan without them is published. */
 void cache_lanes_free_retired(struct dp *);
+void cache_lanes_init(struct cache_control *, uint64_t now_ns);
 void cache_lanes_fini(struct cache_control *);
 /* Now and then: lanes come when many packets miss.  In the test mode they are always there. */
 void cache_lanes_tick(struct dp *, uint64_t now_ns);

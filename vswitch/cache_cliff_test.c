@@ -134,6 +134,42 @@ static void test_programs_that_are_gone(void)
     free(fx);
 }
 
+/* Room after so many flows that are met for a short time, a few between one tick and the next. */
+static size_t room_after(unsigned n_ticks, unsigned flows_per_tick, uint64_t tick_ns)
+{
+    struct fixture *fx = XNEW(struct fixture);
+    struct dp_cache_stats stats;
+    char text[100];
+    fixture_init(fx);
+    dp_set_cache(fx->dp, 1 << 20, false);
+    fixture_add(fx, "priority=1,ip,nw_dst=10.0.0.0/8,actions=output:2");
+    fixture_add(fx, "priority=2,ip,nw_dst=10.255.255.255,actions=drop");
+    for (unsigned i = 0; i < n_ticks * flows_per_tick; i++) {
+        snprintf(text, sizeof text, "ip,nw_dst=10.%u.%u.%u", i >> 16, i >> 8 & 255, i & 255);
+        for (unsigned k = 0; k < 4; k++) {              /* Who comes once drives nobody out. */
+            fixture_receive_flow(fx, 1, text);
+        }
+        if (i % flows_per_tick == flows_per_tick - 1) {
+            fx->now_ns += tick_ns;
+            dp_tick(fx->dp);
+        }
+    }
+    dp_cache_stats(fx->dp, 1, &stats);
+    CU_ASSERT_TRUE(stats.evictions > 1000);
+    fixture_fini(fx);
+    free(fx);
+    return stats.n_flows;
+}
+
+/* New flows make a cache grow when they come faster than they are forgotten, however often the control thread looks. */
+static void test_growth(void)
+{
+    size_t first = room_after(200, 300, UINT64_C(10000000000));
+    CU_ASSERT_EQUAL(room_after(6000, 10, 100000000), first);
+    CU_ASSERT_TRUE(room_after(200, 300, 100000000) > first);
+    CU_ASSERT_TRUE(room_after(1000, 60, 20000000) > first);
+}
+
 /* --- Rewriting --- */
 
 struct rewriting { const char *entry, *flow; uint8_t tags, labels; bool live; };
@@ -382,6 +418,42 @@ static void test_label_as_header(void)
     }
 }
 
+/* A copy's labels are not the packet's: of the second label, taken for an IP header, nothing is known. */
+static void test_labels_of_a_copy(void)
+{
+    struct fixture *fx = begin();
+    uint8_t d[80] = { 2, [11] = 1, [12] = 0x88, [13] = 0x47 };
+    fixture_add(fx, "mpls,actions=clone(pop_mpls:0x8847,output:3),pop_mpls:0x0800,goto_table:1");
+    fixture_add(fx, "table=1,priority=2,ip,nw_dst=10.0.0.1,actions=output:2");
+    fixture_add(fx, "table=1,priority=1,actions=output:4");
+    wire_put32(d + 14, 16 << 12 | 64);
+    wire_put32(d + 18, 0x45000140);
+    for (unsigned i = 0; i < 6; i++) {
+        wire_put32(d + 34, i & 1 ? 0x0a000002 : 0x0a000001);
+        fixture_receive(fx, 1, d, sizeof d);
+        CU_ASSERT_STRING_EQUAL(fixture_ports(fx), i & 1 ? "3,4" : "3,2");
+    }
+    end(fx);
+}
+
+/* Two more tags, or an 802.2 header: as long, and the same to whoever asks for the type; but labels behind a length are not popped. */
+static void test_label_behind_a_length(void)
+{
+    static const uint8_t between[2][8] = { { 0x81, 0, 0, 5, 0x81, 0, 0, 6 }, { 0, 62, 0xaa, 0xaa, 3, 0, 0, 0 } };
+    struct fixture *fx = begin();
+    fixture_add(fx, "mpls,actions=pop_mpls:0x8847,output:2");
+    for (unsigned i = 0; i < 6; i++) {
+        uint8_t d[80] = { 2, [11] = 1, [12] = 0x81, [15] = 9, [24] = 0x88, [25] = 0x47 };
+        memcpy(d + 16, between[i & 1], 8);
+        wire_put32(d + 26, 16 << 12 | 64);
+        wire_put32(d + 30, 17 << 12 | 0x140);
+        fixture_receive(fx, 1, d, sizeof d);
+        CU_ASSERT_STRING_EQUAL(fixture_ports(fx), "2");
+        CU_ASSERT_EQUAL(fx->out[0].len, sizeof d - (i & 1 ? 0 : 4));
+    }
+    end(fx);
+}
+
 /* Behind options: the ports are where the header says. */
 static void test_options_below_a_label(void)
 {
@@ -414,10 +486,37 @@ static void test_pushed_ttl(void)
     end(fx);
 }
 
+/* What passed through a group was counted there, whatever a meter then says. */
+static void test_group_before_meter(void)
+{
+    static const char *const buckets[] = { "-|-|-|output:3" };
+    struct of_meter_mod mod = { .command = OFPMC_ADD, .flags = OFPMF_PKTPS | OFPMF_BURST, .meter_id = 1, .n_bands = 1, .bands = XNEW(struct of_meter_band) };
+    struct of_group_stats stats;
+    struct fixture *fx = begin();
+    unsigned passed = 0;
+    dp_set_cache(fx->dp, 1000, false);          /* The test mode would count as it walks. */
+    mod.bands[0] = (struct of_meter_band) { .type = OFPMBT_DROP, .rate = 1, .burst_size = 3 };
+    CU_ASSERT_TRUE(of_ok(meter_table_mod(dp_meters(fx->dp), &mod)));
+    free(mod.bands);                    /* NULL if the table keeps them. */
+    fixture_group(fx, OFPGC_ADD, 1, OFPGT_INDIRECT, buckets, 1, NULL);
+    fixture_add(fx, "actions=group:1,goto_table:1");
+    fixture_add(fx, "table=1,actions=meter:1,output:2");
+    for (unsigned i = 0; i < 20; i++) {
+        fixture_receive_flow(fx, 1, "udp,nw_src=10.0.0.1");
+        passed += !strcmp(fixture_ports(fx), "3,2");
+    }
+    CU_ASSERT_EQUAL(passed, 3);
+    CU_ASSERT_TRUE(dp_group_stats(fx->dp, group_table_find(dp_groups(fx->dp), 1), &stats));
+    CU_ASSERT_EQUAL(stats.packet_count, 20);
+    free(stats.buckets);
+    end(fx);
+}
+
 void cache_cliff_test_suite(void)
 {
     UNIT_SUITE("cache, cliffs", { "long walks", test_long_walks }, { "many programs", test_many_programs }, { "programs that are gone", test_programs_that_are_gone },
-               { "rewriting", test_rewriting }, { "packets that are unfit", test_unfit }, { "frames told apart", test_told_apart },
+               { "growth", test_growth }, { "rewriting", test_rewriting }, { "packets that are unfit", test_unfit }, { "frames told apart", test_told_apart },
                { "headers cut off", test_cut_off }, { "TTL of a pushed label", test_pushed_ttl },
-               { "a label as a header", test_label_as_header }, { "options below a label", test_options_below_a_label });
+               { "a label as a header", test_label_as_header }, { "options below a label", test_options_below_a_label },
+               { "labels of a copy", test_labels_of_a_copy }, { "a label behind a length", test_label_behind_a_length }, { "a group before a meter", test_group_before_meter });
 }

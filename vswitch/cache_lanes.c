@@ -16,8 +16,9 @@
 
 #define LANE_MASK UINT64_C(0xffff)
 #define MIN_BITS 8              /* That rules ask for; with fewer there is little to gain. */
-#define MANY_MISSES 200         /* In a tick. */
-#define PATIENCE 25             /* Ticks, of 20 ms. */
+#define MANY_MISSES 10000       /* A second. */
+#define PATIENCE_NS UINT64_C(500000000)
+#define LOOK_NS UINT64_C(10000000)      /* In less there is too little to see. */
 #define HOLD_NS UINT64_C(60000000000)
 #define MAX_HOLD_NS (64 * HOLD_NS)
 #define SOON_NS UINT64_C(10000000000)
@@ -129,23 +130,28 @@ static void turn(struct dp *dp, bool on, uint64_t now)
     }
     l->on = on;
     l->turned_ns = now;
-    l->n_bad = 0;
+    l->good_ns = now;
     cache_replan(dp);
 }
 
 void cache_lanes_tick(struct dp *dp, uint64_t now)
 {
     struct cache_lanes *l = &dp->cache->lanes;
-    uint64_t hits = 0, misses = 0;
+    uint64_t hits = 0, misses = 0, elapsed = now - l->looked_ns;
+    if (elapsed < LOOK_NS) {
+        return;
+    }
     for (unsigned i = 1; i < dp->n_threads; i++) {
         hits += atomic_load_explicit(&dp->threads[i]->cache.counters.hits, memory_order_relaxed);
         misses += atomic_load_explicit(&dp->threads[i]->cache.counters.misses, memory_order_relaxed);
     }
-    bool bad = misses - l->misses >= MANY_MISSES && 7 * (misses - l->misses) > hits - l->hits;
-    l->n_bad = bad ? l->n_bad + 1 : 0;
+    uint64_t missed = misses - l->misses, many = (uint64_t) (MANY_MISSES * (double) elapsed / 1e9);
+    bool bad = missed >= MAX(many, 1) && 7 * missed > hits - l->hits;
+    l->good_ns = bad ? l->good_ns : now;
+    l->looked_ns = now;
     l->hits = hits;
     l->misses = misses;
-    if (!l->on && l->n_bad >= PATIENCE) {
+    if (!l->on && now - l->good_ns >= PATIENCE_NS) {
         turn(dp, true, now);
     } else if (l->on && now - l->turned_ns > l->hold_ns) {
         turn(dp, false, now);
@@ -169,6 +175,11 @@ void cache_lanes_free_retired(struct dp *dp)
     while (cc->n_retiring) {
         dp_defer(value_classes_free, cc->retiring[--cc->n_retiring], dp);
     }
+}
+
+void cache_lanes_init(struct cache_control *cc, uint64_t now)
+{
+    cc->lanes.looked_ns = cc->lanes.good_ns = now;
 }
 
 void cache_lanes_fini(struct cache_control *cc)

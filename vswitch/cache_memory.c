@@ -107,6 +107,8 @@ void cache_init(struct dp *dp)
 {
     struct rng rng;
     dp->cache = XNEW(struct cache_control);
+    dp->cache->ticked_ns = clock_now_ns(&dp->clock);
+    cache_lanes_init(dp->cache, dp->cache->ticked_ns);
     rng_seed_random(&rng);
     for (unsigned i = 0; i < CACHE_MAX_WORDS + 2; i++) {
         dp->cache->seeds[i] = rng_u64(&rng) | 1;
