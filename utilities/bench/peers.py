@@ -105,7 +105,8 @@ class Vswitch(Switch):
                  for i, (port, path) in enumerate(zip(PORTS, self.sockets))]
         self.daemon = Vswitchd(host, 1, ports=ports, poll=setup.switch_cpu, extra={
             "dpdk": {"hugepages": "on" if setup.hugetlbfs else "off", "eal_args": ["--huge-dir", setup.hugetlbfs] if setup.hugetlbfs else []},
-            "cpus": {"control": str(setup.control_cpu)}, "log_level": "warn"})
+            # A CPU whose thread sleeps between two measurements is where the kernel puts the machine's other work; the peers' threads never sleep.
+            "cpus": {"control": str(setup.control_cpu)}, "idle_sleep": False, "log_level": "warn"})
         self.process, self.management = self.daemon.process, self.daemon.openflow_socket
         self.ofctl_target = f"unix:{self.management}"
 
