@@ -40,6 +40,7 @@ controller_libcontroller_a_SOURCES = \
 	controller/slice.c controller/slice.h \
 	controller/southbound.c \
 	controller/southbound_names.c \
+	controller/southbound_ports.c \
 	controller/southbound_request.c \
 	controller/store.c controller/store.h \
 	controller/substrate.c controller/substrate.h controller/substrate_impl.h \

@@ -10,188 +10,8 @@
 #include "ofproto/polder.h"
 
 #define SPARE_CONNECTIONS 256   /* Beyond two for each switch of the model. */
-#define MAX_PORTS 8192          /* Of one switch; further ones are not taken note of. */
 /* First fragments have layer-4 fields (section 7.3.2: "normal" is "no special handling"). What Open vSwitch calls normal hides them; its own setting shows them. */
 enum fragments { OFPC_FRAG_NORMAL = 0, OFPC_FRAG_NX_MATCH = 3 };
-
-/* --- Ports --- */
-
-/* sw.ports is a view of the connection's. */
-static void show_ports(struct sb_conn *sb)
-{
-    if (sb->sw) {
-        sb->sw->pub.ports = sb->ports;
-        sb->sw->pub.n_ports = sb->n_ports;
-    }
-}
-
-/* The place of the port, or where it would be. */
-static unsigned port_place(const struct sb_conn *sb, uint32_t port_no)
-{
-    unsigned low = 0, high = sb->n_ports;
-    while (low < high) {
-        unsigned middle = (low + high) / 2;
-        if (sb->ports[middle].of.port_no < port_no) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
-
-static struct sw_port *find_port(struct sb_conn *sb, uint32_t port_no)
-{
-    unsigned i = port_place(sb, port_no);
-    return i < sb->n_ports && sb->ports[i].of.port_no == port_no ? &sb->ports[i] : NULL;
-}
-
-/* NULL when the switch has too many. */
-static struct sw_port *put_port(struct sb_conn *sb, const struct of_port *of)
-{
-    struct sw_port *p = find_port(sb, of->port_no);
-    if (p) {
-        p->of = *of;
-        return p;
-    }
-    if (sb->n_ports == MAX_PORTS) {
-        LOG_RATE(LOG_WARN, 10, "%s: port %u is ignored, there are %u already", of_conn_peer(sb->conn), of->port_no, sb->n_ports);
-        return NULL;
-    }
-    if (!(sb->n_ports & (sb->n_ports - 1))) {   /* Room doubles at each power of two. */
-        sb->ports = xrealloc(sb->ports, MAX(2 * sb->n_ports, 1u) * sizeof *sb->ports);
-    }
-    unsigned i = port_place(sb, of->port_no);
-    p = &sb->ports[i];
-    memmove(p + 1, p, (sb->n_ports - i) * sizeof *p);
-    *p = (struct sw_port) { .of = *of };
-    sb->n_ports++;
-    show_ports(sb);
-    return p;
-}
-
-static void delete_port(struct sb_conn *sb, uint32_t port_no)
-{
-    struct sw_port *p = find_port(sb, port_no);
-    if (p) {
-        memmove(p, p + 1, (size_t) (sb->ports + sb->n_ports - (p + 1)) * sizeof *p);
-        sb->n_ports--;
-        show_ports(sb);
-    }
-}
-
-void sb_conn_review_ports(struct sb_conn *sb)
-{
-    bool changed = false;
-    for (unsigned i = 0; i < sb->n_ports; i++) {
-        struct sw_port *p = &sb->ports[i];
-        bool candidate = discovery_is_candidate(sb, &p->of);
-        changed |= candidate != p->is_uplink_candidate;
-        p->is_uplink_candidate = candidate;
-        if (!candidate && p->has_link && sb->sw) {
-            links_kill_port(sb->substrate, &sb->sw->pub, p->of.port_no);
-        }
-    }
-    if (sb->sw) {
-        discovery_review(sb->sw);
-        if (changed && !sb->sw->held) {
-            sb->substrate->ops.ports_changed(&sb->sw->pub, sb->substrate->ops_aux);
-        }
-    }
-}
-
-static void ask_devices(struct sb_conn *sb);
-
-static void forget_devices(struct sb_conn *sb)
-{
-    for (unsigned i = 0; i < sb->n_devices; i++) {
-        free(sb->devices[i].path);
-    }
-    free(sb->devices);
-    sb->devices = NULL;
-    sb->n_devices = 0;
-}
-
-const char *sw_port_socket(const struct sw *sw, uint32_t port_no)
-{
-    const struct sb_conn *sb = sw_impl_of(sw)->sb;
-    for (unsigned i = 0; sb && i < sb->n_devices; i++) {
-        if (sb->devices[i].port_no == port_no) {
-            return sb->devices[i].path;
-        }
-    }
-    return NULL;
-}
-
-/* What kind of device is behind each port of a vswitchd. */
-static void on_devices(const cJSON *result, const struct err *err, void *sb_)
-{
-    struct sb_conn *sb = sb_;
-    sb->devices_asked = false;
-    if (err) {
-        if (err->code != ERR_UNREACHABLE) {     /* That is the connection's end, which says so itself. */
-            LOG(LOG_WARN, "%s: ports: %s", of_conn_peer(sb->conn), err->message);
-        }
-        return;
-    }
-    const cJSON *list = cJSON_GetObjectItemCaseSensitive(result, "ports"), *port;
-    forget_devices(sb);
-    sb->devices = xcalloc((size_t) cJSON_GetArraySize(list) + 1, sizeof *sb->devices);
-    cJSON_ArrayForEach(port, list) {
-        const char *type = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(port, "type"));
-        const char *path = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(port, "path"));
-        const cJSON *number = cJSON_GetObjectItemCaseSensitive(port, "ofport");
-        if (type && cJSON_IsNumber(number) && number->valuedouble >= 1 && number->valuedouble < (double) OFPP_MAX) {
-            sb->devices[sb->n_devices++] = (struct sw_device) { (uint32_t) number->valuedouble, !strcmp(type, "dpdk"), path ? xstrdup(path) : NULL };
-        }
-    }
-    sb->devices_known = true;
-    sb_conn_review_ports(sb);
-    if (sb->devices_stale) {
-        ask_devices(sb);
-    }
-}
-
-static void ask_devices(struct sb_conn *sb)
-{
-    sb->devices_stale = sb->devices_asked;      /* One request at a time. */
-    if (!sb->devices_asked) {
-        sb->devices_asked = true;
-        polder_request_send(sb, "ports", NULL, on_devices, sb);
-    }
-}
-
-static void on_port_status(struct sb_conn *sb, uint8_t reason, const struct of_port *port)
-{
-    struct substrate *s = sb->substrate;
-    const struct sw_port *known = find_port(sb, port->port_no);
-    bool is_new = !known;
-    if (reason == OFPPR_DELETE) {
-        if (sb->sw) {
-            links_kill_port(s, &sb->sw->pub, port->port_no);
-        }
-        delete_port(sb, port->port_no);
-    } else {
-        struct sw_port *p = put_port(sb, port);
-        if (!p) {
-            return;
-        }
-        p->is_uplink_candidate = discovery_is_candidate(sb, &p->of);
-        if (sb->sw && !sw_port_is_up(p)) {
-            links_kill_port(s, &sb->sw->pub, port->port_no);
-        }
-    }
-    if (!sb->sw) {
-        return;
-    }
-    discovery_review(sb->sw);
-    if (!sb->sw->held) {
-        s->ops.ports_changed(&sb->sw->pub, s->ops_aux);
-    }
-    if (sb->is_vswitchd && is_new && reason != OFPPR_DELETE) {
-        ask_devices(sb);
-    }
-}
 
 /* --- Handshake, attach, detach --- */
 
@@ -201,8 +21,7 @@ static void sb_conn_free(struct sb_conn *sb, const char *why)
     list_remove(&sb->node);
     sb->substrate->n_conns--;
     of_conn_close(sb->conn);
-    free(sb->ports);
-    forget_devices(sb);
+    sb_conn_free_ports(sb);
     free(sb);
 }
 
@@ -337,7 +156,7 @@ static void attach(struct sb_conn *sb, struct sw_impl *sw)
         ask_for_expired_ttls(sb->conn);
     }
     str_copy(sw->pub.peer, sizeof sw->pub.peer, of_conn_peer(sb->conn));
-    show_ports(sb);
+    sb_conn_show_ports(sb);
     for (unsigned i = 0; i < sb->n_ports; i++) {
         sb->ports[i].is_uplink_candidate = discovery_is_candidate(sb, &sb->ports[i].of);
     }
@@ -415,7 +234,7 @@ static void on_polder_features(const cJSON *result, const struct err *err UNUSED
     sb->polder_known = true;
     sb->is_vswitchd = result != NULL;           /* Others answer with an error, or not at all. */
     if (sb->is_vswitchd) {
-        ask_devices(sb);
+        sb_conn_ask_devices(sb);
     }
 }
 
@@ -447,16 +266,6 @@ static void on_up(struct of_conn *conn, void *sb_)
 
 /* --- Messages --- */
 
-static void on_port_desc(struct sb_conn *sb, const struct of_msg *msg)
-{
-    for (unsigned i = 0; i < msg->multipart.ports.n; i++) {
-        if (!find_port(sb, msg->multipart.ports.v[i].port_no)) {    /* A port-status in between is newer. */
-            put_port(sb, &msg->multipart.ports.v[i]);
-        }
-    }
-    sb->has_ports = !(msg->multipart.flags & OFPMPF_MORE);
-}
-
 /* It may come before or after the switch is attached; paths are compiled anew if it makes a difference. */
 static void on_group_features(struct sb_conn *sb, uint32_t types)
 {
@@ -481,7 +290,7 @@ static bool take_reply(struct sb_conn *sb, struct of_msg *msg)
         return true;
     }
     if (msg->type == OFPT_MULTIPART_REPLY && msg->xid == sb->ports_xid && msg->multipart.type == OFPMP_PORT_DESC && !sb->has_ports) {
-        on_port_desc(sb, msg);
+        sb_conn_port_desc(sb, msg);
         return true;
     }
     if (msg->xid == sb->flow_count_xid && !sb->has_flow_count && (msg->type == OFPT_ERROR || msg->type == OFPT_MULTIPART_REPLY)) {
@@ -514,7 +323,7 @@ static void on_message(struct of_conn *conn, struct of_msg *msg, const uint8_t *
     struct sb_conn *sb = sb_;
     struct substrate *s = sb->substrate;
     if (msg->type == OFPT_PORT_STATUS) {
-        on_port_status(sb, msg->port_status.reason, &msg->port_status.port);
+        sb_conn_port_status(sb, msg->port_status.reason, &msg->port_status.port);
     } else if (msg->type == OFPT_FEATURES_REPLY && msg->features.auxiliary_id) {
         LOG_RATE(LOG_WARN, 10, "%s: auxiliary connections are not used", of_conn_peer(conn));
         if (sb->sw) {

@@ -173,7 +173,14 @@ void southbound_close(struct substrate *);
 
 /* southbound_names.c: whether who is at the other end, and says so, may be this switch; logs and counts why not. */
 bool southbound_may_be(const struct sb_conn *);
+
+/* southbound_ports.c */
+void sb_conn_show_ports(struct sb_conn *);                      /* In the switch that is attached, if one is. */
 void sb_conn_review_ports(struct sb_conn *);                    /* Candidates again; calls ports_changed when they differ. */
+void sb_conn_port_desc(struct sb_conn *, const struct of_msg *reply);
+void sb_conn_port_status(struct sb_conn *, uint8_t reason, const struct of_port *);
+void sb_conn_ask_devices(struct sb_conn *);                     /* vswitchd: what is behind its ports. */
+void sb_conn_free_ports(struct sb_conn *);
 
 /* southbound_request.c */
 void polder_request_send(struct sb_conn *, const char *method, cJSON *params /* taken */, void (*fn)(const cJSON *, const struct err *, void *), void *aux);
