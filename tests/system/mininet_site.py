@@ -34,6 +34,8 @@ class MininetSite:
         return f"{tenant}{i}"
 
     def start(self):
+        # Mininet waits for ever for a host whose namespaces cannot be made, in a chroot whose / is no mount point, say.
+        self.lab.execute(["mnexec", "-n", "true"])
         hosts = [{"name": self.name(tenant, i), "switch": i, "mac": f"02:00:00:00:00:{i:02x}", "ip": f"10.0.0.{i}"}
                  for tenant in self.tenants for i in range(1, self.n + 1)]
         plan = {"switches": self.n, "ring": self.ring, "controller": PORT, "hosts": hosts}
