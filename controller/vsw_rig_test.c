@@ -156,9 +156,9 @@ static void edge_fini(struct edge_sim *e)
 {
     of_agent_free(e->agent);
     vsw_rig_release(e);
-    flow_tables_free(e->flows);
     group_table_free(e->groups);
-    meter_table_free(e->meters);
+    meter_table_free(e->meters);                /* Its removals look into the flow tables. */
+    flow_tables_free(e->flows);
     actions_fini(&e->last_out.actions);
 }
 
