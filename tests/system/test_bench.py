@@ -117,6 +117,20 @@ def test_fresh_flows_and_sizes(lab):
         assert result["damaged"] == 0 and abs(result["received_bps"] / 8 / result["received_pps"] - mean) < 0.02 * mean, result
 
 
+def test_fresh_flows_become_one(lab):
+    """Flows that never come back are known by what the rules tell apart, within a second or two of them: vswitchd(8), cache."""
+    host, sw = switch(lab)
+    flows = flows_file(host, [f"52:54:00:00:00:01 52:54:00:00:00:02 10.0.0.{i} 10.0.1.1 6 1 80" for i in range(1, 31)])
+    sw.ofctl("add-flow", "priority=1,in_port=1,actions=output:2")
+    sw.ofctl("add-flow", "priority=9,in_port=1,tcp,tcp_src=7,nw_src=10.9.9.9,actions=drop")
+
+    def lanes():
+        return int(next(line.split()[-1] for line in sw.vswctl("metrics").output.splitlines() if line.startswith("polder_vswitch_cache_lanes ")))
+    assert lanes() == 0
+    generate(host, flows, "--fresh", "--rate", "100000", "--seconds", "2")
+    assert lanes() > 0
+
+
 def test_no_way_through(lab):
     host, _ = switch(lab)
     flows = flows_file(host, ["52:54:00:00:00:01 52:54:00:00:00:02 10.0.0.1 10.0.0.2 6 1 80"])
