@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include "controller/config.h"
-#include "lib/json.h"
 #include "lib/log.h"
 #include "ofproto/polder.h"
 

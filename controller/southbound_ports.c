@@ -17,24 +17,9 @@ void sb_conn_show_ports(struct sb_conn *sb)
     }
 }
 
-/* The place of the port, or where it would be. */
-static unsigned port_place(const struct sb_conn *sb, uint32_t port_no)
-{
-    unsigned low = 0, high = sb->n_ports;
-    while (low < high) {
-        unsigned middle = (low + high) / 2;
-        if (sb->ports[middle].of.port_no < port_no) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
-
 static struct sw_port *find_port(struct sb_conn *sb, uint32_t port_no)
 {
-    unsigned i = port_place(sb, port_no);
+    unsigned i = sw_port_place(sb->ports, sb->n_ports, port_no);
     return i < sb->n_ports && sb->ports[i].of.port_no == port_no ? &sb->ports[i] : NULL;
 }
 
@@ -53,7 +38,7 @@ static struct sw_port *put_port(struct sb_conn *sb, const struct of_port *of)
     if (!(sb->n_ports & (sb->n_ports - 1))) {   /* Room doubles at each power of two. */
         sb->ports = xrealloc(sb->ports, MAX(2 * sb->n_ports, 1u) * sizeof *sb->ports);
     }
-    unsigned i = port_place(sb, of->port_no);
+    unsigned i = sw_port_place(sb->ports, sb->n_ports, of->port_no);
     p = &sb->ports[i];
     memmove(p + 1, p, (sb->n_ports - i) * sizeof *p);
     *p = (struct sw_port) { .of = *of };
@@ -154,8 +139,7 @@ void sb_conn_ask_devices(struct sb_conn *sb)
 void sb_conn_port_status(struct sb_conn *sb, uint8_t reason, const struct of_port *port)
 {
     struct substrate *s = sb->substrate;
-    const struct sw_port *known = find_port(sb, port->port_no);
-    bool is_new = !known;
+    bool is_new = !find_port(sb, port->port_no);
     if (reason == OFPPR_DELETE) {
         if (sb->sw) {
             links_kill_port(s, &sb->sw->pub, port->port_no);

@@ -40,16 +40,8 @@ void substrate_each(struct substrate *s, void (*fn)(struct sw *, void *aux), voi
 
 struct sw_port *sw_port_find(struct sw *sw, uint32_t port_no)
 {
-    unsigned low = 0, high = sw->n_ports;
-    while (low < high) {
-        unsigned middle = (low + high) / 2;
-        if (sw->ports[middle].of.port_no < port_no) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low < sw->n_ports && sw->ports[low].of.port_no == port_no ? &sw->ports[low] : NULL;
+    unsigned i = sw_port_place(sw->ports, sw->n_ports, port_no);
+    return i < sw->n_ports && sw->ports[i].of.port_no == port_no ? &sw->ports[i] : NULL;
 }
 
 /* OpenFlow 1.3 cuts names to 15 bytes (section 7.2.1). */

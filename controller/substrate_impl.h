@@ -135,6 +135,20 @@ struct substrate {
 };
 
 static inline struct sw_impl *sw_impl_of(const struct sw *sw) { return CONTAINER_OF(sw, struct sw_impl, pub); }
+/* The place of the port among those of one switch, which ascend, or where it would be. */
+static inline unsigned sw_port_place(const struct sw_port *ports, unsigned n, uint32_t port_no)
+{
+    unsigned low = 0, high = n;
+    while (low < high) {
+        unsigned middle = (low + high) / 2;
+        if (ports[middle].of.port_no < port_no) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
 static inline uint64_t substrate_now(const struct substrate *s) { return clock_now_ns(&s->controller->clock); }
 static inline bool sw_port_is_up(const struct sw_port *p) { return !(p->of.state & OFPPS_LINK_DOWN) && !(p->of.config & OFPPC_PORT_DOWN); }
 

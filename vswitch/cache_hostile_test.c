@@ -289,6 +289,7 @@ static void turns(unsigned tick_ms)
         }
         fx->now_ns += tick_ms * UINT64_C(1000000);
         dp_tick(fx->dp);
+        dp_tick(fx->dp);                /* News of a link: it says nothing about the traffic. */
         dp_cache_stats(fx->dp, 1, &stats);
         n_turns += stats.lanes != before.lanes;
         n_on[tick >= n_ticks / 2] += stats.lanes != 0;

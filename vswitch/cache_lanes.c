@@ -16,9 +16,9 @@
 
 #define LANE_MASK UINT64_C(0xffff)
 #define MIN_BITS 8              /* That rules ask for; with fewer there is little to gain. */
-#define MANY_MISSES 10000       /* A second. */
+#define MISS_NS UINT64_C(100000)        /* A miss in so long, as a mean: many. */
 #define PATIENCE_NS UINT64_C(500000000)
-#define LOOK_NS UINT64_C(10000000)      /* In less there is too little to see. */
+#define LOOK_NS UINT64_C(10000000)      /* In less there is too little to see: news of a link make the control thread look twice. */
 #define HOLD_NS UINT64_C(60000000000)
 #define MAX_HOLD_NS (64 * HOLD_NS)
 #define SOON_NS UINT64_C(10000000000)
@@ -145,8 +145,8 @@ void cache_lanes_tick(struct dp *dp, uint64_t now)
         hits += atomic_load_explicit(&dp->threads[i]->cache.counters.hits, memory_order_relaxed);
         misses += atomic_load_explicit(&dp->threads[i]->cache.counters.misses, memory_order_relaxed);
     }
-    uint64_t missed = misses - l->misses, many = (uint64_t) (MANY_MISSES * (double) elapsed / 1e9);
-    bool bad = missed >= MAX(many, 1) && 7 * missed > hits - l->hits;
+    uint64_t missed = misses - l->misses;
+    bool bad = missed >= elapsed / MISS_NS && 7 * missed > hits - l->hits;
     l->good_ns = bad ? l->good_ns : now;
     l->looked_ns = now;
     l->hits = hits;

@@ -21,7 +21,7 @@
 #include "vswitch/device_link.h"
 #include "vswitch/queue.h"
 
-#define TICK_MS 100
+#define TICK_MS 100               /* Nothing may count ticks: what dp_tick() decides goes by time. */
 #define LINK_CHECK_MS 20          /* The kernel may tell of a cut cable a second late, or never. */
 
 /* --- Ports --- */
