@@ -150,7 +150,7 @@ class Packets:
         head = struct.pack("!BBHHHBB", 0x45 + len(options) // 4, tos, 20 + len(options) + len(payload), rng.getrandbits(16), fragment, self._ttl(), protocol)
         sum_ = checksum(head + src + dst + options)
         if rng.random() < 0.03:
-            sum_ = rng.getrandbits(16)
+            sum_ = rng.randrange(0xffff)            # The last of them stays as it is in vswitchd (README.md).
         return head + struct.pack("!H", sum_) + src + dst + options + payload
 
     def _ipv6(self):
@@ -214,7 +214,7 @@ class Packets:
         if protocol == ICMPV6 and packet[0] in (135, 136):
             packet = head               # What follows would be options.
         covered = packet if protocol == ICMP else src + dst + struct.pack("!I" if len(src) == 16 else "!H", len(packet)) + proto_words + packet
-        value = checksum(covered) if good else rng.getrandbits(16)
+        value = checksum(covered) if good else rng.randrange(0xffff)
         if protocol == UDP and not value:
             value = 0xffff
         return packet[:at] + struct.pack("!H", value) + packet[at + 2:]

@@ -147,8 +147,10 @@ class Program:
         self.labels = {"push mpls": (1, 2), "pop mpls": (2, 3), "pop last mpls": (1,)}.get(tags, (1, 1, 1, 2, 2, 3))
         # Where one tag or label at most is pushed, or a label popped, on a packet's way (README.md): in one table's lists, in the action set, or in one group.
         self.push_site = rng.choice((0, self.n_tables - 1, "set", "group")) if tags else None
-        # Write-actions, or else buckets that resubmit; labels are popped before there is an action set (README.md).
-        self.writes = not spent and rng.random() < 0.5 and not (tags in ("pop mpls", "pop last mpls") and self.push_site in range(1, self.n_tables))
+        # Write-actions, or else buckets that resubmit; labels are popped, pushed ones too, before there is an action set (README.md).
+        late = self.push_site in range(1, self.n_tables)
+        self.writes = not spent and rng.random() < 0.5 and not (tags in ("pop mpls", "pop last mpls") and late)
+        self.pops_pushed = not (self.writes and late)
         # Not with what makes Open vSwitch process a packet in several rounds (README.md).
         self.clones = not plain and tags in (None, "vlan") and rng.random() < 0.7
         self.selects = not self.clones and rng.random() < 0.5 and selects       # Or else resubmits.
@@ -330,7 +332,7 @@ class Program:
                    f"set_field:{rng.randrange(8)}->mpls_tc,set_mpls_ttl:{rng.choice(p.TTLS)}"
             how, was = 1 if in_set else rng.random(), {"ipv4": "0x0800", "ipv6": "0x86dd", "arp": "0x0806"}
             kind = next((k for k in was if k in known), None)
-            if how < 0.25 and kind and "mpls" not in known:
+            if how < 0.25 and self.pops_pushed and kind and "mpls" not in known:
                 return f"{text},pop_mpls:{was[kind]}", known & {kind}
             if how < 0.5:
                 return f"{text},push_vlan:0x8100,set_field:0x1005->vlan_vid,set_field:3->vlan_pcp,pop_vlan", {"mpls"}
