@@ -31,17 +31,12 @@ void cache_log_added(struct cache_plan *p, uint32_t gen, unsigned change, uint32
 
 /* --- [poll] --- */
 
-/* Begins with nothing.  Notes that are logged already but not published yet are of generations up to the last one's: entries older than that cannot ask. */
-static void begin(struct cache_recent *r, const struct cache_plan *plan, uint32_t gen)
+/* Begins with the notes from `first` on, still to be read.  Some of them may not be published yet: they are here all the same. */
+static void begin(struct cache_recent *r, const struct cache_plan *plan, uint32_t first)
 {
-    uint32_t n = atomic_load_explicit(&plan->n_log, memory_order_acquire);
     memset(r, 0, sizeof *r);
-    r->seen = n;
-    r->gen = r->from = gen;
-    if (n) {
-        uint32_t last = note_gen(atomic_load_explicit(&plan->log[(n - 1) % CACHE_LOG], memory_order_acquire));
-        r->from = last > gen ? last : gen;
-    }
+    r->seen = first;
+    r->from = note_gen(atomic_load_explicit(&plan->log[(first - 1) % CACHE_LOG], memory_order_acquire));      /* 0: there was none. */
 }
 
 static void add_change(struct cache_recent *r, const struct cache_plan *plan, unsigned change)
@@ -74,25 +69,26 @@ static void add(struct cache_recent *r, const struct cache_plan *plan, uint64_t 
 
 void cache_recent_read(struct cache_recent *r, const struct cache_plan *plan, uint32_t gen, uint64_t now_ns)
 {
-    const uint32_t first = r->seen, n = atomic_load_explicit(&plan->n_log, memory_order_acquire);
-    if (r->gen == gen && n == first) {
+    const uint32_t n = atomic_load_explicit(&plan->n_log, memory_order_acquire);
+    if (r->gen == gen && n == r->seen) {
         if (now_ns - r->latest_ns >= CACHE_RECENT_IDLE_NS) {
-            begin(r, plan, gen);
+            begin(r, plan, n);
+            r->gen = gen;
         }
         return;
     }
-    if (n - first >= CACHE_LOG || r->n_notes + (n - first) > CACHE_RECENT_NOTES) {
-        begin(r, plan, gen);
-        return;
+    if (r->n_notes + (n - r->seen) > CACHE_RECENT_NOTES) {
+        begin(r, plan, n - CACHE_RECENT_KEPT);
     }
+    const uint32_t first = r->seen;
     for (; r->seen != n; r->seen++) {
         add(r, plan, atomic_load_explicit(&plan->log[r->seen % CACHE_LOG], memory_order_relaxed));
         r->n_notes++;
     }
     atomic_thread_fence(memory_order_acquire);
-    if (atomic_load_explicit(&plan->n_log, memory_order_relaxed) - first >= CACHE_LOG) {
-        begin(r, plan, gen);            /* The control thread has come round meanwhile. */
-        return;
+    const uint32_t now = atomic_load_explicit(&plan->n_log, memory_order_relaxed);
+    if (now - first >= CACHE_LOG) {
+        begin(r, plan, now);            /* The control thread has come round meanwhile. */
     }
     r->gen = gen;
     r->latest_ns = now_ns;

@@ -4,8 +4,8 @@
  * While rules change a thousand times a second and flows are many, every entry is met again some ten changes later, and cache_still_right() has to look up all
  * its notes, in tables that the second-level cache holds at best: 15 ns of the 115 that a frame through six tables then takes.  So each thread keeps the latest
  * notes in two small tables of bytes of its own, by the same numbers and places: where none is set that concerns the entry, no note does.  The notes come
- * from a log that the control thread writes and that nobody waits for: a thread that has fallen behind by more than the log begins with nothing, and so it
- * does when its notes have become too many or when nothing has changed for a while.  Then each entry is looked up once as before, and is of the newest
+ * from a log that the control thread writes and that nobody waits for.  A thread whose notes have become too many begins anew with the latest of them, so only entries
+ * that were not met for that long are looked up as before.  When nothing has changed for a while it begins with none: each entry is looked up once, and is of the newest
  * generation.
  *
  * An entry found untouched is of the newest generation, so of few flows each is asked about once after a burst of changes.  Of many flows each is asked about at every
@@ -16,7 +16,8 @@
 
 #include "vswitch/cache.h"
 
-#define CACHE_RECENT_NOTES 128u         /* In a thread's tables. */
+#define CACHE_RECENT_NOTES 128u         /* In a thread's tables, */
+#define CACHE_RECENT_KEPT 64u           /* and those that stay when there are more. */
 #define CACHE_RECENT_IDLE_NS UINT64_C(20000000)
 
 /* --- The control thread's side, called by cache_plan.c --- */
