@@ -14,6 +14,7 @@ BATCH = 100
 PACKET_INS = 300                # vswitchd allows a connection 1000 at once, and as many a second.
 PORT_PACKET_INS = 100           # And fewer from one port at once (PUNT_PORT_MAX in vswitch/backend_punt.c), the sentinel's among them.
 MOST_SHOWN = 3
+COUNT_S = 0.1
 
 
 class Campaign:
@@ -200,8 +201,7 @@ class Campaign:
 
     def _statistics(self, index, program, before, batch, tags, modified):
         """modified: groups and meters that begin to count anew in Open vSwitch (README.md)."""
-        after = self._counters(tags, program.n_tables)
-        wrong = [name for name in self._uneven(before, after) if name not in modified]
+        after, wrong = settled(lambda: self._counters(tags, program.n_tables), lambda after: [name for name in self._uneven(before, after) if name not in modified])
         for line in program.flows:
             if "conj_id=" in line:
                 counted = after[0].get(line.split(",", 1)[0] + ",", 0)
@@ -242,6 +242,15 @@ class Campaign:
 
     def _fail(self, index, text):
         self.failures.append(f"program {index} of seed {self.seed}: {text}\n  {self.bench.story()}")
+
+
+def settled(counters, wrong):
+    """(counters, which of them are wrong).  A poll-mode thread counts what it has sent, which is in the file by then, so a first look may come too early."""
+    found = counters()
+    if wrong(found):
+        time.sleep(COUNT_S)
+        found = counters()
+    return found, wrong(found)
 
 
 def _apart(a, b):

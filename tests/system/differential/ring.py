@@ -16,7 +16,7 @@ from utilities.lab.ovs import Ovs
 
 from . import channel, messages, packets, programs
 from .bench import FRAG_NX_MATCH, PAUSE_S, Side, pcap_port
-from .campaign import MOST_SHOWN, same, shown
+from .campaign import MOST_SHOWN, same, settled, shown
 from .edges import OvsEdge, edge_ports, edge_trace
 from .slices import LISTEN, PLENTY, in_order
 
@@ -249,17 +249,22 @@ class RingCampaign:
     def _statistics(self, index, made, before, changes=()):
         """changes: groups and meters that these modified begin to count anew in Open vSwitch (README.md)."""
         modified = {(s, name) for s, planned in enumerate(changes) for name in planned.modified_groups | planned.modified_meters}
-        after = [{name: n for name, n in side.items() if name not in modified} for side in self._counters(made)]
 
-        def moved(side, name):
+        def look():
+            return [{name: n for name, n in side.items() if name not in modified} for side in self._counters(made)]
+
+        def moved(after, side, name):
             old, new = before[side].get(name), after[side].get(name)
             return tuple(b - a for a, b in zip(old, new)) if old and name[1].startswith(("table", "port", "meter")) else new
-        wrong = [name for name in sorted(set(after[0]) | set(after[1])) if moved(0, name) != moved(1, name)]
-        self.n_crossed += sum(moved(1, (s, name))[0] for s, name in after[1] if name.startswith(("port 3", "port 4")))
+
+        def uneven(after):
+            return [name for name in sorted(set(after[0]) | set(after[1])) if moved(after, 0, name) != moved(after, 1, name)]
+        after, wrong = settled(look, uneven)
+        self.n_crossed += sum(moved(after, 1, (s, name))[0] for s, name in after[1] if name.startswith(("port 3", "port 4")))
         if wrong:
             self._fail(index, "counters differ:\n" + "\n".join(
                 f"    switch {s}: {next((line for line in [*made[s].flows, *made[s].groups, *map(str, made[s].meters)] if line.startswith(name)), name)}\n"
-                f"      {self.bench.ours}: {moved(0, (s, name))}, Open vSwitch: {moved(1, (s, name))}" for s, name in wrong[:8]))
+                f"      {self.bench.ours}: {moved(after, 0, (s, name))}, Open vSwitch: {moved(after, 1, (s, name))}" for s, name in wrong[:8]))
         return not wrong
 
     def _fail(self, index, text):
