@@ -151,6 +151,7 @@ class Program:
         late = self.push_site in range(1, self.n_tables)
         self.writes = not spent and rng.random() < 0.5 and not (tags in ("pop mpls", "pop last mpls") and late)
         self.pops_pushed = not (self.writes and late)
+        self.set_pops_label = tags in ("pop mpls", "pop last mpls") and self.push_site == "set"
         # Not with what makes Open vSwitch process a packet in several rounds (README.md).
         self.clones = not plain and tags in (None, "vlan") and rng.random() < 0.7
         self.selects = not self.clones and rng.random() < 0.5 and selects       # Or else resubmits.
@@ -285,7 +286,7 @@ class Program:
         if how < 0.5 and self._has(IP, known) and not self.l2:
             return rng.choice(("dec_ttl", f"mod_nw_ttl:{rng.choice(p.TTLS)}" if not in_set else "dec_ttl"))
         if how < 0.6 and "mpls" in known and not self.l2:
-            return rng.choice(("dec_mpls_ttl", f"set_mpls_ttl:{rng.choice(p.TTLS)}"))
+            return rng.choice(("dec_mpls_ttl", f"set_mpls_ttl:{rng.choice(p.TTLS)}")[in_set and self.set_pops_label:])
         field = rng.choice(fields)
         bits, kind, _, maskable, _, name = FIELDS[field]
         value = self._value(kind, bits)
