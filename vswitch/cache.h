@@ -204,8 +204,9 @@ struct cache_recent {
     uint32_t gen;                       /* when the plan had this generation. */
     uint32_t n_notes;
     uint64_t latest_ns;                 /* When one came. */
-    unsigned n_changes;
-    const struct cache_change *changes[CACHE_RECENT_CHANGES];
+    unsigned n_narrow, n_wide;          /* Masks of added rules: of one word of the key, and others. */
+    struct { uint32_t visits; uint32_t word; uint64_t mask, seeds[2]; } narrow[CACHE_RECENT_CHANGES];      /* `visits`: the bit of its table. */
+    const struct cache_change *narrow_of[CACHE_RECENT_CHANGES], *wide[CACHE_RECENT_CHANGES];
     uint8_t ids[CACHE_RECENT_IDS], added[CACHE_CHANGE_SLOTS];       /* 1: one of the notes is of that number, or place. */
 };
 
@@ -375,6 +376,8 @@ static inline uint64_t cache_mix(uint64_t a, uint64_t b)
     return (uint64_t) x ^ (uint64_t) (x >> 64);
 }
 
+static inline uint32_t cache_change_place(uint64_t h) { return (uint32_t) (h * UINT64_C(0x9e3779b97f4a7c15) >> 32) % CACHE_CHANGE_SLOTS; }
+
 /* The slot of a key, or of an added rule's values, among the changes of one mask. */
 static inline uint32_t cache_change_slot(const struct cache_plan *plan, const struct cache_change *ch, const uint64_t *key, uint32_t in_port)
 {
@@ -383,7 +386,7 @@ static inline uint32_t cache_change_slot(const struct cache_plan *plan, const st
         unsigned k = ch->at[i];
         h += cache_mix((key[k] & ch->mask[k]) ^ plan->seeds[k + 1], plan->seeds[k + 2]);
     }
-    return (uint32_t) (h * UINT64_C(0x9e3779b97f4a7c15) >> 32) % CACHE_CHANGE_SLOTS;
+    return cache_change_place(h);
 }
 
 /* --- cache_steps.c [poll] --- */

@@ -31,6 +31,20 @@ void cache_log_added(struct cache_plan *p, uint32_t gen, unsigned change, uint32
 
 /* --- [poll] --- */
 
+/* The bit of its table in an entry's `visited`. */
+static inline uint32_t visits(const struct cache_change *ch) { return UINT32_C(1) << (ch->table & 31); }
+
+bool cache_untouched_by_wide(const struct cache_recent *r, const struct cache_plan *plan, const struct cache_entry *e)
+{
+    uint8_t met = 0;
+    for (unsigned i = 0; i < r->n_wide; i++) {
+        if (e->visited & visits(r->wide[i])) {
+            met |= r->added[cache_change_slot(plan, r->wide[i], e->key, e->in_port)];
+        }
+    }
+    return !met;
+}
+
 /* Begins with the notes from `first` on, still to be read.  Some of them may not be published yet: they are here all the same. */
 static void begin(struct cache_recent *r, const struct cache_plan *plan, uint32_t first)
 {
@@ -39,19 +53,35 @@ static void begin(struct cache_recent *r, const struct cache_plan *plan, uint32_
     r->from = note_gen(atomic_load_explicit(&plan->log[(first - 1) % CACHE_LOG], memory_order_acquire));      /* 0: there was none. */
 }
 
+static bool among(const struct cache_change *const changes[], unsigned n, const struct cache_change *ch)
+{
+    unsigned i = 0;
+    while (i < n && changes[i] != ch) {
+        i++;
+    }
+    return i < n;
+}
+
 static void add_change(struct cache_recent *r, const struct cache_plan *plan, unsigned change)
 {
     const struct cache_change *ch = atomic_load_explicit(&plan->changes[change], memory_order_acquire);
-    for (unsigned i = 0; i < r->n_changes; i++) {
-        if (r->changes[i] == ch) {
-            return;
-        }
-    }
-    if (r->n_changes == CACHE_RECENT_CHANGES) {
-        r->from = UINT32_MAX;           /* Too many masks to go over: nobody can ask until this begins anew. */
+    const bool narrow = ch->n == 1 && !ch->in_port;
+    if (narrow ? among(r->narrow_of, r->n_narrow, ch) : among(r->wide, r->n_wide, ch)) {
         return;
     }
-    r->changes[r->n_changes++] = ch;
+    if ((narrow ? r->n_narrow : r->n_wide) == CACHE_RECENT_CHANGES) {
+        r->from = UINT32_MAX;           /* Too many masks to go over: nobody can ask until this begins anew. */
+    } else if (narrow) {
+        const unsigned i = r->n_narrow++, word = ch->at[0];
+        r->narrow_of[i] = ch;
+        r->narrow[i].visits = visits(ch);
+        r->narrow[i].word = word;
+        r->narrow[i].mask = ch->mask[word];
+        r->narrow[i].seeds[0] = plan->seeds[word + 1];
+        r->narrow[i].seeds[1] = plan->seeds[word + 2];
+    } else {
+        r->wide[r->n_wide++] = ch;
+    }
 }
 
 static void add(struct cache_recent *r, const struct cache_plan *plan, uint64_t note)

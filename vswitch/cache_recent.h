@@ -8,6 +8,8 @@
  * that were not met for that long are looked up as before.  When nothing has changed for a while it begins with none: each entry is looked up once, and is of the newest
  * generation.
  *
+ * Asking is 8 % of a frame's time through six tables then, 5.6 % since a mask of one word of the key is apart from others; sets of bits in place of bytes gained nothing.
+ *
  * An entry found untouched is of the newest generation, so of few flows each is asked about once after a burst of changes.  Of many flows each is asked about at every
  * visit, and its line is written back to be read again; keeping those lines clean was no faster.
  */
@@ -36,6 +38,9 @@ static inline void cache_recent_catch_up(struct cache_recent *r, const struct ca
     }
 }
 
+/* Of added rules that ask for more than one word of the key, or for the port. */
+bool cache_untouched_by_wide(const struct cache_recent *, const struct cache_plan *, const struct cache_entry *);
+
 /* True: no note since the entry's generation concerns it.  False: perhaps one does, ask cache_still_right(). */
 static inline bool cache_untouched(const struct cache_recent *r, const struct cache_plan *plan, const struct cache_entry *e)
 {
@@ -47,13 +52,12 @@ static inline bool cache_untouched(const struct cache_recent *r, const struct ca
     for (unsigned i = 0; i < e->n_rules; i++) {
         met |= r->ids[ids[i] % CACHE_RECENT_IDS];
     }
-    for (unsigned i = 0; i < r->n_changes; i++) {
-        const struct cache_change *ch = r->changes[i];
-        if (e->visited & UINT32_C(1) << (ch->table & 31)) {
-            met |= r->added[cache_change_slot(plan, ch, e->key, e->in_port)];
+    for (unsigned i = 0; i < r->n_narrow; i++) {
+        if (e->visited & r->narrow[i].visits) {
+            met |= r->added[cache_change_place(cache_mix((e->key[r->narrow[i].word] & r->narrow[i].mask) ^ r->narrow[i].seeds[0], r->narrow[i].seeds[1]))];
         }
     }
-    return !met;
+    return !met && (!r->n_wide || cache_untouched_by_wide(r, plan, e));
 }
 
 #endif

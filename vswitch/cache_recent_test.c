@@ -100,10 +100,13 @@ static void change(struct rig *r)
     if (kind < 50) {
         cache_note_id(dp, rng_below(&r->rng, ID_SPACE));
     } else if (kind < 97) {
-        if (rng_below(&r->rng, 2)) {
+        const unsigned match = rng_below(&r->rng, 4);
+        if (match < 2) {
             snprintf(text, sizeof text, "table=1,priority=9,ip,nw_dst=10.9.9.%u", x);
-        } else {
+        } else if (match == 2) {
             snprintf(text, sizeof text, "priority=9,dl_dst=02:00:00:00:00:%02x", x);
+        } else {
+            snprintf(text, sizeof text, "priority=9,in_port=%u,dl_dst=02:00:00:00:00:%02x", 1 + rng_below(&r->rng, 2), x);
         }
         fixture_flow(&r->fx, OFPFC_DELETE_STRICT, 0, text, NULL);
         strcat(text, ",actions=drop");
