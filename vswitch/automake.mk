@@ -110,6 +110,7 @@ vswitch_datapath_test_SOURCES = \
 	vswitch/cache_hostile_test.c \
 	vswitch/cache_key_test.c \
 	vswitch/cache_labels_test.c \
+	vswitch/cache_normal_test.c \
 	vswitch/cache_recent_test.c \
 	vswitch/cache_test.c \
 	vswitch/checksum_test.c \

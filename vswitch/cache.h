@@ -23,10 +23,10 @@
  * cache_recent.c [poll]: the latest changes, at a glance.  cache_check.c [poll]: the test mode.
  *
  * An entry has the packed key, the numbers of all counters that the walk moved (vswitch/counters.h; room for as many as there are tables, later for the longest
- * walk), and a program: a short list of plain steps (write MAC addresses, other headers, tags and labels, the TTL, a meter, output, drop).  Programs are shared by all
- * entries that do the same, so they are few and hot, and frames of a batch that have one program leave together.  What plain steps cannot say (packet-ins,
- * meters that remark, NORMAL, changes to a copy of the packet …) is "guided": the executor runs as always, live, but is told the rule of each lookup.  What depends on
- * more than the key is not cached at all (exec_record.h).
+ * walk), and a program: a short list of plain steps (write MAC addresses, other headers, tags and labels, the TTL, a meter, output, where the learning table says,
+ * drop).  Programs are shared by all entries that do the same, so they are few and hot, and frames of a batch that have one program leave together.  What plain steps cannot
+ * say (packet-ins, meters that remark, NORMAL beside other outputs, changes to a copy of the packet …) is "guided": the executor runs as always, live, but is told the rule
+ * of each lookup.  What depends on more than the key is not cached at all (exec_record.h).
  *
  * Validity.  Nothing is flushed when rules change.  The plan has a generation; an entry has the one in which it was last known to be right.  For each
  * change the control thread notes: of a rule that leaves or gets other actions, its counter's number; of a rule that comes, a hash of what it wants
@@ -64,7 +64,9 @@
  *     were what to ask for (vhost_ring.h).
  *   - What it cost to receive and send was more than half of all that: vhost_ring.h.
  *   - Writes to layers 3 and 4, tags, labels and queues live (guided), one run each, the bench with a capture of 1,000 flows: a router between VLANs 3.5 Mpps, with steps
- *     10.5; NAT 5.4 and 12.2; a tag pushed 5.3 and 13.2 (of which about 3 are the rings').  What is live still: NORMAL 6 to 7.
+ *     10.5; NAT 5.4 and 12.2; a tag pushed 5.3 and 13.2 (of which about 3 are the rings').
+ *   - NORMAL live and as a step, captures, medians of two rounds, Mpps (Open vSwitch beside it): 100 stations 8.6 and 15.5 (3.6), 2,000 stations 7.4 and 12.1 (1.4), behind
+ *     200 ACL entries 6.2 and 9.9 (0.5).
  *   - Labels live and as steps, the bench with captures of 1,000 flows, one round each, Mpps (Open vSwitch beside it): pushed 6.1 and 11.0 (5.6), popped before an output 4.0
  *     and 10.6 (4.5), popped before a table of routes 3.5 and 9.1 (3.3), two of them 3.0 and 8.1 (3.2).  A meter that only drops: 7.2 to 7.4 and 10.0 to 12.8 (5.6).
  * The lines acl/1M and six/1M once had 14 and 9 % of the ceiling in vswitchd.  Growth, and the bench's warm-up (its generator's realtime class left the control
@@ -162,6 +164,7 @@ enum cache_step_code {
     STEP_PUSH_MPLS,                     /* `port`: the Ethernet type; `n`: STEP_LABEL_*. */
     STEP_POP_MPLS,                      /* `port`: the Ethernet type; `n`: STEP_BEHIND_*. */
     STEP_QUEUE,                         /* `port`: its number. */
+    STEP_NORMAL,                        /* To where the learning table says; always the last. Run by cache_run.c. */
     STEP_METER,                         /* Two more cells: its slot. `n`: rules met before; `port`: whether something was sent. Run by cache_run.c. */
 };
 enum { STEP_BITS_L4 = 1, STEP_BITS_IN_IPV4 = 2, STEP_BITS_IN_TCP = 4, STEP_BITS_IN_UDP = 8, STEP_BITS_IN_ICMPV6 = 16 };    /* IN: that checksum covers them. */
@@ -172,6 +175,8 @@ struct cache_step { uint8_t code, n; uint16_t port; };
 #define CACHE_MACS_CELLS 6
 #define CACHE_METER_CELLS 2
 #define CACHE_SENT 0xff
+#define CACHE_NORMAL UINT16_MAX
+_Static_assert(DP_MAX_PORTS <= CACHE_NORMAL, "no port's number");
 struct cache_program {
     uint64_t hash;
     uint8_t n_cells;
@@ -179,7 +184,7 @@ struct cache_program {
     uint8_t ttl;                        /* The TTL must be above this, else the packet has to walk. */
     bool plain;                         /* One output and nothing else, of any packet. */
     uint16_t ttl_ofs;                   /* Where, when `ttl`. */
-    uint16_t port;                      /* When plain. */
+    uint16_t port;                      /* When it takes the packet; CACHE_NORMAL: where the learning table says. */
     bool takes;                         /* The last step is an output, which takes the packet. */
     uint8_t pushes;                     /* So much headroom is needed, else the packet has to walk. */
     uint8_t meter;                      /* Where the only meter is among the cells, and one more; 0: there is none. */

@@ -113,7 +113,7 @@ static void replay(struct cache_batch *b, const struct cache_entry *entry, struc
         walk(b, p, s, NULL);
         return;
     }
-    struct cache_out o = { .ops = &check_ops, .thread = b->out.thread, .aux = s, .drop = drop, .trial = true };
+    struct cache_out o = { .ops = &check_ops, .thread = b->out.thread, .aux = s, .drop = drop, .trial = true, .now_ns = b->now_ns };
     cache_execute(&o, prog, p);
     cache_flush(&o);
     s->n_rules = MIN(entry->n_ids, CHECK_MAX);

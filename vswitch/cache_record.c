@@ -249,7 +249,8 @@ void recorder_queue(struct recorder *r, uint32_t queue)
     r->plain = r->plain && queue <= UINT16_MAX;
 }
 
-void recorder_output(struct recorder *r, uint32_t port)
+/* `code`: STEP_OUTPUT or STEP_NORMAL. */
+static void leave(struct recorder *r, enum cache_step_code code, uint32_t port)
 {
     struct cache_step *s;
     if (r->macs && (s = add_cells(r, 1 + CACHE_MACS_CELLS))) {
@@ -263,10 +264,18 @@ void recorder_output(struct recorder *r, uint32_t port)
     write_down_ttl(r);
     s = add_cells(r, 1);
     if (s) {
-        *s = (struct cache_step) { .code = STEP_OUTPUT, .port = (uint16_t) port };
+        *s = (struct cache_step) { .code = code, .port = (uint16_t) port };
         r->sent_cells = r->program.n_cells;
         r->takes = true;
     }
+}
+
+void recorder_output(struct recorder *r, uint32_t port) { leave(r, STEP_OUTPUT, port); }
+
+void recorder_normal(struct recorder *r, bool alone)
+{
+    leave(r, STEP_NORMAL, CACHE_NORMAL);
+    r->plain = r->plain && alone && !r->inner;
 }
 
 /* Counters of groups are behind those of rules, so "all so far" has a number only as long as there are none. */
@@ -289,10 +298,10 @@ void recorder_finish(struct recorder *r, bool sent, uint8_t drop)
     memset(p->cells + r->sent_cells, 0, (size_t) (p->n_cells - r->sent_cells) * sizeof p->cells[0]);      /* Nobody sees what was done behind the last output. */
     p->n_cells = r->sent_cells;
     p->takes = r->takes;
-    p->drop = sent ? CACHE_SENT : drop;
+    p->drop = sent || r->takes ? CACHE_SENT : drop;
     p->port = p->takes ? p->cells[p->n_cells - 1].port : 0;
     p->ttl = r->ttl;
-    p->plain = p->takes && p->n_cells == 1 && !p->ttl && !p->pushes;
+    p->plain = p->takes && p->n_cells == 1 && p->port != CACHE_NORMAL && !p->ttl && !p->pushes;
     p->ttl_ofs = r->ttl_ofs;
     uint64_t words[sizeof *p / 8], h = 0;
     memcpy(words, p, sizeof *p);        /* The hash itself is zero still. */

@@ -33,6 +33,66 @@ static inline void put(struct cache_out *o, struct packet *p, uint32_t port)
     o->packets[o->n++] = p;
 }
 
+static __attribute__((noinline)) void output_copy(struct cache_out *o, const struct packet *p, uint32_t port)
+{
+    struct packet *copy = o->ops->copy(o->thread, p, o->aux);
+    if (!copy) {
+        o->drop(o, p, DROP_NO_MEMORY);
+        return;
+    }
+    copy->in_port = p->in_port;
+    copy->l2_len = p->l2_len;
+    copy->l3_ofs = p->l3_ofs;
+    copy->l4_ofs = p->l4_ofs;
+    copy->queue = p->queue;
+    put(o, copy, port);
+}
+
+/* --- OFPP_NORMAL --- */
+
+static void unsent(struct cache_out *o, struct packet *p, uint8_t reason)
+{
+    o->drop(o, p, reason);
+    o->ops->free(o->thread, p, o->aux);
+}
+
+static __attribute__((noinline)) void flood(struct cache_out *o, struct packet *p)
+{
+    const struct dp *dp = o->thread->dp;
+    const struct port_list *list = atomic_load_explicit(&dp->port_list, memory_order_acquire);
+    unsigned at = 0;
+    uint32_t port = dp_flood_next(dp, list, &at, p->in_port, OFPPC10_NO_FLOOD), next;
+    if (!port) {
+        unsent(o, p, DROP_IN_PORT);
+        return;
+    }
+    for (; (next = dp_flood_next(dp, list, &at, p->in_port, OFPPC10_NO_FLOOD)); port = next) {
+        output_copy(o, p, port);
+    }
+    put(o, p, port);
+}
+
+/* As exec_output() does. */
+static __attribute__((noinline)) void normal(struct cache_out *o, struct packet *p)
+{
+    struct dp *dp = o->thread->dp;
+    struct mac macs[2];
+    memcpy(macs, p->data, sizeof macs);
+    if (!o->trial) {
+        dp_learn(dp, macs[1], p->in_port, o->now_ns);
+    }
+    const uint32_t port = dp_station(dp, macs[0], o->now_ns), state = dp_port_state(dp, port);
+    if (port == OFPP_FLOOD) {
+        flood(o, p);
+    } else if (port == p->in_port) {
+        unsent(o, p, DROP_IN_PORT);
+    } else if (state & (OFPPC_PORT_DOWN | OFPPC_NO_FWD)) {
+        unsent(o, p, state & OFPPC_PORT_DOWN ? DROP_PORT_DOWN : DROP_PORT_CONFIG);
+    } else {
+        put(o, p, port);
+    }
+}
+
 /* --- Programs --- */
 
 static inline void write_macs(uint8_t *d, const struct cache_step *cells)
@@ -59,21 +119,6 @@ static inline void take_ttl(uint8_t *d, unsigned ofs, unsigned n)
         wire_put16(h + 10, checksum_update_small(wire_get16(h + 10), (uint16_t) (256u * n)));
     }
     d[ofs] = (uint8_t) (d[ofs] - n);
-}
-
-static __attribute__((noinline)) void output_copy(struct cache_out *o, const struct packet *p, uint32_t port)
-{
-    struct packet *copy = o->ops->copy(o->thread, p, o->aux);
-    if (!copy) {
-        o->drop(o, p, DROP_NO_MEMORY);
-        return;
-    }
-    copy->in_port = p->in_port;
-    copy->l2_len = p->l2_len;
-    copy->l3_ofs = p->l3_ofs;
-    copy->l4_ofs = p->l4_ofs;
-    copy->queue = p->queue;
-    put(o, copy, port);
 }
 
 static __attribute__((noinline)) void finish_unsent(struct cache_out *o, const struct cache_program *prog, struct packet *p)
@@ -109,10 +154,12 @@ static inline __attribute__((always_inline)) void run_cells(struct cache_out *o,
 
 static inline void end(struct cache_out *o, const struct cache_program *prog, struct packet *p)
 {
-    if (prog->takes) {
-        put(o, p, prog->port);
-    } else {
+    if (!prog->takes) {
         finish_unsent(o, prog, p);
+    } else if (__builtin_expect(prog->port == CACHE_NORMAL, 0)) {
+        normal(o, p);
+    } else {
+        put(o, p, prog->port);
     }
 }
 

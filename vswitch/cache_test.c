@@ -66,7 +66,7 @@ static void random_action_text(struct rng *r, struct buf *b, unsigned table, uns
 {
     switch (rng_below(r, 26)) {
     case 0: case 1: case 2: case 3: case 4: buf_printf(b, "output:%u,", 1 + rng_below(r, 4)); break;
-    case 5: buf_printf(b, "%s,", PICK(r, "IN_PORT", "FLOOD", "ALL", "CONTROLLER:100", "NORMAL")); break;
+    case 5: buf_printf(b, "%s,", PICK(r, "IN_PORT", "FLOOD", "ALL", "CONTROLLER:100", "NORMAL", "NORMAL", "NORMAL")); break;
     case 6: buf_printf(b, "set_field:02:00:00:00:00:%02x->eth_dst,", 0x0a + rng_below(r, 2)); break;
     case 7: buf_puts(b, "set_field:02:00:00:00:00:0b->eth_src,"); break;
     case 8: buf_puts(b, "dec_ttl,"); break;

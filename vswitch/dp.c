@@ -197,7 +197,7 @@ struct dp *dp_new(unsigned n_threads, unsigned max_flows, unsigned max_groups, s
     }
     hmap_init(&dp->group_slots);
     list_init(&dp->watched);
-    dp->stations = xcalloc(DP_N_STATIONS, sizeof dp->stations[0]);
+    dp->stations = dp_stations_new();
     dp->drop_base = xcalloc(DP_MAX_PORTS, sizeof dp->drop_base[0]);
     for (unsigned i = 0; i < n_threads; i++) {
         dp->threads[i] = XNEW(struct dp_thread);

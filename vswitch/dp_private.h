@@ -80,8 +80,11 @@ static inline const struct dp_group *group_slot_read(const struct group_slot *sl
 struct port_list { unsigned n; uint32_t ports[]; };
 
 /* --- The learning table (dp_learn.c) --- */
-#define DP_N_STATIONS 16384
+#define DP_STATION_SETS 4096
+#define DP_STATION_WAYS 4
 struct station { _Atomic uint64_t word; _Atomic uint32_t used_s; };
+struct station_set { _Alignas(64) struct station at[DP_STATION_WAYS]; };
+_Static_assert(sizeof(struct station_set) == 64, "a cache line");
 
 /* --- The whole --- */
 struct dp_thread {
@@ -117,7 +120,7 @@ struct dp {
     _Atomic bool standalone;
     _Atomic bool misses;                        /* dp_set_misses() */
     _Atomic bool drop_fragments;                /* dp_set_drop_fragments() */
-    struct station *stations;                   /* dp_learn.c; DP_N_STATIONS, written by every thread. */
+    struct station_set *stations;               /* dp_learn.c; DP_STATION_SETS, written by every thread. */
     uint64_t (*drop_base)[DROP_N_REASONS];      /* Control: per port, what was cleared. */
     struct dp_thread *threads[];
 };
@@ -159,9 +162,15 @@ static inline uint32_t dp_port_state(const struct dp *dp, uint32_t port_no)
 
 /* dp_receive.c [any]: why a packet that came from a port in that state is not even looked at; DROP_N_REASONS: it is. */
 enum drop_reason dp_refuses(const struct dp *, struct packet *, uint32_t port_state);
+struct station_set *dp_stations_new(void);      /* [control] free() */
 /* dp_learn.c [any]: notes where eth_src lives; */
 void dp_learn(struct dp *, struct mac src, uint32_t in_port, uint64_t now_ns);
 /* says where eth_dst does: a port, or OFPP_FLOOD. */
-uint32_t dp_station(struct dp *, struct mac dst, uint64_t now_ns);
+uint32_t dp_station(const struct dp *, struct mac dst, uint64_t now_ns);
+/*
+ * Section 7.2.1: ALL is every standard port but the ingress port and those configured not to forward.  FLOOD and NORMAL leave out those that 1.0's NO_FLOOD names, too
+ * (section 5.2.1 there: `excluded` is OFPPC10_NO_FLOOD); no port is ever blocked here.  The next port from place *at of the list on, 0: no more.
+ */
+uint32_t dp_flood_next(const struct dp *, const struct port_list *, unsigned *at, uint32_t ingress, uint32_t excluded);
 
 #endif

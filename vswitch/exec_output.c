@@ -27,28 +27,18 @@ static void send(struct exec *e, uint32_t port, bool tail)
     e->ops->output(e->thread, p, port, e->aux);
 }
 
-/*
- * Section 7.2.1: ALL is every standard port but the ingress port and those configured not to forward.  FLOOD and NORMAL leave out those that 1.0's NO_FLOOD names, too
- * (section 5.2.1 there); no port is ever blocked here.
- */
 static void flood(struct exec *e, uint32_t excluded, bool tail)
 {
     const struct port_list *list = atomic_load_explicit(&e->dp->port_list, memory_order_acquire);
-    uint32_t ingress = be32_get(e->flow.flow.in_port), pending = 0;
-    for (unsigned i = 0; list && i < list->n; i++) {
-        uint32_t port = list->ports[i], state = dp_port_state(e->dp, port);
-        if (port == ingress || !(state & PORT_PRESENT) || state & (OFPPC_PORT_DOWN | OFPPC_NO_FWD | excluded)) {
-            continue;
-        }
-        if (pending) {
-            send(e, pending, false);
-        }
-        pending = port;
-    }
-    if (pending) {
-        send(e, pending, tail);
-    } else {
+    unsigned at = 0;
+    uint32_t ingress = be32_get(e->flow.flow.in_port), port = dp_flood_next(e->dp, list, &at, ingress, excluded);
+    if (!port) {
         exec_note(e, DROP_IN_PORT, RANK_WENT_WRONG);
+    }
+    while (port) {
+        uint32_t next = dp_flood_next(e->dp, list, &at, ingress, excluded);
+        send(e, port, tail && !next);
+        port = next;
     }
 }
 
@@ -90,6 +80,24 @@ static void submit(struct exec *e, bool tail)
     }
 }
 
+/* What leaves, and where, is the learning table's to say for each packet: a step asks it anew when that is all there is to what becomes of the packet. */
+static void normal(struct exec *e, bool tail)
+{
+    const struct flow *f = &e->flow.flow;
+    struct recorder *rec = e->rec;
+    if (rec) {
+        recorder_normal(rec, tail && action_set_empty(&e->set) && !e->n_sent && e->rank == RANK_NOTHING && be32_get(f->in_port) == e->in_port);
+    }
+    e->rec = NULL;
+    if (!e->observe) {                  /* Whoever only watches teaches nothing. */
+        dp_learn(e->dp, f->eth_src, e->in_port, e->now_ns);
+    }
+    uint32_t to = dp_station(e->dp, f->eth_dst, e->now_ns);
+    exec_event(e, &(struct exec_event) { .type = EVENT_LEARNED, .port = to });
+    exec_output(e, to, 0, tail);
+    e->rec = rec;
+}
+
 void exec_output(struct exec *e, uint32_t port, uint16_t max_len, bool tail)
 {
     uint32_t ingress = be32_get(e->flow.flow.in_port);
@@ -99,17 +107,7 @@ void exec_output(struct exec *e, uint32_t port, uint16_t max_len, bool tail)
     case OFPP_ALL: flood(e, 0, tail); return;
     case OFPP_FLOOD: flood(e, OFPPC10_NO_FLOOD, tail); return;
     case OFPP_TABLE: submit(e, tail); return;
-    case OFPP_NORMAL: {
-        const struct flow *f = &e->flow.flow;
-        exec_not_plain(e);
-        if (!e->observe) {              /* Whoever only watches teaches nothing. */
-            dp_learn(e->dp, f->eth_src, e->in_port, e->now_ns);
-        }
-        uint32_t to = dp_station(e->dp, f->eth_dst, e->now_ns);
-        exec_event(e, &(struct exec_event) { .type = EVENT_LEARNED, .port = to });
-        exec_output(e, to, 0, tail);
-        return;
-    }
+    case OFPP_NORMAL: normal(e, tail); return;
     default: break;
     }
     /* Section 7.2.5: "to send the packet out of its ingress port", OFPP_IN_PORT must be named. */

@@ -61,6 +61,8 @@ void recorder_queue(struct recorder *, uint32_t queue);
 /* A meter that drops or does nothing.  sent: something has left before; `noted`: what became of the packet is said already, whether it drops or not. */
 void recorder_meter(struct recorder *, struct meter_slot *, bool sent, bool noted);
 void recorder_output(struct recorder *, uint32_t port);
+/* alone: nothing was sent or went wrong before, and nothing follows. */
+void recorder_normal(struct recorder *, bool alone);
 /* No more steps; drop: the reason that was counted when nothing was sent. */
 void recorder_finish(struct recorder *, bool sent, uint8_t drop);
 
