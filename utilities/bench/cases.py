@@ -62,6 +62,7 @@ CASES = [
 EXTRA = [
     *throughput("vlans", "vlans", ("1k", None, None), ("100k", None, None)),
     *throughput("masks", "masks", ("1k", None, None), ("100k", None, None)),
+    *throughput("normal", "normal", ("1k", None, None), ("100k", None, None)),
 ]
 QUICK = [
     Case("port", "port", "1"),

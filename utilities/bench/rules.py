@@ -11,6 +11,7 @@ leaves out.)
     six     six tables as a virtual private cloud has them: port, anti-spoofing, ACL, route with rewriting, ACL, L2
     vlans   a router between 100 VLANs: the tag popped, 5,000 routes that rewrite MACs and the TTL, another tag pushed
     masks   4,000 entries on ip_dst, each under a mask of its own of bits here and there, and a default
+    normal  OFPP_NORMAL, behind an access list of 200 entries: 2,000 stations send to 2,000 that have not been heard of, so to all ports, of which there is one
 
 Random numbers come from Python's generator with the set's name and the seed, so two runs with one seed have one set.
 """
@@ -239,6 +240,15 @@ def masks(rng, scale):
         value, mask = r.choice(asked)
         return line(mac(i & 0xfff), mac(1, 0x56), random_ip(r), value | r.getrandbits(32) & ~mask, *ports(r))
     return RuleSet("masks", entries, flow)
+
+
+@rule_set
+def normal(rng, scale):
+    access, stations = Access(rng, max(10, int(200 * scale)), 20, 0, "goto_table:1"), max(2, int(2000 * scale))
+
+    def flow(r, _i):
+        return line(mac(r.randrange(stations)), mac(r.randrange(stations), 0x56), *access.packet(r))
+    return RuleSet("normal", [*access.entries, "table=1,actions=NORMAL"], flow, tables=2)
 
 
 SETS["mac"] = SETS.pop("mac_rules")
