@@ -392,7 +392,8 @@ class Program:
             elif how < 0.99:
                 actions.append(f"load:{rng.randint(0, p.N_PORTS)}->NXM_OF_IN_PORT[]")
             else:
-                actions.append("note:01.02.03.04.05.06")
+                # Not behind a popped label, where Open vSwitch would begin anew (README.md).
+                actions.append("note:01.02.03.04.05.06" if self.tags in (None, "vlan") else "pop_queue")
         return actions, cost, known
 
     def _written(self, known):
