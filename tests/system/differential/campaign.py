@@ -97,8 +97,10 @@ class Campaign:
         program = programs.Program(rng, tags, l2=malformed, spent=spent, plain=self.plain, selects=self.rounds, metered=self.plain and self.rounds)
         planned = messages.Change(random.Random(f"{self.seed}/{index}/change"), program) if self.changes else None
         edits_addresses = program.edits_addresses or (planned and programs.edits_addresses(planned.flows))
+        edits_nd_options = program.edits_nd_options or (planned and programs.edits_nd_options(planned.flows))
         # Why each of these is as it is: README.md.
         options = {"max_tags": program.max_packet_tags, "labels": program.labels, "later_l4": not edits_addresses, "later_ipv6": not program.matches_ipv6_l4,
+                   "bare_nd": not edits_nd_options,
                    "llc": tags != "push mpls", "spent": spent, "least": 100 if tags else 14}
         if tags == "pop last mpls":
             options["under_labels"] = ("ipv4",)

@@ -56,13 +56,13 @@ class Packets:
     malformed: also frames that are cut off or lie about their lengths.  max_tags: VLAN tags.  later_l4: later fragments may be of TCP, UDP and ICMPv6;
     later_ipv6: there are such of IPv6; llc: frames with an 802.2 header; labels: how many an MPLS
     packet may have; spent: TTLs are about to run out; least: bytes of a frame;
-    under_labels: what an MPLS packet carries.
+    under_labels: what an MPLS packet carries; bare_nd: there is neighbour discovery without options.
     """
 
     def __init__(self, rng, malformed=False, max_tags=2, later_l4=True, later_ipv6=True, llc=True, labels=(1,), spent=False, least=14,
-                 under_labels=("ipv4", "ipv4", "ipv6", "other")):
+                 under_labels=("ipv4", "ipv4", "ipv6", "other"), bare_nd=True):
         self.kinds = {"ipv4": 36, "ipv6": 26, "arp": 10, "mpls": 14, "other": 6} | ({"llc": 3, "snap": 2} if llc else {})
-        self.labels, self.spent, self.least, self.under_labels = labels, spent, least, under_labels
+        self.labels, self.spent, self.least, self.under_labels, self.bare_nd = labels, spent, least, under_labels, bare_nd
         self.rng, self.malformed, self.max_tags, self.later_l4, self.later_ipv6 = rng, malformed, max_tags, later_l4, later_ipv6
 
     def pick(self, pool, n_bytes=None):
@@ -225,7 +225,7 @@ class Packets:
             return struct.pack("!BBHI", self.pick(ICMP6_TYPES, 7), rng.choice((0, 0, 1, 3)), 0, rng.getrandbits(32))
         kind = rng.choice((135, 136))
         head = struct.pack("!BBHI", kind, 0, 0, rng.choice((0, 0x20000000, 0xe0000000, 0x60000000))) + self.pick(IPV6S)
-        if rng.random() < 0.8:
+        if rng.random() < 0.8 or not self.bare_nd:
             head += bytes([1 if kind == 135 else 2, 1]) + self.pick(MACS)
         return head
 

@@ -85,6 +85,10 @@ def edits_addresses(lines):
     return any(f"->{name}" in line for line in lines for f in ("nw_src", "nw_dst", "ipv6_src", "ipv6_dst") for name in (f, FIELDS[f][5], f.replace("nw", "ip")))
 
 
+def edits_nd_options(lines):
+    return any(f"->{name}" in line for line in lines for f in ("nd_sll", "nd_tll") for name in (f, FIELDS[f][5]))
+
+
 KBPS, PKTPS, BURST, STATS = 1, 2, 4, 8
 
 
@@ -172,6 +176,8 @@ class Program:
         self.cost = self.table_costs[0]
         # Whether it changes an IP address, which Open vSwitch does to later fragments as if they had a layer-4 header (README.md).
         self.edits_addresses = edits_addresses(self.groups + self.flows)
+        # And an option of neighbour discovery, which Open vSwitch then has matched in messages without it (README.md).
+        self.edits_nd_options = edits_nd_options(self.groups + self.flows)
         # Whether it tells the protocols over IPv6 apart, where the two differ about later fragments (README.md).
         self.matches_ipv6_l4 = any(name in line for line in self.flows for name in ("tcp6", "udp6", "sctp6", "icmp6"))
 

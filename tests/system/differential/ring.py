@@ -161,7 +161,8 @@ class RingCampaign:
         made = [programs.Program(rng, None, l2=malformed, plain=True, joined=programs.Joined(N_DEVICES, onward, sets_icmpv6), selects=self.selects, metered=self.selects) for onward in ONWARD]
         changes = [messages.Change(rng, program) for program in made]
         edits_addresses = any(m.edits_addresses for m in made) or any(programs.edits_addresses(c.flows) for c in changes)
-        stream = packets.Packets(rng, malformed, max_tags=2, labels=(1, 1, 1, 2, 2, 3), later_l4=not edits_addresses,
+        edits_nd_options = any(m.edits_nd_options for m in made) or any(programs.edits_nd_options(c.flows) for c in changes)
+        stream = packets.Packets(rng, malformed, bare_nd=not edits_nd_options, max_tags=2, labels=(1, 1, 1, 2, 2, 3), later_l4=not edits_addresses,
                                  later_ipv6=not any(m.matches_ipv6_l4 for m in made), llc=True, spent=False, least=14)
         batch = [(rng.randrange(N_SWITCHES), rng.randint(1, N_DEVICES), stream.next()[1]) for _ in range(self.per_program)]
         return made, batch, changes
