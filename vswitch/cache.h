@@ -185,7 +185,7 @@ struct cache_program {
     bool plain;                         /* One output and nothing else, of any packet. */
     uint16_t ttl_ofs;                   /* Where, when `ttl`. */
     uint16_t port;                      /* When it takes the packet; CACHE_NORMAL: where the learning table says. */
-    bool takes;                         /* The last step is an output, which takes the packet. */
+    bool takes;                         /* The last step is STEP_OUTPUT or STEP_NORMAL, which takes the packet. */
     uint8_t pushes;                     /* So much headroom is needed, else the packet has to walk. */
     uint8_t meter;                      /* Where the only meter is among the cells, and one more; 0: there is none. */
     uint8_t pad[5];

@@ -1,7 +1,7 @@
 /*
- * A learning table for fail-standalone (section 6.3.3) and OFPP_NORMAL.
+ * A learning table for fail-standalone (section 6.3.3) and OFPP_NORMAL, and the ports that a flood goes to.
  *
- * Fixed size, four places per hash.  A place is one word of MAC address (48 bits) and port (16), and beside it the
+ * Fixed size, four places per hash, which are one cache line.  A place is one word of MAC address (48 bits) and port (16), and beside it the
  * second of its latest frame.  Every thread reads and writes with relaxed atomics; a lost update costs a flooded frame,
  * and a time that meets another thread's new word costs nothing, since both are of now.
  */

@@ -162,8 +162,9 @@ static inline uint32_t dp_port_state(const struct dp *dp, uint32_t port_no)
 
 /* dp_receive.c [any]: why a packet that came from a port in that state is not even looked at; DROP_N_REASONS: it is. */
 enum drop_reason dp_refuses(const struct dp *, struct packet *, uint32_t port_state);
-struct station_set *dp_stations_new(void);      /* [control] free() */
-/* dp_learn.c [any]: notes where eth_src lives; */
+/* dp_learn.c [control]: a table that knows nobody; free(). */
+struct station_set *dp_stations_new(void);
+/* [any] Notes where eth_src lives; */
 void dp_learn(struct dp *, struct mac src, uint32_t in_port, uint64_t now_ns);
 /* says where eth_dst does: a port, or OFPP_FLOOD. */
 uint32_t dp_station(const struct dp *, struct mac dst, uint64_t now_ns);

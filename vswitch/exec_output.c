@@ -88,7 +88,7 @@ static void normal(struct exec *e, bool tail)
     if (rec) {
         recorder_normal(rec, tail && action_set_empty(&e->set) && !e->n_sent && e->rank == RANK_NOTHING && be32_get(f->in_port) == e->in_port);
     }
-    e->rec = NULL;
+    e->rec = NULL;                      /* Where this one goes is none of the record's business. */
     if (!e->observe) {                  /* Whoever only watches teaches nothing. */
         dp_learn(e->dp, f->eth_src, e->in_port, e->now_ns);
     }

@@ -150,7 +150,7 @@ class Packets:
         head = struct.pack("!BBHHHBB", 0x45 + len(options) // 4, tos, 20 + len(options) + len(payload), rng.getrandbits(16), fragment, self._ttl(), protocol)
         sum_ = checksum(head + src + dst + options)
         if rng.random() < 0.03:
-            sum_ = rng.randrange(0xffff)            # The last of them stays as it is in vswitchd (README.md).
+            sum_ = rng.randrange(0xffff)            # 0xffff stays as it is in vswitchd (README.md).
         return head + struct.pack("!H", sum_) + src + dst + options + payload
 
     def _ipv6(self):
